@@ -1,0 +1,60 @@
+//! Where things lie: the same addresses in every process, so that pointer values, seeds and replays agree.
+//!
+//! Only packet bytes lie low, so that the 32-bit `data` and `data_end` fields hold real addresses. Everything else lies at
+//! 2^45 and above, where a pointer truncated to 32 bits is noticed. Red zones lie between all that C would not let touch.
+
+/// First byte of the packet window.
+pub const PACKETS: u64 = 0x1000_0000;
+/// Bytes of the packet window.
+pub const PACKETS_LEN: u64 = 1 << 20;
+/// Bytes before the packet that helpers may grow it into (`XDP_PACKET_HEADROOM`).
+pub const HEADROOM: u64 = 256;
+/// First byte of the packet as it arrives.
+pub const PACKET: u64 = PACKETS + 4096 + HEADROOM;
+/// The longest packet.
+pub const PACKET_MAX: u64 = 65_535;
+
+/// First byte of the window of frames and contexts.
+pub const LOCALS: u64 = 1 << 45;
+/// Bytes of that window.
+pub const LOCALS_LEN: u64 = 1 << 20;
+/// Bytes of a stack frame (`MAX_BPF_STACK`).
+pub const FRAME_LEN: u64 = 512;
+/// Distance between frames: half of it is red zone.
+pub const FRAME_STRIDE: u64 = 1024;
+/// The most frames of a program (`MAX_CALL_FRAMES`).
+pub const FRAMES_MAX: u64 = 8;
+/// The context of the program, what R1 holds on entry.
+pub const CONTEXT: u64 = LOCALS + 0x1_0000;
+/// The largest context.
+pub const CONTEXT_MAX: u64 = 4096;
+
+/// First byte of the window of map values.
+pub const MAP_VALUES: u64 = LOCALS + (1 << 36);
+/// Bytes of that window, committed as they are touched.
+pub const MAP_VALUES_LEN: u64 = 1 << 32;
+/// Bytes of red zone after each map element, at least.
+pub const RED_ZONE: u64 = 8;
+
+/// The address of the first map's handle; handles are names, no memory lies behind them.
+pub const MAP_HANDLES: u64 = 1 << 46;
+/// Handles lie this power of two apart.
+pub const MAP_HANDLE_SHIFT: u32 = 12;
+
+/// The lowest byte of the frame at this depth.
+pub const fn frame_bottom(depth: u64) -> u64 {
+    LOCALS + 4096 + depth * FRAME_STRIDE
+}
+/// What R10 holds at this depth: one past the highest byte of the frame.
+pub const fn frame_top(depth: u64) -> u64 {
+    frame_bottom(depth) + FRAME_LEN
+}
+/// The index of the map whose handle this is.
+pub const fn map_of_handle(handle: u64) -> Option<usize> {
+    let distance = handle.wrapping_sub(MAP_HANDLES);
+    if distance.trailing_zeros() >= MAP_HANDLE_SHIFT && distance >> MAP_HANDLE_SHIFT < 1 << 32 {
+        Some((distance >> MAP_HANDLE_SHIFT) as usize)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,2 @@
+//! Guest memory.
+pub mod layout;
