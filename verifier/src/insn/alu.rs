@@ -1,0 +1,76 @@
+//! Arithmetic and logic on scalars: add, sub, and, or, xor, neg (kernel: `adjust_scalar_min_max_vals`).
+
+use crate::range::Range;
+use crate::scalar::Scalar;
+use crate::tnum::Tnum;
+use semantics::insn::{AluOp, Width};
+use semantics::word::{Algebra, Word};
+
+/// What `dst op src` may be.
+///
+/// ```
+/// use semantics::insn::{AluOp, Width};
+/// use semantics::word::Concrete;
+/// use verifier::{insn::alu, scalar::Scalar};
+/// let byte = Scalar::<Concrete>::of_bits(8);
+/// let sum = alu::transfer(AluOp::Add, Width::W64, &byte, &byte);
+/// assert_eq!((sum.umin, sum.umax), (0, 510));
+/// ```
+#[inline(always)]
+pub fn transfer<A: Algebra>(op: AluOp, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Scalar<A> {
+    unsynced(op, width, dst, src).sync()
+}
+
+/// [`transfer`] before the views have told each other what they know.
+#[inline(always)]
+pub fn unsynced<A: Algebra>(op: AluOp, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Scalar<A> {
+    match width {
+        Width::W64 => {
+            let bits = tnum(op, &dst.var_off, &src.var_off);
+            let wide = range(op, &bits, &dst.wide(), &src.wide());
+            let half = range(op, &bits.cast(), &dst.half(), &src.half());
+            Scalar::from_views(bits, wide, half)
+        }
+        Width::W32 => {
+            let bits = tnum::<A::W32>(op, &dst.var_off.cast(), &src.var_off.cast());
+            let half = range(op, &bits, &dst.half(), &src.half());
+            Scalar::from_half(&bits, half)
+        }
+    }
+}
+
+/// What `-dst` may be: `0 - dst`.
+#[inline(always)]
+pub fn transfer_neg<A: Algebra>(width: Width, dst: &Scalar<A>) -> Scalar<A> {
+    transfer(AluOp::Sub, width, &Scalar::constant(&A::W64::lit(0)), dst)
+}
+
+/// What `-dst` may be for Linux before 6.17, which does not follow negation: anything.
+#[inline(always)]
+pub fn transfer_neg_unknown<A: Algebra>(_dst: &Scalar<A>) -> Scalar<A> {
+    Scalar::unknown()
+}
+
+/// The operation on known bits.
+#[inline(always)]
+pub fn tnum<W: Word>(op: AluOp, dst: &Tnum<W>, src: &Tnum<W>) -> Tnum<W> {
+    match op {
+        AluOp::Add => dst.add(src),
+        AluOp::Sub => dst.sub(src),
+        AluOp::And => dst.and(src),
+        AluOp::Or => dst.or(src),
+        AluOp::Xor => dst.xor(src),
+    }
+}
+
+/// The operation on ranges; `bits` are the known bits of the result.
+#[inline(always)]
+pub fn range<W: Word>(op: AluOp, bits: &Tnum<W>, dst: &Range<W>, src: &Range<W>) -> Range<W> {
+    match op {
+        AluOp::Add => dst.add(src),
+        AluOp::Sub => dst.sub(src),
+        AluOp::And => dst.and(src, bits),
+        AluOp::Or => dst.or(src, bits),
+        AluOp::Xor => Range::xor(bits),
+    }
+}
