@@ -6,7 +6,7 @@
 //! ```
 //! use semantics::insn::{Insn, Opcode, Reg};
 //! let add = Insn::new(Opcode::Add64K).dst(Reg::R1).imm(-7);
-//! assert_eq!(add.to_string(), "r1 += -7");
+//! assert_eq!(add.to_string(), "r1 += -0x7");
 //! ```
 
 use crate::word::{Algebra, Concrete, Convert, Word};
@@ -387,11 +387,5 @@ fn operand32<A: Algebra, M: Machine<A>>(source: Source, insn: &Insn<A>, machine:
     match source {
         Source::K => insn.imm.clone(),
         Source::X => A::low(machine.reg(insn.src)),
-    }
-}
-
-impl std::fmt::Display for Insn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.opcode)
     }
 }

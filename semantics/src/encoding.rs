@@ -1,0 +1,360 @@
+//! Instructions as bytes: decoding and encoding, driven by the instruction table alone (RFC 9669 section 3).
+//!
+//! A program in memory has one entry per slot of 8 bytes. The second slot of a wide instruction is an entry too,
+//! [`Opcode::WideTail`] with nothing in it: its immediate is `imm_hi` of the entry before.
+//!
+//! ```
+//! use semantics::encoding::{decode, encode};
+//! let bytes = [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let insns = decode(&bytes).unwrap();
+//! assert_eq!(insns[0].to_string(), "r0 = 0x1");
+//! assert_eq!(encode(&insns), bytes);
+//! ```
+
+use std::fmt;
+
+use crate::insn::table::TABLE;
+use crate::insn::{Field, Insn, Op, Opcode, Reg, Row};
+
+/// Bytes of a slot.
+pub const SLOT_LEN: usize = 8;
+
+/// One slot: the fields of 8 bytes, little-endian.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// Class, operation or mode, source or size.
+    pub code: u8,
+    /// Destination register, 4 bits.
+    pub dst: u8,
+    /// Source register, 4 bits.
+    pub src: u8,
+    /// Offset.
+    pub off: i16,
+    /// Immediate.
+    pub imm: i32,
+}
+
+impl Slot {
+    /// The fields of these bytes.
+    pub fn from_bytes(bytes: [u8; SLOT_LEN]) -> Slot {
+        let [code, regs, off0, off1, imm @ ..] = bytes;
+        Slot {
+            code,
+            dst: regs & 0xf,
+            src: regs >> 4,
+            off: i16::from_le_bytes([off0, off1]),
+            imm: i32::from_le_bytes(imm),
+        }
+    }
+    /// The bytes of these fields; registers are cut to 4 bits.
+    pub fn to_bytes(self) -> [u8; SLOT_LEN] {
+        let [off0, off1] = self.off.to_le_bytes();
+        let [imm0, imm1, imm2, imm3] = self.imm.to_le_bytes();
+        [self.code, self.dst & 0xf | self.src << 4, off0, off1, imm0, imm1, imm2, imm3]
+    }
+    fn field(&self, field: FieldName) -> i32 {
+        match field {
+            FieldName::Code => i32::from(self.code),
+            FieldName::Dst => i32::from(self.dst),
+            FieldName::Src => i32::from(self.src),
+            FieldName::Off => i32::from(self.off),
+            FieldName::Imm => self.imm,
+        }
+    }
+}
+
+/// A field of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum FieldName {
+    Code,
+    Dst,
+    Src,
+    Off,
+    Imm,
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FieldName::Code => "code",
+            FieldName::Dst => "dst",
+            FieldName::Src => "src",
+            FieldName::Off => "off",
+            FieldName::Imm => "imm",
+        })
+    }
+}
+
+/// Why bytes are no instructions, and at which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("insn {index}: {kind}")]
+pub struct DecodeError {
+    /// The slot.
+    pub index: usize,
+    /// The reason.
+    pub kind: DecodeErrorKind,
+}
+
+/// Why a slot is no instruction. The words before a colon are those of Linux's verifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeErrorKind {
+    /// The bytes end within a slot.
+    #[error("{len} bytes at the end, a slot has 8")]
+    TrailingBytes {
+        /// How many there are, 1 to 7.
+        len: usize,
+    },
+    /// A register field above 10.
+    #[error("R{value} is invalid: {field} of {mnemonic}")]
+    RegisterOutOfRange {
+        /// `Dst` or `Src`.
+        field: FieldName,
+        /// 11 to 15.
+        value: u8,
+        /// The row's name.
+        mnemonic: &'static str,
+    },
+    /// A field that must hold another value.
+    #[error("{} uses reserved fields: {field} is {value} in {mnemonic}", class(*opcode))]
+    ReservedField {
+        /// The field.
+        field: FieldName,
+        /// What it holds.
+        value: i32,
+        /// The row.
+        opcode: Opcode,
+        /// The row's name.
+        mnemonic: &'static str,
+    },
+    /// The second slot of a wide instruction has more than an immediate, or one that its kind does not use.
+    #[error("invalid bpf_ld_imm64 insn: {field} of the second slot is {value}")]
+    ReservedTailField {
+        /// The field.
+        field: FieldName,
+        /// What it holds.
+        value: i32,
+    },
+    /// A wide instruction at the end, without its second slot.
+    #[error("invalid bpf_ld_imm64 insn: its second slot is missing")]
+    TruncatedWide,
+    /// No instruction has this code.
+    #[error("unknown opcode {0:02x}")]
+    ReservedOpcode(u8),
+    /// An instruction that RFC 9669 or a later Linux defines and that is not modelled.
+    #[error("{what} (opcode {code:02x}) is not modelled")]
+    Unsupported {
+        /// The first byte.
+        code: u8,
+        /// Its family.
+        what: &'static str,
+    },
+}
+
+/// How Linux's verifier names the kind of an instruction whose reserved fields are in use.
+fn class(opcode: Opcode) -> &'static str {
+    match opcode.op() {
+        Op::Alu { .. } => "BPF_ALU",
+        Op::Neg { .. } => "BPF_NEG",
+        Op::Mov { .. } => "BPF_MOV",
+        Op::Wide(_) | Op::WideTail => "BPF_LD_IMM64",
+        Op::Load { .. } => "BPF_LDX",
+        Op::Store { source: crate::insn::Source::K, .. } => "BPF_ST",
+        Op::Store { .. } => "BPF_STX",
+        Op::Jump { .. } => "BPF_JMP/JMP32",
+        Op::Ja => "BPF_JA",
+        Op::CallHelper => "BPF_CALL",
+        Op::Exit => "BPF_EXIT",
+    }
+}
+
+/// Decodes a program, one entry per slot.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Insn>, DecodeError> {
+    let (slots, rest) = bytes.as_chunks::<SLOT_LEN>();
+    let insns = decode_slots(slots.iter().map(|bytes| Slot::from_bytes(*bytes)))?;
+    if rest.is_empty() {
+        Ok(insns)
+    } else {
+        Err(DecodeError { index: slots.len(), kind: DecodeErrorKind::TrailingBytes { len: rest.len() } })
+    }
+}
+
+/// Decodes slots, one entry per slot.
+pub fn decode_slots(slots: impl IntoIterator<Item = Slot>) -> Result<Vec<Insn>, DecodeError> {
+    let slots = slots.into_iter();
+    let mut insns: Vec<Insn> = Vec::with_capacity(slots.size_hint().0);
+    let mut wide: Option<&Row> = None;
+    for (index, slot) in slots.enumerate() {
+        let fail = |kind| DecodeError { index, kind };
+        if let Some(row) = wide.take() {
+            insns[index - 1].imm_hi = tail(slot, row).map_err(fail)? as u32;
+            insns.push(Insn::new(Opcode::WideTail));
+        } else {
+            let row = row_of(slot).map_err(fail)?;
+            wide = matches!(row.op, Op::Wide(_)).then_some(row);
+            insns.push(fields(slot, row).map_err(fail)?);
+        }
+    }
+    match wide {
+        Some(_) => Err(DecodeError { index: insns.len() - 1, kind: DecodeErrorKind::TruncatedWide }),
+        None => Ok(insns),
+    }
+}
+
+/// Encodes a program: one slot per entry, whatever the entries are. The bytes of a [`Opcode::WideTail`] come from the
+/// entry before it.
+pub fn encode(insns: &[Insn]) -> Vec<u8> {
+    encode_slots(insns).flat_map(Slot::to_bytes).collect()
+}
+
+/// The slots of a program, one per entry.
+pub fn encode_slots(insns: &[Insn]) -> impl Iterator<Item = Slot> + '_ {
+    let mut high = 0;
+    insns.iter().map(move |insn| {
+        let row = insn.opcode.row();
+        let tail = insn.opcode == Opcode::WideTail;
+        let slot = Slot {
+            code: row.code,
+            dst: put(row.fields.dst, i32::from(insn.dst.number())) as u8,
+            src: put(row.fields.src, i32::from(insn.src.number())) as u8,
+            off: put(row.fields.off, i32::from(insn.off as i16)) as i16,
+            imm: if tail { high } else { put(row.fields.imm, insn.imm as i32) },
+        };
+        high = if matches!(row.op, Op::Wide(_)) { insn.imm_hi as i32 } else { 0 };
+        slot
+    })
+}
+
+/// What a field holds in the encoding.
+fn put(field: Field, value: i32) -> i32 {
+    match field {
+        Field::Any => value,
+        Field::Only(only) => only,
+    }
+}
+
+/// The instruction of a slot whose row is known.
+fn fields(slot: Slot, row: &Row) -> Result<Insn, DecodeErrorKind> {
+    let reg = |name: FieldName, field: Field, number: u8| match (field, Reg::from_number(number)) {
+        (Field::Only(_), _) => Ok(Reg::R0),
+        (Field::Any, Some(reg)) => Ok(reg),
+        (Field::Any, None) => {
+            Err(DecodeErrorKind::RegisterOutOfRange { field: name, value: number, mnemonic: row.name })
+        }
+    };
+    Ok(Insn {
+        opcode: row.opcode,
+        dst: reg(FieldName::Dst, row.fields.dst, slot.dst)?,
+        src: reg(FieldName::Src, row.fields.src, slot.src)?,
+        off: slot.off as u16,
+        imm: slot.imm as u32,
+        imm_hi: 0,
+    })
+}
+
+/// The immediate of a second slot. Only a constant has a high half; a map is a number of 32 bits.
+fn tail(slot: Slot, row: &Row) -> Result<i32, DecodeErrorKind> {
+    let imm = if row.opcode == Opcode::Lddw { Field::Any } else { Field::Only(0) };
+    let checks = [
+        (FieldName::Code, Field::Only(0)),
+        (FieldName::Dst, Field::Only(0)),
+        (FieldName::Src, Field::Only(0)),
+        (FieldName::Off, Field::Only(0)),
+        (FieldName::Imm, imm),
+    ];
+    match checks.into_iter().find(|(name, field)| !field.admits(slot.field(*name))) {
+        Some((field, _)) => Err(DecodeErrorKind::ReservedTailField { field, value: slot.field(field) }),
+        None => Ok(slot.imm),
+    }
+}
+
+/// The row that admits the slot's fields.
+fn row_of(slot: Slot) -> Result<&'static Row, DecodeErrorKind> {
+    let mut nearest: Option<(&Row, FieldName)> = None;
+    let mut at = CHAINS.first[usize::from(slot.code)];
+    while let Some(row) = TABLE.get(usize::from(at)) {
+        match reserved(slot, row) {
+            None => return Ok(row),
+            // Of several rows the one that the source field selects is meant.
+            Some(field) if nearest.is_none() || field != FieldName::Src => nearest = Some((row, field)),
+            Some(_) => {}
+        }
+        at = CHAINS.next[usize::from(at)];
+    }
+    match (unsupported(slot), nearest) {
+        (Some(what), _) => Err(DecodeErrorKind::Unsupported { code: slot.code, what }),
+        (None, None) => Err(DecodeErrorKind::ReservedOpcode(slot.code)),
+        (None, Some((row, field))) => Err(DecodeErrorKind::ReservedField {
+            field,
+            value: slot.field(field),
+            opcode: row.opcode,
+            mnemonic: row.name,
+        }),
+    }
+}
+
+/// The first field that the row does not admit; the source field first, which may select another row.
+fn reserved(slot: Slot, row: &Row) -> Option<FieldName> {
+    let fields = [
+        (FieldName::Src, row.fields.src),
+        (FieldName::Dst, row.fields.dst),
+        (FieldName::Off, row.fields.off),
+        (FieldName::Imm, row.fields.imm),
+    ];
+    fields.into_iter().find(|(name, field)| !field.admits(slot.field(*name))).map(|(name, _)| name)
+}
+
+/// The family of an instruction that is defined but has no row: RFC 9669, or Linux after it.
+fn unsupported(slot: Slot) -> Option<&'static str> {
+    let Slot { code, src, off, imm, .. } = slot;
+    match (code & 7, code & 0xf0) {
+        (4 | 7, 0x20) => Some("multiplication"),
+        (4 | 7, 0x30 | 0x90) => Some("division"),
+        (4 | 7, 0x60 | 0x70 | 0xc0) => Some("shift"),
+        (4, 0xd0) | (7, 0xd0) if code != 0xdf => Some("byte swap"),
+        (4 | 7, 0xb0) if code & 8 != 0 && matches!(off, 8 | 16) || code == 0xbf && off == 32 => {
+            Some("sign-extending move")
+        }
+        (7, 0xb0) if code & 8 != 0 && off == 1 => Some("address space cast"),
+        (0, _) if code == 0x18 => match src {
+            2 | 6 => Some("address of a map value"),
+            3 => Some("address of a kernel variable"),
+            4 => Some("address of a subprogram"),
+            5 => Some("map by index of a descriptor array"),
+            _ => None,
+        },
+        (0, _) if matches!(code, 0x20 | 0x28 | 0x30 | 0x40 | 0x48 | 0x50) => Some("legacy packet access"),
+        (1, _) if matches!(code, 0x81 | 0x89 | 0x91) => Some("sign-extending load"),
+        (3, _) if matches!(code, 0xc3 | 0xdb) => Some("atomic"),
+        (3, _) if matches!(code, 0xcb | 0xd3) && matches!(imm, 0x100 | 0x110) => Some("load-acquire or store-release"),
+        (5, 0x80) if code == 0x8d => Some("call by register"),
+        (5, 0x80) if src == 1 => Some("call of a subprogram"),
+        (5, 0x80) if src == 2 => Some("call of a kernel function"),
+        (6, 0x00) if code == 0x06 => Some("long jump"),
+        (5, _) if code == 0xe5 => Some("may_goto"),
+        (5, _) if code == 0x0d => Some("jump by register"),
+        _ => None,
+    }
+}
+
+/// The rows of each code, as chains of indices into the table; an index beyond the table ends a chain.
+struct Chains {
+    first: [u8; 256],
+    next: [u8; TABLE.len()],
+}
+
+static CHAINS: Chains = {
+    let mut chains = Chains { first: [u8::MAX; 256], next: [u8::MAX; TABLE.len()] };
+    assert!(TABLE.len() < u8::MAX as usize);
+    let mut at = TABLE.len();
+    while at > 0 {
+        at -= 1;
+        // The second slot of a wide instruction is never found by its code.
+        if !matches!(TABLE[at].op, Op::WideTail) {
+            let code = TABLE[at].code as usize;
+            chains.next[at] = chains.first[code];
+            chains.first[code] = at as u8;
+        }
+    }
+    chains
+};

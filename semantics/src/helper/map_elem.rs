@@ -1,0 +1,47 @@
+//! Elements of maps: lookup and update (kernel/bpf/helpers.c).
+
+use super::{Call, Change, Helper, ResultClass, id};
+use crate::map::Errno;
+use crate::trap::Trap;
+
+/// The helpers of this topic.
+pub const HELPERS: &[Helper] = &[
+    Helper {
+        id: id("map_lookup_elem"),
+        changes: &[],
+        results: &[ResultClass::Null, ResultClass::MapValue],
+        meaning: lookup,
+    },
+    Helper {
+        id: id("map_update_elem"),
+        changes: &[Change::MapValues],
+        results: &[
+            ResultClass::Success,
+            ResultClass::Error(Errno::Einval),
+            ResultClass::Error(Errno::E2big),
+            ResultClass::Error(Errno::Eexist),
+            ResultClass::Error(Errno::Enoent),
+        ],
+        meaning: update,
+    },
+];
+
+/// `bpf_map_lookup_elem(map, key)`: the address of the value under the key, else NULL.
+fn lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let map = &call.world.maps[call.map(1)?];
+    let key = call.bytes(2, u64::from(map.def.key_size))?;
+    Ok(map.ops.lookup(key).unwrap_or(0))
+}
+
+/// `bpf_map_update_elem(map, key, value, flags)`: stores a copy of the value.
+fn update(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let index = call.map(1)?;
+    let def = &call.world.maps[index].def;
+    // Copies, since key and value may lie in the map itself.
+    let key = call.bytes(2, u64::from(def.key_size))?.to_vec();
+    let value = call.bytes(3, u64::from(def.value_size))?.to_vec();
+    let flags = call.arg(4);
+    let world = &mut *call.world;
+    let done = world.maps[index].ops.update(&mut world.memory, &key, &value, flags);
+    Ok(done.map_or_else(Errno::result, |()| 0))
+}

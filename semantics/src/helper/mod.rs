@@ -1,0 +1,390 @@
+//! Helpers: one declaration each, used four times.
+//!
+//! A [`Helper`] joins the kernel's facts about it (number, signature, who may call it: the [`facts`] table, never typed
+//! by hand) with its effects, the set of its results, and one function, its meaning over the world. The verifier checks
+//! calls from the declaration; the interpreter and the JIT runtime call the meaning through [`call`], which checks at run
+//! time that it kept to the declaration; the fuzzer generates calls from it.
+//!
+//! # How to add a helper
+//! 1. Find its topic and open (or make) `helper/<topic>.rs`.
+//! 2. Write its `meaning(call) -> Result<u64, Trap>`; it reaches memory and world only through [`Call`].
+//! 3. Add a [`Helper`] with its effects and result classes to the topic's `HELPERS`, and the topic to `TOPICS` here.
+//! 4. Add `corpus/helper/<name>.yaml` with a case per documented result. A test fails until it is there.
+
+use crate::memory::Object;
+use crate::program_type::ProgramType;
+use crate::trap::{ArgumentFault, Breach, Trap, Unsupported};
+use crate::world::{Effect, World};
+
+pub mod clock;
+pub mod facts;
+pub mod map_elem;
+pub mod random;
+
+pub use facts::FACTS;
+
+/// What the verifier demands of an argument (`enum bpf_arg_type`, without its modifiers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum ArgKind {
+    Anything,
+    BtfId,
+    BtfIdSockCommon,
+    ConstAllocSizeOrZero,
+    ConstMapPtr,
+    ConstSize,
+    ConstSizeOrZero,
+    ConstStr,
+    Ctx,
+    Dynptr,
+    Func,
+    Kptr,
+    MapKey,
+    MapValue,
+    Mem,
+    PercpuBtfId,
+    PtrToInt,
+    PtrToLong,
+    RingbufMem,
+    SockCommon,
+    SpinLock,
+    Stack,
+    Timer,
+    Undeclared,
+}
+
+/// What the verifier takes a result for (`enum bpf_return_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum RetKind {
+    BtfId,
+    BtfIdOrNull,
+    BtfIdTrusted,
+    DynptrMemOrNull,
+    Integer,
+    MapValue,
+    MapValueOrNull,
+    MemOrBtfId,
+    MemOrBtfIdOrNull,
+    RingbufMemOrNull,
+    SockCommonOrNull,
+    SockOrNull,
+    TcpSockOrNull,
+    Void,
+}
+
+/// One argument of a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// Name in the prototype.
+    pub name: &'static str,
+    /// Type in the prototype: a narrow integer type means that the helper ignores the upper bits of the register.
+    pub c_type: &'static str,
+    /// What the verifier demands.
+    pub kind: ArgKind,
+    /// `Arg::RDONLY` and so on.
+    pub modifiers: u8,
+}
+
+impl Arg {
+    /// The helper only reads the memory.
+    pub const RDONLY: u8 = 1;
+    /// The memory may be uninitialised: the helper writes it.
+    pub const UNINIT: u8 = 2;
+    /// NULL is permitted.
+    pub const OR_NULL: u8 = 4;
+    /// The call releases the reference.
+    pub const RELEASE: u8 = 8;
+    /// The size follows from the prototype.
+    pub const FIXED_SIZE: u8 = 16;
+    /// A dynptr of a ring buffer.
+    pub const RINGBUF: u8 = 32;
+    /// A dynptr of local memory.
+    pub const LOCAL: u8 = 64;
+
+    /// Whether it has this modifier.
+    pub fn is(&self, modifier: u8) -> bool {
+        self.modifiers & modifier != 0
+    }
+}
+
+/// What the kernel's tables say of a helper.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact {
+    /// Its number.
+    pub id: u32,
+    /// Its name without `bpf_`.
+    pub name: &'static str,
+    /// C type of the result.
+    pub ret_type: &'static str,
+    /// What the verifier takes the result for.
+    pub ret: RetKind,
+    /// Arguments, at most five.
+    pub args: &'static [Arg],
+    properties: u8,
+    program_types: u64,
+}
+
+impl Fact {
+    const GPL: u8 = 1;
+    const PKT_ACCESS: u8 = 2;
+    const SLEEPS: u8 = 4;
+    const CHANGES_PACKET: u8 = 8;
+
+    /// Open to GPL-compatible programs only.
+    pub fn gpl_only(&self) -> bool {
+        self.properties & Fact::GPL != 0
+    }
+    /// Takes packet pointers for its memory arguments.
+    pub fn packet_access(&self) -> bool {
+        self.properties & Fact::PKT_ACCESS != 0
+    }
+    /// May sleep.
+    pub fn might_sleep(&self) -> bool {
+        self.properties & Fact::SLEEPS != 0
+    }
+    /// Invalidates packet pointers.
+    pub fn changes_packet(&self) -> bool {
+        self.properties & Fact::CHANGES_PACKET != 0
+    }
+    /// Whether programs of this type may call it.
+    pub fn is_open_to(&self, program_type: ProgramType) -> bool {
+        self.program_types >> program_type.declaration().id & 1 != 0
+    }
+}
+
+impl std::fmt::Display for Fact {
+    /// The prototype, as in bpf-helpers(7).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let spaced = |c_type: &str| if c_type.ends_with('*') { String::new() } else { " ".to_owned() };
+        write!(f, "{}{}bpf_{}(", self.ret_type, spaced(self.ret_type), self.name)?;
+        for (at, arg) in self.args.iter().enumerate() {
+            write!(f, "{}{}{}{}", if at > 0 { ", " } else { "" }, arg.c_type, spaced(arg.c_type), arg.name)?;
+        }
+        f.write_str(if self.args.is_empty() { "void)" } else { ")" })
+    }
+}
+
+/// A class of results: the declaration lists all that can occur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResultClass {
+    /// 0: success.
+    Success,
+    /// NULL: nothing there.
+    Null,
+    /// The address of a value of the map that argument 1 names.
+    MapValue,
+    /// Any 64-bit number.
+    U64,
+    /// Any 32-bit number, zero-extended.
+    U32,
+    /// A negated error number.
+    Error(crate::map::Errno),
+}
+
+impl std::fmt::Display for ResultClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ResultClass::Success => f.write_str("0"),
+            ResultClass::Null => f.write_str("NULL"),
+            ResultClass::MapValue => f.write_str("map value"),
+            ResultClass::U64 => f.write_str("any u64"),
+            ResultClass::U32 => f.write_str("any u32"),
+            ResultClass::Error(errno) => write!(f, "-{}", errno.name()),
+        }
+    }
+}
+
+/// What a helper may change, apart from what its arguments declare as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Values of the map that argument 1 names.
+    MapValues,
+    /// The clock moves on.
+    Clock,
+    /// The random numbers move on.
+    Random,
+}
+
+/// A helper with a meaning.
+#[derive(Clone, Copy)]
+pub struct Helper {
+    /// Its number in [`FACTS`], by name: see [`id`].
+    pub id: u32,
+    /// What it may change.
+    pub changes: &'static [Change],
+    /// Every class of its results.
+    pub results: &'static [ResultClass],
+    /// What it does.
+    pub meaning: fn(&mut Call<'_>) -> Result<u64, Trap>,
+}
+
+impl std::fmt::Debug for Helper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}#{}", self.fact().name, self.id)
+    }
+}
+
+impl Helper {
+    /// What the kernel's tables say of it.
+    pub fn fact(&self) -> &'static Fact {
+        &FACTS[self.id as usize - 1]
+    }
+
+    /// The class that `result` belongs to, if it is a declared one.
+    pub fn classify(&self, result: u64, world: &World, args: &[u64; 5]) -> Option<ResultClass> {
+        self.results.iter().copied().find(|class| match class {
+            ResultClass::Success | ResultClass::Null => result == 0,
+            ResultClass::U64 => true,
+            ResultClass::U32 => u32::try_from(result).is_ok(),
+            ResultClass::Error(errno) => result == errno.result(),
+            ResultClass::MapValue => {
+                let map = crate::memory::layout::map_of_handle(args[0]);
+                matches!((world.memory.object_at(result), map),
+                    (Some((Object::MapValue(of), first)), Some(map)) if of as usize == map && first == result)
+            }
+        })
+    }
+}
+
+/// The number of the helper of this name, looked up while compiling: numbers are never typed by hand.
+pub const fn id(name: &str) -> u32 {
+    let mut at = 0;
+    while at < FACTS.len() {
+        let (ours, theirs) = (FACTS[at].name.as_bytes(), name.as_bytes());
+        let mut same = ours.len() == theirs.len();
+        let mut byte = 0;
+        while same && byte < ours.len() {
+            same = ours[byte] == theirs[byte];
+            byte += 1;
+        }
+        if same {
+            return FACTS[at].id;
+        }
+        at += 1;
+    }
+    panic!("no helper has this name");
+}
+
+/// The topics, each a room.
+const TOPICS: &[(&str, &[Helper])] =
+    &[("map_elem", map_elem::HELPERS), ("clock", clock::HELPERS), ("random", random::HELPERS)];
+
+/// Every modelled helper with its topic.
+pub fn modelled() -> impl Iterator<Item = (&'static str, &'static Helper)> {
+    TOPICS.iter().flat_map(|(topic, helpers)| helpers.iter().map(move |helper| (*topic, helper)))
+}
+
+/// The facts about the helper with this number.
+pub fn fact(id: u32) -> Option<&'static Fact> {
+    FACTS.get((id as usize).checked_sub(1)?)
+}
+
+/// The helpers of a world: a table by number, so that one row can be replaced by a planted mistake.
+#[derive(Clone, Debug)]
+pub struct Helpers(Vec<Option<Helper>>);
+
+impl Default for Helpers {
+    fn default() -> Self {
+        let mut rows = vec![None; FACTS.len() + 1];
+        for (_, helper) in modelled() {
+            rows[helper.id as usize] = Some(*helper);
+        }
+        Helpers(rows)
+    }
+}
+
+impl Helpers {
+    /// The helper with this number.
+    pub fn get(&self, id: u32) -> Result<&Helper, Trap> {
+        match self.0.get(id as usize) {
+            Some(Some(helper)) => Ok(helper),
+            _ => match fact(id) {
+                Some(fact) => Err(Unsupported::Helper { id, name: fact.name }.into()),
+                None => Err(Trap::UnknownHelper(id)),
+            },
+        }
+    }
+    /// Replaces a row.
+    pub fn replace(&mut self, helper: Helper) {
+        self.0[helper.id as usize] = Some(helper);
+    }
+}
+
+/// The modelled helper with this number.
+pub fn by_id(id: u32) -> Option<&'static Helper> {
+    modelled().map(|(_, helper)| helper).find(|helper| helper.id == id)
+}
+
+/// A call under way: all that a meaning can reach.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The modelled kernel.
+    pub world: &'a mut World,
+    helper: &'static Fact,
+    args: [u64; 5],
+}
+
+impl Call<'_> {
+    /// Argument `number`, 1 to 5, all 64 bits of it.
+    pub fn arg(&self, number: u8) -> u64 {
+        self.args[usize::from(number) - 1]
+    }
+    /// The index of the map whose handle argument `number` is.
+    pub fn map(&self, number: u8) -> Result<usize, Trap> {
+        crate::memory::layout::map_of_handle(self.arg(number))
+            .filter(|map| *map < self.world.maps.len())
+            .ok_or_else(|| self.fault(number, ArgumentFault::NotAMap))
+    }
+    /// `len` bytes that argument `number` points to.
+    pub fn bytes(&self, number: u8, len: u64) -> Result<&[u8], Trap> {
+        self.world.memory.read(self.arg(number), len).map_err(|_| self.fault(number, ArgumentFault::Unreadable(len)))
+    }
+    fn fault(&self, number: u8, fault: ArgumentFault) -> Trap {
+        Trap::Argument { helper: self.helper.name, number, fault }
+    }
+}
+
+/// Calls the helper with this number: what the interpreter and the JIT runtime do for a call instruction.
+///
+/// The call is an effect of the world, in order. A result outside the declared classes is a [`Trap::Contract`].
+pub fn call(world: &mut World, id: u32, args: [u64; 5]) -> Result<u64, Trap> {
+    let helper = *world.helpers.get(id)?;
+    let fact = helper.fact();
+    let before = world.watch.then(|| world.fingerprint());
+    let result = (helper.meaning)(&mut Call { world, helper: fact, args })?;
+    let breach = |breach| Trap::Contract { helper: fact.name, breach };
+    let class = helper.classify(result, world, &args).ok_or_else(|| breach(Breach::Result(result)))?;
+    if let Some(before) = before {
+        let map = helper.changes.contains(&Change::MapValues).then(|| crate::memory::layout::map_of_handle(args[0]));
+        if let Some(object) = world.changed_since(&before, map.flatten()) {
+            return Err(breach(Breach::Wrote(object)));
+        }
+    }
+    let mut declared = [0; 5];
+    declared[..fact.args.len().min(5)].copy_from_slice(&args[..fact.args.len().min(5)]);
+    world.effects.push(Effect::Call { helper: id, args: declared, result, class });
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_numbered_and_named_once() {
+        let mut names = std::collections::HashSet::new();
+        for (at, fact) in FACTS.iter().enumerate() {
+            assert_eq!(fact.id as usize, at + 1);
+            assert!(names.insert(fact.name), "{} twice", fact.name);
+            assert!(fact.args.len() <= 5, "{}", fact.name);
+        }
+        assert_eq!(FACTS.len(), 211);
+    }
+
+    #[test]
+    fn prototypes_read_like_the_manual() {
+        assert_eq!(fact(5).unwrap().to_string(), "u64 bpf_ktime_get_ns(void)");
+        assert_eq!(fact(1).unwrap().to_string(), "void *bpf_map_lookup_elem(struct bpf_map *map, const void *key)");
+    }
+}

@@ -1,0 +1,70 @@
+//! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (kernel/bpf/arraymap.c).
+
+use super::{Errno, MapDef, MapError, MapOps, NUMA_NODE, place_values, refuse, stride, update};
+use crate::memory::Memory;
+
+/// An array.
+#[derive(Debug)]
+pub struct Array {
+    base: u64,
+    stride: u64,
+    max_entries: u32,
+}
+
+/// `array_map_alloc_check`: keys of 4 bytes, values and entries at least one.
+pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
+    if def.max_entries == 0 || def.key_size != 4 || def.value_size == 0 {
+        return refuse(def, Errno::Einval, "an array has 4-byte keys, values of at least 1 byte and at least 1 entry");
+    }
+    if def.flags & !NUMA_NODE != 0 {
+        return refuse(def, Errno::Einval, "this flag is not one of an array, or not modelled");
+    }
+    if def.value_size > i32::MAX as u32 {
+        return refuse(def, Errno::E2big, "the value is longer than INT_MAX bytes");
+    }
+    Ok(())
+}
+
+impl Array {
+    pub(super) fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Array, MapError> {
+        let base = place_values(def, index, u64::from(def.max_entries), memory)?;
+        Ok(Array { base, stride: stride(def), max_entries: def.max_entries })
+    }
+    fn index(key: &[u8]) -> u32 {
+        u32::from_le_bytes([key[0], key[1], key[2], key[3]])
+    }
+    fn address(&self, index: u32) -> u64 {
+        self.base + u64::from(index) * self.stride
+    }
+}
+
+impl MapOps for Array {
+    fn lookup(&self, key: &[u8]) -> Option<u64> {
+        let index = Array::index(key);
+        (index < self.max_entries).then(|| self.address(index))
+    }
+    /// Flags first (EINVAL), then the index (E2BIG), then NOEXIST, which never holds (EEXIST).
+    fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        // BPF_F_LOCK needs a spin lock in the value, which no modelled value has.
+        if flags > update::EXIST {
+            return Err(Errno::Einval);
+        }
+        let index = Array::index(key);
+        if index >= self.max_entries {
+            return Err(Errno::E2big);
+        }
+        if flags == update::NOEXIST {
+            return Err(Errno::Eexist);
+        }
+        memory.poke(self.address(index), value);
+        Ok(())
+    }
+    fn reset(&mut self, memory: &mut Memory) {
+        memory.clear(self.base, self.stride * u64::from(self.max_entries));
+    }
+    fn each(&self, visit: &mut dyn FnMut(&[u8], u64)) {
+        for index in 0..self.max_entries {
+            visit(&index.to_le_bytes(), self.address(index));
+        }
+    }
+}

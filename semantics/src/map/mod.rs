@@ -1,0 +1,251 @@
+//! Maps: definitions, creation rules, and one room per type.
+//!
+//! Values lie in guest memory, each element a region of its own with a red zone behind it; keys and the structure that
+//! finds an element live beside it. A map keeps its addresses from load to load, so pointers repeat.
+
+use crate::memory::{Memory, Object, layout};
+
+pub mod array;
+pub mod hash;
+
+/// The kernel's map types by number, in `enum bpf_map_type` order from 1.
+const NAMES: [&str; 32] = [
+    "hash",
+    "array",
+    "prog_array",
+    "perf_event_array",
+    "percpu_hash",
+    "percpu_array",
+    "stack_trace",
+    "cgroup_array",
+    "lru_hash",
+    "lru_percpu_hash",
+    "lpm_trie",
+    "array_of_maps",
+    "hash_of_maps",
+    "devmap",
+    "sockmap",
+    "cpumap",
+    "xskmap",
+    "sockhash",
+    "cgroup_storage",
+    "reuseport_sockarray",
+    "percpu_cgroup_storage",
+    "queue",
+    "stack",
+    "sk_storage",
+    "devmap_hash",
+    "struct_ops",
+    "ringbuf",
+    "inode_storage",
+    "task_storage",
+    "bloom_filter",
+    "user_ringbuf",
+    "cgrp_storage",
+];
+
+/// A map type: the kernel's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MapType(u32);
+
+impl MapType {
+    /// `BPF_MAP_TYPE_HASH`.
+    pub const HASH: MapType = MapType(1);
+    /// `BPF_MAP_TYPE_ARRAY`.
+    pub const ARRAY: MapType = MapType(2);
+    /// The types that are modelled.
+    pub const MODELLED: [MapType; 2] = [MapType::HASH, MapType::ARRAY];
+
+    /// The type with this number, 1 to 32.
+    pub fn from_id(id: u32) -> Option<MapType> {
+        (1..=NAMES.len() as u32).contains(&id).then_some(MapType(id))
+    }
+    /// The type of this name: the kernel's in lower case without `BPF_MAP_TYPE_`.
+    pub fn from_name(name: &str) -> Option<MapType> {
+        NAMES.iter().position(|n| *n == name).map(|at| MapType(at as u32 + 1))
+    }
+    /// The kernel's number.
+    pub fn id(self) -> u32 {
+        self.0
+    }
+    /// The kernel's name in lower case without `BPF_MAP_TYPE_`.
+    pub fn name(self) -> &'static str {
+        NAMES[self.0 as usize - 1]
+    }
+    /// Whether it has a meaning here.
+    pub fn is_modelled(self) -> bool {
+        MapType::MODELLED.contains(&self)
+    }
+}
+
+impl std::fmt::Display for MapType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A map as a program declares it. Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapDef {
+    /// Name, for messages and inputs.
+    pub name: String,
+    /// Type.
+    pub map_type: MapType,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Elements it can hold.
+    pub max_entries: u32,
+    /// `BPF_F_*` creation flags.
+    pub flags: u32,
+}
+
+/// `BPF_F_NO_PREALLOC`.
+pub const NO_PREALLOC: u32 = 1;
+/// `BPF_F_NUMA_NODE`.
+pub const NUMA_NODE: u32 = 1 << 2;
+
+/// Flags of an update.
+pub mod update {
+    /// `BPF_ANY`: create or replace.
+    pub const ANY: u64 = 0;
+    /// `BPF_NOEXIST`: create only.
+    pub const NOEXIST: u64 = 1;
+    /// `BPF_EXIST`: replace only.
+    pub const EXIST: u64 = 2;
+    /// `BPF_F_LOCK`: under the value's spin lock.
+    pub const LOCK: u64 = 4;
+}
+
+/// An error number of Linux, as helpers return it negated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Errno {
+    /// No such entry.
+    Enoent,
+    /// Argument list too long: a full map, an index out of range.
+    E2big,
+    /// Out of memory.
+    Enomem,
+    /// File exists.
+    Eexist,
+    /// Invalid argument.
+    Einval,
+}
+
+impl Errno {
+    /// The number.
+    pub const fn number(self) -> i64 {
+        match self {
+            Errno::Enoent => 2,
+            Errno::E2big => 7,
+            Errno::Enomem => 12,
+            Errno::Eexist => 17,
+            Errno::Einval => 22,
+        }
+    }
+    /// What a helper with a 64-bit result returns.
+    pub const fn result(self) -> u64 {
+        (-self.number()) as u64
+    }
+    /// The symbol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Errno::Enoent => "ENOENT",
+            Errno::E2big => "E2BIG",
+            Errno::Enomem => "ENOMEM",
+            Errno::Eexist => "EEXIST",
+            Errno::Einval => "EINVAL",
+        }
+    }
+}
+
+/// Why a map cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// A type without a meaning here.
+    #[error("map {name}: type {map_type} is not modelled")]
+    Unsupported {
+        /// The map.
+        name: String,
+        /// Its type.
+        map_type: MapType,
+    },
+    /// The kernel refuses such a map (`map_alloc_check`).
+    #[error("map {name}: the kernel refuses it with {}: {reason}", errno.name())]
+    Refused {
+        /// The map.
+        name: String,
+        /// The kernel's error.
+        errno: Errno,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// The values do not fit the window of guest memory.
+    #[error("map {name}: its values take {bytes} bytes, more than guest memory has left")]
+    TooLarge {
+        /// The map.
+        name: String,
+        /// What it needs.
+        bytes: u64,
+    },
+}
+
+/// What every type of map can do. Addresses are guest addresses of values; keys have `key_size` bytes.
+pub trait MapOps: std::fmt::Debug + Send {
+    /// The address of the value under `key` (`map_lookup_elem`).
+    fn lookup(&self, key: &[u8]) -> Option<u64>;
+    /// Stores a copy of `value` under `key` (`map_update_elem`).
+    fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
+    /// Empties it, as after creation.
+    fn reset(&mut self, memory: &mut Memory);
+    /// Calls `visit` with key and address of the value of each element, in the order of iteration.
+    fn each(&self, visit: &mut dyn FnMut(&[u8], u64));
+}
+
+/// A map of the world.
+#[derive(Debug)]
+pub struct Map {
+    /// How it was declared.
+    pub def: MapDef,
+    /// Its behaviour.
+    pub ops: Box<dyn MapOps>,
+}
+
+impl Map {
+    /// Makes the map, number `index` of its program, with values in guest memory.
+    pub fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Map, MapError> {
+        check(def)?;
+        let ops: Box<dyn MapOps> = match def.map_type {
+            MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
+            MapType::HASH => Box::new(hash::Hash::create(def, index, memory)?),
+            map_type => return Err(MapError::Unsupported { name: def.name.clone(), map_type }),
+        };
+        Ok(Map { def: def.clone(), ops })
+    }
+}
+
+/// Checks a definition as the kernel does on creation.
+pub fn check(def: &MapDef) -> Result<(), MapError> {
+    match def.map_type {
+        MapType::ARRAY => array::check(def),
+        MapType::HASH => hash::check(def),
+        map_type => Err(MapError::Unsupported { name: def.name.clone(), map_type }),
+    }
+}
+
+fn refuse(def: &MapDef, errno: Errno, reason: &'static str) -> Result<(), MapError> {
+    Err(MapError::Refused { name: def.name.clone(), errno, reason })
+}
+
+/// Distance between values: a red zone behind each.
+fn stride(def: &MapDef) -> u64 {
+    u64::from(def.value_size).next_multiple_of(8) + layout::RED_ZONE
+}
+
+/// Reserves guest memory for `count` values of a map and says where the first lies.
+fn place_values(def: &MapDef, index: usize, count: u64, memory: &mut Memory) -> Result<u64, MapError> {
+    memory
+        .place_map_values(Object::MapValue(index as u32), count, stride(def), u64::from(def.value_size))
+        .ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes: stride(def).saturating_mul(count) })
+}

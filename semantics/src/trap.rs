@@ -1,0 +1,117 @@
+//! How a run can end other than by `exit`. A trap is part of the meaning of a program, not an error of this library.
+
+use crate::insn::Size;
+use crate::map::MapType;
+use crate::memory::Access;
+
+/// Something that exists in Linux or RFC 9669 and has no meaning here. Always counted and shown, never passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Unsupported {
+    /// A helper of bpf-helpers(7) without a declaration.
+    #[error("helper {name}#{id} is not modelled")]
+    Helper {
+        /// Its number.
+        id: u32,
+        /// Its name.
+        name: &'static str,
+    },
+    /// A map type.
+    #[error("map type {0} is not modelled")]
+    MapType(MapType),
+    /// An instruction that an engine does not have.
+    #[error("{engine} does not have the instruction {insn}")]
+    Insn {
+        /// The engine.
+        engine: &'static str,
+        /// Name of the row in the instruction table.
+        insn: &'static str,
+    },
+    /// A facility of the machine that an engine needs.
+    #[error("{engine} needs {facility}")]
+    Facility {
+        /// The engine.
+        engine: &'static str,
+        /// What it needs.
+        facility: &'static str,
+    },
+}
+
+/// Why a helper refuses an argument that a verified program could not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ArgumentFault {
+    /// Not the handle of a map of the program.
+    #[error("is not a map of the program")]
+    NotAMap,
+    /// Memory of the declared length is not all inside one region.
+    #[error("does not point to {0} readable bytes")]
+    Unreadable(u64),
+    /// Memory of the declared length is not all inside one writable region.
+    #[error("does not point to {0} writable bytes")]
+    Unwritable(u64),
+}
+
+/// How a helper broke its declaration: a mistake in the model, found at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Breach {
+    /// The result is in none of the declared classes.
+    #[error("returned {0:#x}, which is in none of its declared result classes")]
+    Result(u64),
+    /// Memory changed that is not among the declared effects.
+    #[error("changed bytes of the {0} without declaring it")]
+    Wrote(crate::memory::Object),
+}
+
+/// How a run ended other than by `exit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Trap {
+    /// An access that no region permits.
+    #[error("{} of {} bytes at {addr:#x}: {}", if *.write { "store" } else { "load" }, size.bytes(), describe(*.access))]
+    Memory {
+        /// What is wrong with it.
+        access: Access,
+        /// Its address.
+        addr: u64,
+        /// Its size.
+        size: Size,
+        /// Whether it is a store.
+        write: bool,
+    },
+    /// More instructions than the run was given.
+    #[error("out of fuel")]
+    OutOfFuel,
+    /// A call of a number that no helper has.
+    #[error("unknown func#{0}")]
+    UnknownHelper(u32),
+    /// Something without a meaning here.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// A helper was given what a verified program could not pass.
+    #[error("{helper}: argument {number} {fault}")]
+    Argument {
+        /// The helper.
+        helper: &'static str,
+        /// 1 to 5.
+        number: u8,
+        /// What is wrong with it.
+        fault: ArgumentFault,
+    },
+    /// A helper broke its declaration.
+    #[error("{helper} {breach}")]
+    Contract {
+        /// The helper.
+        helper: &'static str,
+        /// How.
+        breach: Breach,
+    },
+    /// The meaning of a helper panicked.
+    #[error("the model of a helper panicked")]
+    Panic,
+}
+
+fn describe(access: Access) -> &'static str {
+    match access {
+        Access::OutOfBounds => "outside every region",
+        Access::ReadOnly => "the region is read-only",
+        Access::ContextField => "the context's declaration does not permit it",
+    }
+}

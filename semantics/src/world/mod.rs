@@ -1,0 +1,308 @@
+//! The modelled kernel around a program: memory, maps, clock, open choices, and what was done to it.
+//!
+//! A world is deterministic, has a documented default, and is cheap to reset: `load` a program once, then `reset` with
+//! each input, run, and `observe` the outcome.
+
+use crate::helper::{Helpers, ResultClass};
+use crate::map::{Errno, Map, MapError};
+use crate::memory::{Memory, Object, Region, layout};
+use crate::outcome::Outcome;
+use crate::program::Program;
+use crate::program_type::{Declaration, FieldAccess, ProgramType};
+use crate::trap::Trap;
+
+mod choice;
+mod clock;
+mod context;
+
+pub use choice::Choice;
+pub use clock::Clock;
+
+/// What is fixed about a world before a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorldConfig {
+    /// Monotonic clock at the start, in nanoseconds since boot.
+    pub clock_ns: u64,
+    /// By how much each reading of a clock moves it on, in nanoseconds.
+    pub clock_step_ns: u64,
+    /// Seed of all that the specification leaves open.
+    pub seed: u64,
+}
+
+impl Default for WorldConfig {
+    /// One second after boot, a microsecond per reading, seed 0.
+    fn default() -> Self {
+        WorldConfig { clock_ns: 1_000_000_000, clock_step_ns: 1_000, seed: 0 }
+    }
+}
+
+/// What a program is run on.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Input {
+    /// Bytes of the packet.
+    pub packet: Vec<u8>,
+    /// Context fields that differ from what the program type sets, by name.
+    pub context: Vec<(String, u64)>,
+    /// Map elements that exist before the run: index of the map, key, value.
+    pub elements: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// The rest of the world.
+    pub world: WorldConfig,
+}
+
+/// Why an input does not fit a program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// The packet is longer than [`layout::PACKET_MAX`].
+    #[error("the packet has {0} bytes, the limit is {max}", max = layout::PACKET_MAX)]
+    PacketTooLong(usize),
+    /// The context has no such field, or it is the model's to set.
+    #[error("{context} has no field `{name}` that can be set")]
+    NoSuchField {
+        /// The structure.
+        context: &'static str,
+        /// The name given.
+        name: String,
+    },
+    /// The value does not fit the field.
+    #[error("field `{name}` has {len} bytes, {value:#x} does not fit")]
+    FieldTooNarrow {
+        /// The field.
+        name: &'static str,
+        /// Its bytes.
+        len: u32,
+        /// The value given.
+        value: u64,
+    },
+    /// The program has no such map.
+    #[error("the program has no map number {0}")]
+    NoSuchMap(usize),
+    /// Key or value have the wrong length.
+    #[error("map {map}: key and value have {key} and {value} bytes, declared are {key_size} and {value_size}")]
+    ElementSize {
+        /// The map.
+        map: String,
+        /// Bytes of the key given.
+        key: usize,
+        /// Bytes of the value given.
+        value: usize,
+        /// Bytes declared.
+        key_size: u32,
+        /// Bytes declared.
+        value_size: u32,
+    },
+    /// The map does not take the element.
+    #[error("map {map}: element refused with {}", errno.name())]
+    ElementRefused {
+        /// The map.
+        map: String,
+        /// The kernel's error.
+        errno: Errno,
+    },
+}
+
+/// Something that a run did to the world, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A helper was called. Arguments beyond the helper's own are 0.
+    Call {
+        /// Its number.
+        helper: u32,
+        /// Its arguments.
+        args: [u64; 5],
+        /// What it returned.
+        result: u64,
+        /// The declared class of that.
+        class: ResultClass,
+    },
+}
+
+/// The modelled kernel.
+#[derive(Debug)]
+pub struct World {
+    /// Guest memory.
+    pub memory: Memory,
+    /// The program's maps, by index.
+    pub maps: Vec<Map>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Draws all that the specification leaves open.
+    pub choice: Choice,
+    /// What was done, in order.
+    pub effects: Vec<Effect>,
+    /// The helpers that calls reach.
+    pub helpers: Helpers,
+    /// Compare all memory around each helper call with what the helper declares (the `contract` oracle; slow).
+    pub watch: bool,
+    program_type: ProgramType,
+    packet_len: u64,
+}
+
+impl World {
+    /// A world without maps, in which nothing was run.
+    pub fn new(memory: Memory) -> World {
+        World {
+            memory,
+            maps: Vec::new(),
+            clock: Clock::default(),
+            choice: Choice::default(),
+            effects: Vec::new(),
+            helpers: Helpers::default(),
+            watch: false,
+            program_type: ProgramType::Xdp,
+            packet_len: 0,
+        }
+    }
+
+    /// Makes the program's maps. Keeps those there are if they were declared alike.
+    pub fn load(&mut self, program: &Program) -> Result<(), MapError> {
+        self.program_type = program.program_type();
+        if self.maps.iter().map(|map| &map.def).eq(program.maps()) {
+            return Ok(());
+        }
+        self.maps.clear();
+        self.memory.forget_map_values();
+        for (index, def) in program.maps().iter().enumerate() {
+            match Map::create(def, index, &mut self.memory) {
+                Ok(map) => self.maps.push(map),
+                Err(error) => {
+                    // A world is whole or empty: a later load must not take half the maps for all.
+                    self.maps.clear();
+                    self.memory.forget_map_values();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the world as it is before a run on `input`.
+    pub fn reset(&mut self, input: &Input) -> Result<(), InputError> {
+        let declaration = self.program_type.declaration();
+        if input.packet.len() as u64 > layout::PACKET_MAX {
+            return Err(InputError::PacketTooLong(input.packet.len()));
+        }
+        self.clock = Clock::new(input.world.clock_ns, input.world.clock_step_ns);
+        self.choice = Choice::new(input.world.seed);
+        self.effects.clear();
+        self.place_locals(&input.packet, declaration);
+        self.set_context(input, declaration)?;
+        for map in &mut self.maps {
+            map.ops.reset(&mut self.memory);
+        }
+        for (index, key, value) in &input.elements {
+            self.set_element(*index, key, value)?;
+        }
+        Ok(())
+    }
+
+    fn place_locals(&mut self, packet: &[u8], declaration: &'static Declaration) {
+        let len = packet.len() as u64;
+        let region = Region {
+            object: Object::Packet,
+            base: layout::PACKET,
+            len,
+            stride: len.max(1),
+            count: 1,
+            writable: declaration.packet_write,
+        };
+        self.memory.place_locals(region, declaration, 1);
+        self.memory.poke(layout::PACKET, packet);
+        self.memory.clear(layout::frame_bottom(0), layout::FRAME_LEN);
+        self.packet_len = len;
+    }
+
+    fn set_context(&mut self, input: &Input, declaration: &'static Declaration) -> Result<(), InputError> {
+        self.memory.clear(layout::CONTEXT, u64::from(declaration.context_len));
+        for (name, value) in context::defaults(self.program_type, &input.packet) {
+            let field = declaration.field(name).expect("defaults name declared fields");
+            self.poke_field(field.offset, field.len, value);
+        }
+        for (name, value) in &input.context {
+            let field = declaration
+                .field(name)
+                .filter(|f| f.kind == crate::program_type::FieldKind::Scalar && f.read != FieldAccess::Never)
+                .ok_or_else(|| InputError::NoSuchField { context: declaration.context, name: name.clone() })?;
+            if field.len < 8 && value >> (8 * field.len) != 0 {
+                return Err(InputError::FieldTooNarrow { name: field.name, len: field.len, value: *value });
+            }
+            self.poke_field(field.offset, field.len, *value);
+        }
+        Ok(())
+    }
+
+    fn poke_field(&mut self, offset: u32, len: u32, value: u64) {
+        let bytes = value.to_le_bytes();
+        self.memory.poke(layout::CONTEXT + u64::from(offset), &bytes[..len.min(8) as usize]);
+    }
+
+    fn set_element(&mut self, index: usize, key: &[u8], value: &[u8]) -> Result<(), InputError> {
+        let map = self.maps.get_mut(index).ok_or(InputError::NoSuchMap(index))?;
+        let def = &map.def;
+        if key.len() != def.key_size as usize || value.len() != def.value_size as usize {
+            return Err(InputError::ElementSize {
+                map: def.name.clone(),
+                key: key.len(),
+                value: value.len(),
+                key_size: def.key_size,
+                value_size: def.value_size,
+            });
+        }
+        map.ops
+            .update(&mut self.memory, key, value, crate::map::update::ANY)
+            .map_err(|errno| InputError::ElementRefused { map: map.def.name.clone(), errno })
+    }
+
+    /// Writes down all that can be observed after a run that ended with `result`. Reuses the buffers of `outcome`.
+    pub fn observe(&self, result: Result<u64, Trap>, outcome: &mut Outcome) {
+        outcome.clear(result);
+        let memory = &self.memory;
+        outcome.push(Object::Packet, &[], memory.peek(layout::PACKET, self.packet_len));
+        let context_len = u64::from(self.program_type.declaration().context_len);
+        outcome.push(Object::Context, &[], memory.peek(layout::CONTEXT, context_len));
+        outcome.push(Object::Frame(0), &[], memory.peek(layout::frame_bottom(0), layout::FRAME_LEN));
+        for (index, map) in self.maps.iter().enumerate() {
+            let len = u64::from(map.def.value_size);
+            map.ops.each(&mut |key, addr| outcome.push(Object::MapValue(index as u32), key, memory.peek(addr, len)));
+        }
+        outcome.effects.extend_from_slice(&self.effects);
+    }
+
+    /// The outcome of a run that ended with `result`.
+    pub fn outcome(&self, result: Result<u64, Trap>) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.observe(result, &mut outcome);
+        outcome
+    }
+
+    /// All observable bytes at this moment.
+    pub fn fingerprint(&self) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.observe(Ok(0), &mut outcome);
+        outcome
+    }
+
+    /// The first object whose bytes are not as they were, other than values of the map `except`.
+    pub fn changed_since(&self, before: &Outcome, except: Option<usize>) -> Option<Object> {
+        let is_excepted =
+            |object: Object| matches!((object, except), (Object::MapValue(of), Some(map)) if of as usize == map);
+        let now = self.fingerprint();
+        let relevant = |outcome: &'_ Outcome| {
+            outcome
+                .objects()
+                .filter(|piece| !is_excepted(piece.object))
+                .map(|piece| (piece.object, piece.key.to_vec(), piece.bytes.to_vec()))
+                .collect::<Vec<_>>()
+        };
+        let (old, new) = (relevant(before), relevant(&now));
+        old.iter()
+            .zip(&new)
+            .find(|(old, new)| old != new)
+            .map(|(old, _)| old.0)
+            .or_else(|| new.get(old.len()).or_else(|| old.get(new.len())).map(|piece| piece.0))
+    }
+
+    /// Bytes of the packet.
+    pub fn packet_len(&self) -> u64 {
+        self.packet_len
+    }
+}
