@@ -81,42 +81,41 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     let mut state = State { registers, world };
     let (mut pc, mut left) = (0, fuel);
     let insns = program.insns();
-    let result = loop {
-        if left == 0 {
-            break Err(Trap::OutOfFuel);
-        }
-        left -= 1;
-        let insn = &insns[pc];
-        observer.before(pc, insn, &state.registers, state.world);
-        match dispatch(insn, &mut state) {
-            Ok(Flow::Next) => pc += 1,
-            Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
-            Ok(Flow::Exit) => break Ok(state.registers[0]),
-            Err(trap) => break Err(trap),
-        }
-        // The second slot of a wide instruction is no instruction.
-        if insn.opcode == Opcode::Lddw || insn.opcode == Opcode::LddwMap {
-            pc += 1;
-        }
-    };
+    // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
+    // away and every arm ends in its own jump back to the top.
+    macro_rules! arms {
+        ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
+            loop {
+                if left == 0 {
+                    break Err(Trap::OutOfFuel);
+                }
+                left -= 1;
+                let insn = &insns[pc];
+                observer.before(pc, insn, &state.registers, state.world);
+                match insn.opcode {
+                    $(Opcode::$name => match exec_op(const { $op }, insn, &mut state) {
+                        Ok(Flow::Next) => pc += const { slots($op) },
+                        Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
+                        Ok(Flow::Exit) => break Ok(state.registers[0]),
+                        Err(trap) => break Err(trap),
+                    },)*
+                }
+            }
+        };
+    }
+    let result = crate::instructions!(arms);
     Stop { result, pc, retired: fuel - left, registers: state.registers }
+}
+
+/// The second slot of a wide instruction is no instruction.
+const fn slots(op: Op) -> usize {
+    if matches!(op, Op::Wide(_)) { 2 } else { 1 }
 }
 
 #[inline(always)]
 fn next(pc: usize, insn: &Insn, taken: bool) -> usize {
     let distance = if taken { insn.off as i16 as isize } else { 0 };
     (pc + 1).wrapping_add_signed(distance)
-}
-
-/// One flat match over the opcode; each arm hands `exec_op` a constant, so its own matches fold away.
-#[inline(always)]
-fn dispatch(insn: &Insn, state: &mut State<'_>) -> Result<Flow<bool>, Trap> {
-    macro_rules! arms {
-        ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
-            match insn.opcode { $(Opcode::$name => exec_op(const { $op }, insn, state)),* }
-        };
-    }
-    crate::instructions!(arms)
 }
 
 /// The interpreter as an engine.

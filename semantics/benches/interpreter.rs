@@ -1,0 +1,98 @@
+//! Time per instruction of the interpreter, beside the interpreter of the rbpf crate, on the same bytes in one run.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use semantics::insn::{Insn, Opcode, Reg};
+use semantics::interpreter;
+use semantics::memory::Memory;
+use semantics::program::Program;
+use semantics::program_type::ProgramType;
+use semantics::world::{Input, World};
+
+const LOOPS: i32 = 10_000;
+const PACKET: i32 = 1500;
+
+fn op(opcode: Opcode, dst: Reg, src: Reg) -> Insn {
+    Insn::new(opcode).dst(dst).src(src)
+}
+
+/// Ten instructions per turn, all in registers.
+fn alu_loop() -> Vec<Insn> {
+    use Reg::{R0, R3, R4, R5};
+    vec![
+        Insn::new(Opcode::Mov64K).dst(R3).imm(LOOPS),
+        Insn::new(Opcode::Mov64K).dst(R0).imm(0),
+        Insn::new(Opcode::Mov64K).dst(R4).imm(7),
+        op(Opcode::Mov64X, R5, R0),
+        op(Opcode::Add64X, R0, R3),
+        op(Opcode::Xor64X, R0, R4),
+        Insn::new(Opcode::And64K).dst(R5).imm(0xffff),
+        op(Opcode::Add32X, R4, R5),
+        op(Opcode::Sub64X, R0, R4),
+        Insn::new(Opcode::Or32K).dst(R4).imm(1),
+        Insn::new(Opcode::Neg64).dst(R4),
+        Insn::new(Opcode::Sub64K).dst(R3).imm(1),
+        Insn::new(Opcode::Jne64K).dst(R3).imm(0).off(-10),
+        Insn::new(Opcode::Exit),
+    ]
+}
+
+/// The sum of the packet's half words; R6 is set by the caller's first instructions to the packet, R7 to its end.
+fn checksum_loop(entry: &[Insn]) -> Vec<Insn> {
+    use Reg::{R0, R2, R6, R7};
+    let mut insns = entry.to_vec();
+    insns.extend([
+        Insn::new(Opcode::Mov64K).dst(R0).imm(0),
+        op(Opcode::LdxH, R2, R6),
+        op(Opcode::Add64X, R0, R2),
+        Insn::new(Opcode::Add64K).dst(R6).imm(2),
+        op(Opcode::Jne64X, R6, R7).off(-4),
+        Insn::new(Opcode::Exit),
+    ]);
+    insns
+}
+
+fn bytes(insns: &[Insn]) -> Vec<u8> {
+    semantics::encoding::encode(insns)
+}
+
+fn bench_pair(c: &mut Criterion, name: &str, ours: Vec<Insn>, theirs: &[Insn]) {
+    let program = Program::new(name, ProgramType::Xdp, "GPL", vec![], ours).expect("a program");
+    let mut world = World::new(Memory::detached().expect("guest memory"));
+    world.load(&program).expect("no maps");
+    let input = Input { packet: vec![0x5a; PACKET as usize], ..Input::default() };
+    world.reset(&input).expect("an input");
+    let stop = interpreter::run(&program, &mut world, u64::MAX, &mut ());
+    let their_bytes = bytes(theirs);
+    let mut vm = rbpf::EbpfVmRaw::new(None).expect("a machine");
+    vm.set_verifier(|_| Ok(())).expect("no program yet");
+    vm.set_program(&their_bytes).expect("a program");
+    let mut packet = input.packet.clone();
+    assert_eq!(Ok(vm.execute_program(&mut packet).expect("a result")), stop.result, "the peers agree");
+
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(stop.retired));
+    group.bench_function("touchstone", |b| {
+        b.iter(|| interpreter::run(&program, &mut world, u64::MAX, &mut ()).result);
+    });
+    group.bench_function("rbpf", |b| b.iter(|| vm.execute_program(&mut packet).expect("a result")));
+    group.finish();
+}
+
+fn benches(c: &mut Criterion) {
+    bench_pair(c, "alu_loop", alu_loop(), &alu_loop());
+    let ours = [op(Opcode::LdxW, Reg::R6, Reg::R1), op(Opcode::LdxW, Reg::R7, Reg::R1).off(4)];
+    // The raw machine of rbpf gets the packet in R1.
+    let theirs = [
+        op(Opcode::Mov64X, Reg::R6, Reg::R1),
+        op(Opcode::Mov64X, Reg::R7, Reg::R1),
+        Insn::new(Opcode::Add64K).dst(Reg::R7).imm(PACKET),
+    ];
+    bench_pair(c, "checksum_1500", checksum_loop(&ours), &checksum_loop(&theirs));
+}
+
+criterion_group! {
+    name = interpreter_benches;
+    config = Criterion::default().sample_size(30);
+    targets = benches
+}
+criterion_main!(interpreter_benches);
