@@ -1,0 +1,259 @@
+//! Planted mistakes of the lowering: a prover or a fuzzer that does not find them proves nothing.
+//!
+//! Each is an error that a JIT has made, or one instruction away from it, and replaces rows of [`Rules`]. They are
+//! generic over the algebra, so that the same mistake is refuted by a proof and found by running.
+
+use semantics::insn::table::TABLE;
+use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Size, Source, Width};
+use semantics::word::{Algebra, Convert, Flag, Word};
+
+use crate::insn::{lower_op, native};
+use crate::rules::Rules;
+use crate::x64::{self, Branch, Cc, Inst, Reg};
+
+/// A mistake with a name and its story.
+#[derive(Clone, Copy, Debug)]
+pub struct Plant<A: Algebra> {
+    /// In the style of `room::mistake`.
+    pub name: &'static str,
+    /// What goes wrong, in one line.
+    pub story: &'static str,
+    /// Puts it into the rules.
+    pub install: fn(&mut Rules<A>),
+}
+
+/// All of them.
+pub fn plants<A: Algebra>() -> Vec<Plant<A>> {
+    let plant = |name, story, install| Plant { name, story, install };
+    vec![
+        plant(
+            "alu::identity32_dropped",
+            "w += 0 and its like emit nothing, so the upper half survives (Linux s390, db7bee653859)",
+            identity32_dropped,
+        ),
+        plant(
+            "alu::and64_zero_extended",
+            "r &= imm takes the 32-bit form also for a negative immediate, so the upper half is cleared",
+            and64_zero_extended,
+        ),
+        plant(
+            "alu::sub_swapped",
+            "dst -= src computes src - dst (Linux x86-32, b9aa0b35d878: operands of sbb swapped)",
+            sub_swapped,
+        ),
+        plant(
+            "mov::self32_elided",
+            "w1 = w1 emits nothing, as its 64-bit sister may, so the upper half survives",
+            self32_elided,
+        ),
+        plant(
+            "mov::imm64_zero_extended",
+            "r = -1 becomes 0xffffffff: the immediate is not sign-extended",
+            imm64_zero_extended,
+        ),
+        plant("wide::high_half_lost", "a wide immediate whose upper half is 1 is moved as 32 bits", high_half_lost),
+        plant(
+            "load_store::upper_half_kept",
+            "a 32-bit load leaves the upper half as it was (Linux x86-32, 5fa9a98fb103)",
+            upper_half_kept,
+        ),
+        plant("load_store::store_too_wide", "a 16-bit store of a register writes 32 bits", store_too_wide),
+        plant(
+            "load_store::displacement_wrapped",
+            "a displacement of 128 is taken for one that fits 8 bits and becomes -128",
+            displacement_wrapped,
+        ),
+        plant("jump::signed_as_unsigned", "s> is compared unsigned: -1 s> 1", signed_as_unsigned),
+        plant(
+            "jump::set_as_compare",
+            "jset compares instead of testing: taken where the operands differ",
+            set_as_compare,
+        ),
+        plant("jump::set_clobbers", "jset ands into its destination (Linux x86-32, 50fe7ebb6475)", set_clobbers),
+        plant(
+            "jump::set32_tests64",
+            "a 32-bit jset of registers also tests the upper half (Linux x86-32, 80f1f8503635)",
+            set32_tests64,
+        ),
+        plant(
+            "jump::zero_tested_signed",
+            "r > 0 becomes a test whose sign bit counts: not taken for -1",
+            zero_tested_signed,
+        ),
+        plant("call::id_in_r8", "the helper's number overwrites the fifth argument", id_in_r8),
+    ]
+}
+
+/// Replaces the rows of every opcode whose operation `matches`.
+fn replace<A: Algebra>(rules: &mut Rules<A>, matches: fn(Op) -> bool, row: crate::rules::Lower<A>) {
+    for opcode in TABLE.iter().filter(|row| matches(row.op)).map(|row| row.opcode) {
+        rules.set(opcode, Some(row));
+    }
+}
+
+fn identity32_dropped<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::Alu { op, width: Width::W32, source: Source::K } if op != AluOp::And);
+    replace(rules, matches, |insn, out| {
+        if !insn.imm.is_zero().decide() {
+            lower_op(insn.op(), insn, out);
+        }
+    });
+}
+
+fn and64_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::And64K,
+        Some(|insn, out| {
+            let (op, dst) = (x64::AluOp::And, native(insn.dst));
+            out.push(Inst::AluRi { op, width: Width::W32, dst, imm: insn.imm.clone() });
+        }),
+    );
+}
+
+fn sub_swapped<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Sub64X,
+        Some(|insn, out| {
+            lower_op(insn.op(), insn, out);
+            out.push(Inst::Neg { width: Width::W64, dst: native(insn.dst) });
+        }),
+    );
+}
+
+fn self32_elided<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Mov32X,
+        Some(|insn, out| {
+            if insn.dst != insn.src {
+                lower_op(insn.op(), insn, out);
+            }
+        }),
+    );
+}
+
+fn imm64_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Mov64K,
+        Some(|insn, out| {
+            out.push(Inst::MovZx { dst: native(insn.dst), imm: insn.imm.clone() });
+        }),
+    );
+}
+
+fn high_half_lost<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Lddw,
+        Some(|insn: &Insn<A>, out| {
+            if insn.imm_hi.same(&A::W32::lit(1)).decide() {
+                out.push(Inst::MovZx { dst: native(insn.dst), imm: insn.imm.clone() });
+            } else {
+                lower_op(insn.op(), insn, out);
+            }
+        }),
+    );
+}
+
+fn upper_half_kept<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::LdxW,
+        Some(|insn, out| {
+            // dst ^= (dst ^ value) with the 32-bit difference: the upper half of the old value stays.
+            let (base, dst, disp) = (native(insn.src), native(insn.dst), insn.off.sx());
+            let (op, src) = (x64::AluOp::Xor, Reg::R11);
+            out.push(Inst::Load { size: Size::W, dst: src, base, disp });
+            out.push(Inst::AluRr { op, width: Width::W32, dst: src, src: dst });
+            out.push(Inst::AluRr { op, width: Width::W64, dst, src });
+        }),
+    );
+}
+
+fn store_too_wide<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::StxH,
+        Some(|insn, out| {
+            let (base, src) = (native(insn.dst), native(insn.src));
+            out.push(Inst::Store { size: Size::W, base, disp: insn.off.sx(), src });
+        }),
+    );
+}
+
+fn displacement_wrapped<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Load { .. }),
+        |insn, out| {
+            let Op::Load { size } = insn.op() else { return };
+            let off: A::W32 = insn.off.sx();
+            let disp = if off.same(&A::W32::lit(128)).decide() { off.neg() } else { off };
+            out.push(Inst::Load { size, dst: native(insn.dst), base: native(insn.src), disp });
+        },
+    );
+}
+
+fn signed_as_unsigned<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Jump { cond: Cond::Sgt, .. }),
+        |insn, out| {
+            let Op::Jump { width, source, .. } = insn.op() else { return };
+            lower_op(Op::Jump { cond: Cond::Gt, width, source }, insn, out);
+        },
+    );
+}
+
+fn set_as_compare<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Jump { cond: Cond::Set, .. }),
+        |insn, out| {
+            let Op::Jump { width, source, .. } = insn.op() else { return };
+            lower_op(Op::Jump { cond: Cond::Ne, width, source }, insn, out);
+        },
+    );
+}
+
+fn set_clobbers<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Jump { cond: Cond::Set, source: Source::K, .. }),
+        |insn, out| {
+            let Op::Jump { width, .. } = insn.op() else { return };
+            let (op, dst) = (x64::AluOp::And, native(insn.dst));
+            out.push(Inst::AluRi { op, width, dst, imm: insn.imm.clone() });
+            out.push(Inst::Branch(Branch::Jcc(Cc::Ne)));
+        },
+    );
+}
+
+fn set32_tests64<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Jset32X,
+        Some(|insn, out| {
+            lower_op(Op::Jump { cond: Cond::Set, width: Width::W64, source: Source::X }, insn, out);
+        }),
+    );
+}
+
+fn zero_tested_signed<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Jump { cond: Cond::Gt, source: Source::K, .. }),
+        |insn, out| {
+            lower_op(insn.op(), insn, out);
+            if insn.imm.is_zero().decide() {
+                out.pop();
+                out.push(Inst::Branch(Branch::Jcc(Cc::G)));
+            }
+        },
+    );
+}
+
+fn id_in_r8<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Call,
+        Some(|insn, out| {
+            out.push(Inst::MovZx { dst: Reg::R8, imm: insn.imm.clone() });
+            lower_op(insn.op(), insn, out);
+        }),
+    );
+}

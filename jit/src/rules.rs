@@ -1,0 +1,51 @@
+//! The lowering rules: one row per [`Opcode`]. A planted mistake replaces a row, see [`plant`](crate::plant).
+
+use semantics::insn::*;
+use semantics::instructions;
+use semantics::word::{Algebra, Concrete};
+
+use crate::insn::lower_op;
+use crate::x64::Inst;
+
+/// Appends the code of one instruction.
+pub type Lower<A> = fn(&Insn<A>, &mut Vec<Inst<A>>);
+
+/// The table of rules.
+#[derive(Clone, Debug)]
+pub struct Rules<A: Algebra = Concrete> {
+    rows: Vec<Option<Lower<A>>>,
+}
+
+macro_rules! rows {
+    ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
+        vec![$(Some((|insn: &Insn<A>, out: &mut Vec<Inst<A>>| lower_op($op, insn, out)) as Lower<A>)),*]
+    };
+}
+
+impl<A: Algebra> Rules<A> {
+    /// The rules of the rooms, [`crate::insn`].
+    pub fn standard() -> Self {
+        Rules { rows: instructions!(rows) }
+    }
+    /// The rule of this opcode, `None` where it is not lowered.
+    #[inline(always)]
+    pub fn row(&self, opcode: Opcode) -> Option<Lower<A>> {
+        self.rows[opcode as usize]
+    }
+    /// Replaces a rule; `None` takes the opcode out of what is supported.
+    pub fn set(&mut self, opcode: Opcode, row: Option<Lower<A>>) {
+        self.rows[opcode as usize] = row;
+    }
+    /// Appends the code of `insn`, `None` where its opcode is not lowered.
+    #[inline(always)]
+    pub fn lower(&self, insn: &Insn<A>, out: &mut Vec<Inst<A>>) -> Option<()> {
+        self.row(insn.opcode)?(insn, out);
+        Some(())
+    }
+}
+
+impl<A: Algebra> Default for Rules<A> {
+    fn default() -> Self {
+        Rules::standard()
+    }
+}

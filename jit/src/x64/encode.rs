@@ -1,0 +1,194 @@
+//! From typed instructions to bytes, written once for every world (Intel SDM volume 2, chapter 2).
+//!
+//! Which of the encodings is used may depend on an immediate or a displacement: 8 bits or 32, or no displacement at all.
+//! [`Flag::decide`] makes that choice, so a proof sees one path for each. Every other byte that steers decoding is literal.
+
+use semantics::insn::{Size, Width};
+use semantics::word::{Algebra, Convert, Flag, Word};
+
+use super::{AluOp, Branch, Inst, Reach, Reg};
+
+/// Appends the encoding of `inst`. A [`Branch`] has none without its displacement, see [`branch`]: it adds nothing.
+#[inline]
+pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
+    match inst {
+        Inst::AluRr { op, width, dst, src } => {
+            let opcode = if *op == AluOp::Test { 0x85 } else { *op as u8 * 8 + 1 };
+            literal::<A, 3>(out, [rex(*width, src.high(), dst.high()), opcode, modrm(3, src.low(), dst.low())]);
+        }
+        Inst::AluRi { op, width, dst, imm } => alu_imm::<A>(*op, *width, *dst, imm, out),
+        Inst::Neg { width, dst } => {
+            literal::<A, 3>(out, [rex(*width, 0, dst.high()), 0xf7, modrm(3, 3, dst.low())]);
+        }
+        Inst::MovRr { width, dst, src } => {
+            literal::<A, 3>(out, [rex(*width, src.high(), dst.high()), 0x89, modrm(3, src.low(), dst.low())]);
+        }
+        Inst::MovZx { dst, imm } => {
+            literal::<A, 2>(out, [rex(Width::W32, 0, dst.high()), 0xb8 + dst.low()]);
+            little32::<A>(imm, out);
+        }
+        Inst::MovSx { dst, imm } => {
+            literal::<A, 3>(out, [rex(Width::W64, 0, dst.high()), 0xc7, modrm(3, 0, dst.low())]);
+            little32::<A>(imm, out);
+        }
+        Inst::MovAbs { dst, imm } => {
+            literal::<A, 2>(out, [rex(Width::W64, 0, dst.high()), 0xb8 + dst.low()]);
+            out.extend((0..8).map(|byte| Convert::<A::W8>::zx(&imm.lshr(&A::W64::lit(8 * byte)))));
+        }
+        Inst::Load { size, dst, base, disp } => load::<A>(*size, *dst, *base, disp, out),
+        Inst::Store { size, base, disp, src } => store::<A>(*size, *base, disp, *src, out),
+        Inst::StoreImm { size, base, disp, imm } => store_imm::<A>(*size, *base, disp, imm, out),
+        Inst::Push { src } => literal::<A, 2>(out, [rex(Width::W32, 0, src.high()), 0x50 + src.low()]),
+        Inst::Pop { dst } => literal::<A, 2>(out, [rex(Width::W32, 0, dst.high()), 0x58 + dst.low()]),
+        Inst::CallReg { target } => {
+            literal::<A, 3>(out, [rex(Width::W32, 0, target.high()), 0xff, modrm(3, 2, target.low())]);
+        }
+        Inst::Ret => out.push(A::W8::lit(0xc3)),
+        Inst::Branch(_) => {}
+    }
+}
+
+/// Bytes that [`branch`] appends.
+#[inline(always)]
+pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
+    match (branch, reach) {
+        (Branch::Call, _) | (Branch::Jmp | Branch::Exit, Reach::Near) => 5,
+        (_, Reach::Short) => 2,
+        (Branch::Jcc(_), Reach::Near) => 6,
+    }
+}
+
+/// Appends a branch whose target lies `rel` bytes after its end; a short one carries only the low byte. A call is always
+/// near.
+#[inline]
+pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut Vec<A::W8>) {
+    match (branch, reach) {
+        (Branch::Call, _) => byte::<A>(out, 0xe8),
+        (Branch::Jmp | Branch::Exit, Reach::Short) => byte::<A>(out, 0xeb),
+        (Branch::Jmp | Branch::Exit, Reach::Near) => byte::<A>(out, 0xe9),
+        (Branch::Jcc(cc), Reach::Short) => byte::<A>(out, 0x70 + cc as u8),
+        (Branch::Jcc(cc), Reach::Near) => out.extend([A::W8::lit(0x0f), A::W8::lit(u64::from(0x80 + cc as u8))]),
+    }
+    if branch_len(branch, reach) == 2 { out.push(rel.zx()) } else { little32::<A>(rel, out) }
+}
+
+fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<A::W8>) {
+    let rex = rex(width, 0, dst.high());
+    if op == AluOp::Test {
+        literal::<A, 3>(out, [rex, 0xf7, modrm(3, 0, dst.low())]);
+        little32::<A>(imm, out);
+    } else if fits8::<A>(imm).decide() {
+        literal::<A, 3>(out, [rex, 0x83, modrm(3, op as u8, dst.low())]);
+        out.push(imm.zx());
+    } else {
+        literal::<A, 3>(out, [rex, 0x81, modrm(3, op as u8, dst.low())]);
+        little32::<A>(imm, out);
+    }
+}
+
+fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {
+    let width = if size == Size::Dw { Width::W64 } else { Width::W32 };
+    let rex = rex(width, dst.high(), base.high());
+    match size {
+        Size::B => literal::<A, 3>(out, [rex, 0x0f, 0xb6]),
+        Size::H => literal::<A, 3>(out, [rex, 0x0f, 0xb7]),
+        Size::W | Size::Dw => literal::<A, 2>(out, [rex, 0x8b]),
+    }
+    memory::<A>(dst.low(), base, disp, out);
+}
+
+fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut Vec<A::W8>) {
+    let rex32 = rex(Width::W32, src.high(), base.high());
+    match size {
+        // Without a REX prefix, 4 to 7 name ah, ch, dh and bh.
+        Size::B if src.number() >= 4 => literal::<A, 2>(out, [0x40 | rex32, 0x88]),
+        Size::B => literal::<A, 2>(out, [rex32, 0x88]),
+        Size::H => {
+            byte::<A>(out, 0x66);
+            literal::<A, 2>(out, [rex32, 0x89]);
+        }
+        Size::W => literal::<A, 2>(out, [rex32, 0x89]),
+        Size::Dw => literal::<A, 2>(out, [rex(Width::W64, src.high(), base.high()), 0x89]),
+    }
+    memory::<A>(src.low(), base, disp, out);
+}
+
+fn store_imm<A: Algebra>(size: Size, base: Reg, disp: &A::W32, imm: &A::W32, out: &mut Vec<A::W8>) {
+    let rex32 = rex(Width::W32, 0, base.high());
+    match size {
+        Size::B => literal::<A, 2>(out, [rex32, 0xc6]),
+        Size::H => {
+            byte::<A>(out, 0x66);
+            literal::<A, 2>(out, [rex32, 0xc7]);
+        }
+        Size::W => literal::<A, 2>(out, [rex32, 0xc7]),
+        Size::Dw => literal::<A, 2>(out, [rex(Width::W64, 0, base.high()), 0xc7]),
+    }
+    memory::<A>(0, base, disp, out);
+    match size {
+        Size::B => out.push(imm.zx()),
+        Size::H => out.extend([imm.zx(), imm.lshr(&A::W32::lit(8)).zx()]),
+        Size::W | Size::Dw => little32::<A>(imm, out),
+    }
+}
+
+/// `ModRM`, `SIB` and displacement of `[base + disp]`.
+#[inline(always)]
+fn memory<A: Algebra>(reg: u8, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {
+    // rbp and r13 without displacement would mean rip-relative, so theirs is at least 8 bits.
+    let mode = if base.low() != Reg::Rbp.low() && disp.is_zero().decide() {
+        0
+    } else if fits8::<A>(disp).decide() {
+        1
+    } else {
+        2
+    };
+    byte::<A>(out, modrm(mode, reg, base.low()));
+    // rsp and r12 in `ModRM` mean that a SIB byte follows: base without index.
+    if base.low() == Reg::Rsp.low() {
+        byte::<A>(out, 0x24);
+    }
+    match mode {
+        0 => {}
+        1 => out.push(disp.zx()),
+        _ => little32::<A>(disp, out),
+    }
+}
+
+/// Whether the value is the sign extension of its low byte.
+#[inline(always)]
+pub(crate) fn fits8<A: Algebra>(value: &A::W32) -> A::Flag {
+    let byte: A::W8 = value.zx();
+    let extended: A::W32 = byte.sx();
+    extended.same(value)
+}
+
+/// The REX prefix, or 0 where none is needed.
+#[inline(always)]
+const fn rex(width: Width, reg: u8, base: u8) -> u8 {
+    let wrb = (matches!(width, Width::W64) as u8) << 3 | reg << 2 | base;
+    if wrb == 0 { 0 } else { 0x40 | wrb }
+}
+
+#[inline(always)]
+const fn modrm(mode: u8, reg: u8, base: u8) -> u8 {
+    mode << 6 | reg << 3 | base
+}
+
+#[inline(always)]
+fn byte<A: Algebra>(out: &mut Vec<A::W8>, byte: u8) {
+    out.push(A::W8::lit(u64::from(byte)));
+}
+
+/// Appends bytes whose first is a REX prefix, left out where it is 0.
+#[inline(always)]
+fn literal<A: Algebra, const N: usize>(out: &mut Vec<A::W8>, bytes: [u8; N]) {
+    let skip = usize::from(bytes[0] == 0);
+    out.extend(bytes[skip..].iter().map(|byte| A::W8::lit(u64::from(*byte))));
+}
+
+#[inline(always)]
+fn little32<A: Algebra>(value: &A::W32, out: &mut Vec<A::W8>) {
+    let part = |byte: u64| -> A::W8 { value.lshr(&A::W32::lit(8 * byte)).zx() };
+    out.extend([part(0), part(1), part(2), part(3)]);
+}
