@@ -116,15 +116,22 @@ impl Display for Linux<'_> {
             }
             Op::Ja => write!(f, "goto pc{off:+}"),
             Op::Jump { .. } => write!(f, "{} goto pc{off:+}", Condition { insn, linux: true }),
-            Op::CallHelper => write!(f, "call {}#{imm}", helper_name(insn.imm)),
+            Op::CallHelper => write!(f, "call {}#{imm}", HelperName(insn.imm)),
             Op::Alu { .. } | Op::Neg { .. } | Op::Mov { .. } | Op::WideTail | Op::Exit => body(insn, f),
         }
     }
 }
 
 /// `func_id_name`: the helper's name, or `unknown`.
-fn helper_name(_id: u32) -> &'static str {
-    "unknown"
+struct HelperName(u32);
+
+impl Display for HelperName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match crate::helper::fact(self.0) {
+            Some(fact) => write!(f, "bpf_{}", fact.name),
+            None => f.write_str("unknown"),
+        }
+    }
 }
 
 /// A listing: one line per instruction with its slot in front, and a label `L<slot>:` before each target of a jump.

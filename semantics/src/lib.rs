@@ -32,6 +32,8 @@
 //! 3. In the rooms of the same name: `transfer` in the verifier, `lower` in the JIT, the obligations in the proofs.
 //! 4. Add its cases to `corpus/insn/<room>.yaml`. Tests that walk the table fail for each floor that was forgotten.
 
+pub mod asm;
+pub mod disasm;
 pub mod encoding;
 pub mod engine;
 pub mod helper;

@@ -44,8 +44,8 @@ impl Token<'_> {
 
 /// Operators of several characters, longer ones first.
 const OPERATORS: [&str; 24] = [
-    "s>>=", "<<=", ">>=", "s>=", "s<=", "s/=", "s%=", "s>", "s<", "==", "!=", ">=", "<=", "+=", "-=", "*=", "/=", "%=", "|=",
-    "&=", "^=", "::", "&&", "||",
+    "s>>=", "<<=", ">>=", "s>=", "s<=", "s/=", "s%=", "s>", "s<", "==", "!=", ">=", "<=", "+=", "-=", "*=", "/=", "%=",
+    "|=", "&=", "^=", "::", "&&", "||",
 ];
 
 /// The tokens of a line, the last of which may be a comment.
@@ -96,5 +96,6 @@ fn begins_statement(text: &str) -> bool {
         || text.starts_with([';', '*', '('])
         || (!word.is_empty() && text[word.len()..].starts_with(':'))
         || matches!(word, "if" | "goto" | "call" | "exit" | "lock" | "gotol" | "callx" | "may_goto")
-        || (token.register().is_some() && OPERATORS.into_iter().chain(["="]).any(|operator| behind.starts_with(operator)))
+        || (token.register().is_some()
+            && OPERATORS.into_iter().chain(["="]).any(|operator| behind.starts_with(operator)))
 }
