@@ -39,6 +39,7 @@ pub mod engine;
 pub mod helper;
 pub mod insn;
 pub mod interpreter;
+pub mod loader;
 pub mod map;
 pub mod memory;
 pub mod outcome;
