@@ -1,9 +1,14 @@
 //! Arithmetic and logic on scalars: add, sub, and, or, xor, neg (kernel: `adjust_scalar_min_max_vals`).
 
+use super::{readable, writable};
+use crate::env::Env;
+use crate::pointer;
 use crate::range::Range;
+use crate::refusal::{Refusal, Stop};
 use crate::scalar::Scalar;
+use crate::state::{RegState, State};
 use crate::tnum::Tnum;
-use semantics::insn::{AluOp, Width};
+use semantics::insn::{AluOp, Insn, Source, Width};
 use semantics::word::{Algebra, Word};
 
 /// What `dst op src` may be.
@@ -73,4 +78,47 @@ pub fn range<W: Word>(op: AluOp, bits: &Tnum<W>, dst: &Range<W>, src: &Range<W>)
         AluOp::Or => dst.or(src, bits),
         AluOp::Xor => Range::xor(bits),
     }
+}
+
+/// `dst = dst op source` on whatever the registers hold (`check_alu_op`, `adjust_reg_min_max_vals`).
+pub(crate) fn check(
+    env: &mut Env<'_>,
+    state: &mut State,
+    op: AluOp,
+    width: Width,
+    source: Source,
+    insn: &Insn,
+) -> Result<(), Stop> {
+    let rules = env.rules.at(width);
+    let src = match source {
+        Source::X => *readable(state, insn.src)?,
+        Source::K => RegState::scalar((rules.operand)(&insn.imm)),
+    };
+    let dst = *readable(state, insn.dst)?;
+    writable(insn.dst)?;
+    let result = match (dst.kind.is_pointer(), src.kind.is_pointer()) {
+        (false, false) => RegState::scalar(rules.alu(op)(&dst.var, &src.var)),
+        (true, false) => pointer::arithmetic(env, op, width, insn.dst, &dst, &src, false)?,
+        (false, true) => pointer::arithmetic(env, op, width, insn.dst, &src, &dst, true)?,
+        // The distance of two pointers is a number; other operators on two are mistakes.
+        (true, true) if op == AluOp::Sub => RegState::unknown(),
+        (true, true) => {
+            return Err(Refusal::TwoPointers { reg: insn.dst, operator: pointer::operator(op) }.into());
+        }
+    };
+    state.set(insn.dst, result);
+    Ok(())
+}
+
+/// `dst = -dst`: of a pointer, some number.
+pub(crate) fn check_neg(env: &Env<'_>, state: &mut State, width: Width, insn: &Insn) -> Result<(), Stop> {
+    let dst = *readable(state, insn.dst)?;
+    writable(insn.dst)?;
+    let number = if dst.kind.is_pointer() || !env.dialect.neg_tracked {
+        transfer_neg_unknown(&dst.var)
+    } else {
+        (env.rules.at(width).neg)(&dst.var)
+    };
+    state.set(insn.dst, RegState::scalar(number));
+    Ok(())
 }

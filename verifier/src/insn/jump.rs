@@ -290,3 +290,14 @@ fn learn_bits<W: Word>(holds: bool, of: &Tnum<W>, by: &Tnum<W>) -> Tnum<W> {
     };
     Tnum { value: W::select(&when, &value, &of.value), mask: W::select(&when, &of.mask.and(&bits.not()), &of.mask) }
 }
+
+/// Which ways a jump may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ways {
+    /// Only to the next instruction.
+    Fall,
+    /// Only to the target.
+    Take,
+    /// Both.
+    Both,
+}

@@ -1,5 +1,28 @@
 //! What each family of instructions does to what is known: a room per family, as in the semantics.
+//!
+//! The functions over scalars, generic over the algebra, are the rows of [`rules`](crate::rules); what surrounds them (which
+//! register may be read, what a pointer may do) is concrete and private.
+
+use crate::refusal::Refusal;
+use crate::state::{Kind, RegState, State};
+use semantics::insn::Reg;
 
 pub mod alu;
+pub mod call;
 pub mod jump;
+pub mod load_store;
 pub mod mov;
+pub mod wide;
+
+/// The register, if something was written to it (`check_reg_arg`, `SRC_OP`).
+#[inline]
+pub(crate) fn readable(state: &State, reg: Reg) -> Result<&RegState, Refusal> {
+    let held = state.reg(reg);
+    if held.kind == Kind::NotInit { Err(Refusal::NotReadable { reg }) } else { Ok(held) }
+}
+
+/// Whether the register may be written (`check_reg_arg`, `DST_OP`).
+#[inline]
+pub(crate) fn writable(reg: Reg) -> Result<(), Refusal> {
+    if reg == Reg::FP { Err(Refusal::FramePointer) } else { Ok(()) }
+}

@@ -1,0 +1,219 @@
+//! Which accesses to memory are in bounds, and what a read yields (kernel: `check_mem_access`).
+
+use crate::env::Env;
+use crate::refusal::{Edge, Refusal, Stop, Unsupported, Way};
+use crate::stack::{self, MAX_VAR_OFF, Stored};
+use crate::state::{Kind, RegState, State};
+use semantics::insn::{Reg, Size};
+use semantics::map::{MapDef, MapType};
+use semantics::program_type::FieldKind;
+
+/// `BPF_F_RDONLY_PROG`.
+pub(crate) const RDONLY_PROG: u32 = 1 << 7;
+/// `BPF_F_WRONLY_PROG`.
+const WRONLY_PROG: u32 = 1 << 8;
+
+/// What `*(size *)(reg + off)` yields.
+pub(crate) fn load(env: &mut Env<'_>, state: &mut State, reg: Reg, off: i16, size: Size) -> Result<RegState, Stop> {
+    let base = *state.reg(reg);
+    let bits = size.bytes() * 8;
+    let unknown = || RegState::scalar((env.rules.load)(bits));
+    let at = total_offset(&base, off);
+    match base.kind {
+        Kind::Fp => {
+            check_stack_alignment(reg, &base, off, size)?;
+            let place = stack::place(reg, &base, at, size.bytes(), Way::Read)?;
+            let filled = stack::read(state, place, size, env.dialect)?;
+            Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
+        }
+        Kind::Ctx => match context_field(env, reg, &base, at, size, false)? {
+            FieldKind::Scalar => Ok(unknown()),
+            FieldKind::Packet => Ok(RegState::pointer(Kind::Packet)),
+            FieldKind::PacketMeta => Ok(RegState::pointer(Kind::PacketMeta)),
+            FieldKind::PacketEnd => Ok(RegState::pointer(Kind::PacketEnd)),
+        },
+        Kind::Packet | Kind::PacketMeta => {
+            check_packet(reg, &base, i64::from(at), size.bytes())?;
+            Ok(unknown())
+        }
+        Kind::MapValue => {
+            check_map_value(env, reg, &base, at, size.bytes(), false)?;
+            Ok(unknown())
+        }
+        Kind::MapPtr => {
+            let object = map_structure(env.program.maps()[base.map as usize].map_type);
+            check_map_structure(reg, &base, at, object)?;
+            Err(Unsupported::MapStructure(object).into())
+        }
+        kind => Err(Refusal::NoMemory { reg, kind }.into()),
+    }
+}
+
+/// Stores `value`, which came from `value_reg`, as `*(size *)(reg + off)`.
+pub(crate) fn store(
+    env: &mut Env<'_>,
+    state: &mut State,
+    reg: Reg,
+    off: i16,
+    size: Size,
+    value: &Stored,
+    value_reg: Reg,
+) -> Result<(), Stop> {
+    let base = *state.reg(reg);
+    let at = total_offset(&base, off);
+    match base.kind {
+        Kind::Fp => {
+            check_stack_alignment(reg, &base, off, size)?;
+            let place = stack::place(reg, &base, at, size.bytes(), Way::Write)?;
+            stack::write(state, place, size, value, value_reg, &mut env.last_id, env.dialect)?;
+        }
+        Kind::Ctx => {
+            if matches!(value, Stored::Imm(_)) && !env.dialect.st_imm_to_ctx {
+                return Err(Refusal::ImmediateToContext { reg, kind: base.kind }.into());
+            }
+            context_field(env, reg, &base, at, size, true)?;
+        }
+        Kind::Packet | Kind::PacketMeta => {
+            if !env.declaration.packet_write {
+                return Err(Refusal::PacketWrite { reg }.into());
+            }
+            check_packet(reg, &base, i64::from(at), size.bytes())?;
+        }
+        Kind::MapValue => check_map_value(env, reg, &base, at, size.bytes(), true)?,
+        Kind::MapPtr => {
+            let object = map_structure(env.program.maps()[base.map as usize].map_type);
+            check_map_structure(reg, &base, at, object)?;
+            return Err(Refusal::OnlyRead { reg, object }.into());
+        }
+        kind => return Err(Refusal::NoMemory { reg, kind }.into()),
+    }
+    Ok(())
+}
+
+/// Memory that a helper reads, or writes where it need not be initialised (`check_helper_mem_access`).
+pub(crate) fn helper_memory(
+    env: &mut Env<'_>,
+    state: &mut State,
+    reg: Reg,
+    size: u32,
+    written: bool,
+) -> Result<(), Stop> {
+    let base = *state.reg(reg);
+    match base.kind {
+        Kind::Fp => {
+            let place = stack::place(reg, &base, base.off, size, Way::Helper)?;
+            if written {
+                stack::fill(state, place, size);
+            } else {
+                stack::check_initialised(state, place, size, true, base, env.dialect)?;
+            }
+        }
+        Kind::Packet | Kind::PacketMeta => check_packet(reg, &base, i64::from(base.off), size)?,
+        Kind::MapValue => check_map_value(env, reg, &base, base.off, size, written)?,
+        kind => return Err(Refusal::ArgumentType { reg, kind, expected: "fp" }.into()),
+    }
+    Ok(())
+}
+
+/// The constant part of the address: neither term is larger than 2^29 in magnitude by more than a jump's distance.
+fn total_offset(base: &RegState, off: i16) -> i32 {
+    base.off.wrapping_add(i32::from(off))
+}
+
+/// The stack is tracked in slots, so accesses to it are always aligned (`check_ptr_alignment`).
+fn check_stack_alignment(reg: Reg, base: &RegState, off: i16, size: Size) -> Result<(), Refusal> {
+    let (var_off, off, bytes) = (base.var.var_off, i32::from(off), size.bytes());
+    let at = crate::tnum::Tnum::constant(i64::from(base.off.wrapping_add(off)) as u64).add(&var_off);
+    if at.is_aligned(&u64::from(bytes)) {
+        return Ok(());
+    }
+    Err(Refusal::MisalignedStack { reg, var_off, fixed: base.off, off, size: bytes })
+}
+
+/// The pointer is the object's address plus a known constant that is not negative (`check_ptr_off_reg`).
+fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal> {
+    if base.off < 0 {
+        return Err(Refusal::NegativeOffset { reg, kind: base.kind, off: base.off });
+    }
+    if base.var.var_off.mask != 0 || base.var.var_off.value != 0 {
+        return Err(Refusal::VariableOffset { reg, kind: base.kind, var_off: base.var.var_off });
+    }
+    Ok(())
+}
+
+/// A context as an argument: not moved at all (`check_func_arg_reg_off`).
+pub(crate) fn check_context_argument(reg: Reg, base: &RegState) -> Result<(), Refusal> {
+    check_unmodified(reg, base)?;
+    if base.off != 0 {
+        return Err(Refusal::ModifiedPointer { reg, kind: base.kind, off: base.off });
+    }
+    Ok(())
+}
+
+fn context_field(
+    env: &Env<'_>,
+    reg: Reg,
+    base: &RegState,
+    at: i32,
+    size: Size,
+    write: bool,
+) -> Result<FieldKind, Refusal> {
+    check_unmodified(reg, base)?;
+    let field = env.declaration.access(i64::from(at), size, write);
+    field.map(|field| field.kind).ok_or(Refusal::Context { reg, off: i64::from(at), size: size.bytes() })
+}
+
+/// `check_packet_access`.
+fn check_packet(reg: Reg, base: &RegState, off: i64, size: u32) -> Result<(), Refusal> {
+    if (base.var.smin as i64) < 0 {
+        return Err(Refusal::NegativeIndex { reg });
+    }
+    if base.range < 0 {
+        return Err(Refusal::PacketEnd { reg });
+    }
+    if off < 0 || off + i64::from(size) > i64::from(base.range) {
+        return Err(Refusal::PacketBounds { reg, off, size, id: base.id, range: base.range });
+    }
+    Ok(())
+}
+
+/// `check_map_access`.
+fn check_map_value(env: &Env<'_>, reg: Reg, base: &RegState, at: i32, size: u32, write: bool) -> Result<(), Refusal> {
+    let map: &MapDef = &env.program.maps()[base.map as usize];
+    let (off, value_size) = (i64::from(at), map.value_size);
+    if map.flags & (if write { RDONLY_PROG } else { WRONLY_PROG }) != 0 {
+        return Err(Refusal::MapRights { reg, write, value_size, off: off.wrapping_add(base.var.smin as i64), size });
+    }
+    let smin = base.var.smin as i64;
+    let least = off.wrapping_add(smin);
+    if smin < 0 && (smin == i64::MIN || least != i64::from(least as i32) || least < 0) {
+        return Err(Refusal::NegativeIndex { reg });
+    }
+    let inside = |off: i64| off >= 0 && off.saturating_add(i64::from(size)) <= i64::from(value_size);
+    if !inside(least) {
+        return Err(Refusal::MapBounds { reg, value_size, off: least, size, edge: Edge::Min });
+    }
+    if base.var.umax >= MAX_VAR_OFF as u64 {
+        return Err(Refusal::Unbounded { reg });
+    }
+    let most = off + base.var.umax as i64;
+    if !inside(most) {
+        return Err(Refusal::MapBounds { reg, value_size, off: most, size, edge: Edge::Max });
+    }
+    Ok(())
+}
+
+/// The kernel's structure behind a map of this type, as its type information names it.
+fn map_structure(map_type: MapType) -> &'static str {
+    if map_type == MapType::HASH { "bpf_htab" } else { "bpf_array" }
+}
+
+fn check_map_structure(reg: Reg, base: &RegState, at: i32, object: &'static str) -> Result<(), Refusal> {
+    if base.var.var_off.mask != 0 || base.var.var_off.value != 0 {
+        return Err(Refusal::VariableOffset { reg, kind: base.kind, var_off: base.var.var_off });
+    }
+    if at < 0 {
+        return Err(Refusal::NegativeAccess { reg, object, off: at });
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Where versions of Linux differ, as far as the modelled instructions can tell.
+
+/// The rules of one version, as named differences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// The version it stands for.
+    pub name: &'static str,
+    /// Bytes of the stack that were never written may be read (since 6.3, for privileged programs).
+    pub uninit_stack_reads: bool,
+    /// A stored immediate is remembered like a spilled register (since 6.3).
+    pub st_imm_spills: bool,
+    /// Immediates may be stored into the context (since 6.4).
+    pub st_imm_to_ctx: bool,
+    /// `!=` a constant at the end of a range shaves it off (since 6.8).
+    pub ne_shaves: bool,
+    /// Negation keeps track of ranges (since 6.17).
+    pub neg_tracked: bool,
+}
+
+impl Dialect {
+    /// Linux 6.1.
+    pub const V6_1: Dialect = Dialect {
+        name: "6.1",
+        uninit_stack_reads: false,
+        st_imm_spills: false,
+        st_imm_to_ctx: false,
+        ne_shaves: false,
+        neg_tracked: false,
+    };
+    /// Linux 6.8, the default.
+    pub const V6_8: Dialect = Dialect {
+        name: "6.8",
+        uninit_stack_reads: true,
+        st_imm_spills: true,
+        st_imm_to_ctx: true,
+        ne_shaves: true,
+        neg_tracked: false,
+    };
+    /// Linux 7.2.
+    pub const V7_2: Dialect = Dialect { name: "7.2", neg_tracked: true, ..Dialect::V6_8 };
+    /// All of them, ascending.
+    pub const ALL: [Dialect; 3] = [Dialect::V6_1, Dialect::V6_8, Dialect::V7_2];
+
+    /// The dialect of this name.
+    ///
+    /// ```
+    /// use verifier::dialect::Dialect;
+    /// assert_eq!(Dialect::from_name("6.8"), Some(Dialect::default()));
+    /// ```
+    pub fn from_name(name: &str) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.name == name)
+    }
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Dialect::V6_8
+    }
+}
+
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,96 @@
+//! What can be said of the instructions without states: which are reached, where paths may join, which registers are still
+//! wanted (kernel: `check_cfg`).
+
+use crate::refusal::Refusal;
+use semantics::helper;
+use semantics::insn::{Insn, Op, Opcode, Reg};
+
+/// Per instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// Paths may join here.
+    pub joins: Vec<bool>,
+    /// Registers, a bit each, that some path from here reads before it writes them.
+    pub live: Vec<u16>,
+    reached: Vec<bool>,
+    work: Vec<usize>,
+}
+
+impl Flow {
+    /// Analyses `insns`, or names the first that no path reaches.
+    pub fn analyse(&mut self, insns: &[Insn], liveness: bool) -> Result<(), Refusal> {
+        self.reach(insns);
+        let unreached = |(at, insn): (usize, &Insn)| !self.reached[at] && insn.opcode != Opcode::WideTail;
+        if let Some(insn) = insns.iter().enumerate().position(unreached) {
+            return Err(Refusal::Unreachable { insn });
+        }
+        self.live.clear();
+        self.live.resize(insns.len(), if liveness { 0 } else { u16::MAX });
+        while liveness && self.propagate(insns) {}
+        Ok(())
+    }
+
+    fn reach(&mut self, insns: &[Insn]) {
+        for marks in [&mut self.reached, &mut self.joins] {
+            marks.clear();
+            marks.resize(insns.len(), false);
+        }
+        self.work.clear();
+        self.work.push(0);
+        while let Some(at) = self.work.pop() {
+            if at >= insns.len() || std::mem::replace(&mut self.reached[at], true) {
+                continue;
+            }
+            let insn = &insns[at];
+            if insn.op().is_jump() {
+                self.joins[insn.target(at) as usize] = true;
+            }
+            if insn.op() == Op::CallHelper && at + 1 < insns.len() {
+                self.joins[at + 1] = true;
+            }
+            self.work.extend(successors(insns, at).into_iter().flatten());
+        }
+    }
+
+    /// One round backwards; whether something changed.
+    fn propagate(&mut self, insns: &[Insn]) -> bool {
+        let mut changed = false;
+        for at in (0..insns.len()).rev() {
+            let after = successors(insns, at).into_iter().flatten();
+            let wanted = after.fold(0, |all, next| all | self.live.get(next).copied().unwrap_or(0));
+            let (reads, writes) = effects(&insns[at]);
+            let live = wanted & !writes | reads;
+            changed |= live != self.live[at];
+            self.live[at] = live;
+        }
+        changed
+    }
+}
+
+fn successors(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
+    let insn = &insns[at];
+    let target = || Some(insn.target(at) as usize);
+    match insn.op() {
+        Op::Exit => [None, None],
+        Op::Ja => [target(), None],
+        Op::Jump { .. } => [Some(at + 1), target()],
+        _ => [Some(at + insn.slots()), None],
+    }
+}
+
+/// Registers read and written, a bit each.
+fn effects(insn: &Insn) -> (u16, u16) {
+    let bit = |reg: Reg| 1u16 << reg.number();
+    let op = insn.op();
+    match op {
+        Op::CallHelper => {
+            let args = helper::fact(insn.imm).map_or(5, |fact| fact.args.len());
+            (Reg::ARGS.iter().take(args).fold(0, |all, reg| all | bit(*reg)), 0b11_1111)
+        }
+        Op::Exit => (bit(Reg::R0), 0),
+        _ => {
+            let reads = if op.reads_dst() { bit(insn.dst) } else { 0 } | if op.reads_src() { bit(insn.src) } else { 0 };
+            (reads, if op.writes_dst() { bit(insn.dst) } else { 0 })
+        }
+    }
+}

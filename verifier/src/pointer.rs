@@ -1,0 +1,115 @@
+//! Arithmetic on pointers (kernel: `adjust_ptr_min_max_vals`).
+
+use crate::env::Env;
+use crate::insn::alu;
+use crate::refusal::{Refusal, Stop};
+use crate::stack::MAX_VAR_OFF;
+use crate::state::{Kind, RegState};
+use semantics::insn::{AluOp, Reg, Width};
+
+/// The operator as the kernel names it in messages (`bpf_alu_string`).
+pub(crate) fn operator(op: AluOp) -> &'static str {
+    match op {
+        AluOp::Add => "+=",
+        AluOp::Sub => "-=",
+        AluOp::And => "&=",
+        AluOp::Or => "|=",
+        AluOp::Xor => "^=",
+    }
+}
+
+/// What `dst = pointer op offset` leaves; `reversed` where the destination held the number.
+pub(crate) fn arithmetic(
+    env: &mut Env<'_>,
+    op: AluOp,
+    width: Width,
+    dst: Reg,
+    pointer: &RegState,
+    offset: &RegState,
+    reversed: bool,
+) -> Result<RegState, Stop> {
+    let number = &offset.var;
+    let known = number.var_off.mask == 0;
+    if known && (number.smin != number.smax || number.umin != number.umax) || !number.well_formed() {
+        // Only a path that cannot arise has such an offset.
+        return Ok(RegState::unknown());
+    }
+    if width == Width::W32 {
+        // What is left is no pointer.
+        return if op == AluOp::Sub { Ok(RegState::unknown()) } else { Err(Refusal::Pointer32 { reg: dst }.into()) };
+    }
+    let kind = pointer.kind;
+    match kind {
+        Kind::MapValueOrNull => return Err(Refusal::NullCheckFirst { reg: dst, kind }.into()),
+        Kind::MapPtr if known && number.smin == 0 && op == AluOp::Add => {}
+        Kind::MapPtr | Kind::PacketEnd => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
+        _ => {}
+    }
+    check_sane(dst, kind, offset)?;
+    check_sane(dst, kind, pointer)?;
+    let result = match op {
+        AluOp::Add => add(env, pointer, offset),
+        AluOp::Sub if reversed => return Err(Refusal::SubtractPointer { reg: dst }.into()),
+        AluOp::Sub if kind == Kind::Fp => return Err(Refusal::SubtractFromStack { reg: dst }.into()),
+        AluOp::Sub => sub(env, pointer, offset),
+        AluOp::And | AluOp::Or | AluOp::Xor => {
+            return Err(Refusal::Bitwise { reg: dst, operator: operator(op) }.into());
+        }
+    };
+    check_sane(dst, kind, &result)?;
+    Ok(RegState { var: result.var.sync(), ..result })
+}
+
+/// A known number goes to the constant part as long as that holds it; another to the variable part.
+fn add(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
+    if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_add(n as i64))) {
+        return moved_by(pointer, off);
+    }
+    let var = alu::unsynced(AluOp::Add, Width::W64, &pointer.var, &offset.var);
+    let moved = RegState { var, ..*pointer };
+    if pointer.kind.is_packet() { RegState { id: env.new_id(), range: 0, ..moved } } else { moved }
+}
+
+fn sub(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
+    if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_sub(n as i64))) {
+        return moved_by(pointer, off);
+    }
+    let var = alu::unsynced(AluOp::Sub, Width::W64, &pointer.var, &offset.var);
+    let mut moved = RegState { var, ..*pointer };
+    if pointer.kind.is_packet() {
+        moved.id = env.new_id();
+        // As many bytes are there from an earlier place on, but a later place proves nothing.
+        moved.range = if (offset.var.smin as i64) < 0 { 0 } else { pointer.range.max(0) };
+    }
+    moved
+}
+
+/// The pointer with another constant part. Further down it may lie below the packet's end again.
+fn moved_by(pointer: &RegState, off: i32) -> RegState {
+    let range = if off < pointer.off { pointer.range.max(0) } else { pointer.range };
+    RegState { off, range, ..*pointer }
+}
+
+fn fixed(off: Option<i64>) -> Option<i32> {
+    off.and_then(|off| i32::try_from(off).ok())
+}
+
+/// Offsets stay so small that sums of them cannot wrap (`check_reg_sane_offset`).
+fn check_sane(reg: Reg, kind: Kind, of: &RegState) -> Result<(), Refusal> {
+    let number = &of.var;
+    let large = |value: i64| value >= MAX_VAR_OFF || value <= -MAX_VAR_OFF;
+    let (value, smin) = (number.var_off.value as i64, number.smin as i64);
+    if number.var_off.mask == 0 && large(value) {
+        return Err(Refusal::OffsetConstant { reg, kind, value });
+    }
+    if large(i64::from(of.off)) {
+        return Err(Refusal::OffsetFixed { reg, kind, off: of.off });
+    }
+    if smin == i64::MIN {
+        return Err(Refusal::OffsetUnbounded { reg, kind });
+    }
+    if large(smin) {
+        return Err(Refusal::OffsetRange { reg, kind, value: smin });
+    }
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! Why a program is rejected: in the kernel's words for searching, in plain ones for reading.
+
+use crate::state::Kind;
+use crate::tnum::Tnum;
+use semantics::insn::Reg;
+
+/// Reading or writing, as messages say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// ` read from`
+    Read,
+    /// ` write to`
+    Write,
+    /// ` indirect access to`: by a helper.
+    Helper,
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Way::Read => " read from",
+            Way::Write => " write to",
+            Way::Helper => " indirect access to",
+        })
+    }
+}
+
+/// The reason, whose text is the line that Linux logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Refusal {
+    #[error("unreachable insn {insn}")]
+    Unreachable { insn: usize },
+    #[error("infinite loop detected at insn {insn}")]
+    InfiniteLoop { insn: usize },
+    #[error("BPF program is too large. Processed {processed} insn")]
+    TooLarge { processed: u32 },
+    #[error("{} !read_ok", upper(*reg))]
+    NotReadable { reg: Reg },
+    #[error("frame pointer is read only")]
+    FramePointer,
+    #[error("{} invalid mem access '{kind}'", upper(*reg))]
+    NoMemory { reg: Reg, kind: Kind },
+    #[error("invalid bpf_context access off={off} size={size}")]
+    Context { reg: Reg, off: i64, size: u32 },
+    #[error("negative offset {kind} ptr {} off={off} disallowed", upper(*reg))]
+    NegativeOffset { reg: Reg, kind: Kind, off: i32 },
+    #[error("variable {kind} access var_off={} disallowed", bits(var_off))]
+    VariableOffset { reg: Reg, kind: Kind, var_off: Tnum<u64> },
+    #[error("dereference of modified {kind} ptr {} off={off} disallowed", upper(*reg))]
+    ModifiedPointer { reg: Reg, kind: Kind, off: i32 },
+    #[error("BPF_ST stores into {} {kind} is not allowed", upper(*reg))]
+    ImmediateToContext { reg: Reg, kind: Kind },
+    #[error("only read from {object} is supported")]
+    OnlyRead { reg: Reg, object: &'static str },
+    #[error("{} is {object} invalid negative access: off={off}", upper(*reg))]
+    NegativeAccess { reg: Reg, object: &'static str, off: i32 },
+    #[error("misaligned stack access off {}+{fixed}+{off} size {size}", bits(var_off))]
+    MisalignedStack { reg: Reg, var_off: Tnum<u64>, fixed: i32, off: i32, size: u32 },
+    #[error("invalid{way} stack {} off={off} size={size}", upper(*reg))]
+    StackBounds { reg: Reg, way: Way, off: i64, size: u32 },
+    #[error("invalid variable-offset{way} stack {} var_off={} off={off} size={size}", upper(*reg), bits(var_off))]
+    VariableStackBounds { reg: Reg, way: Way, var_off: Tnum<u64>, off: i32, size: u32 },
+    #[error("invalid unbounded variable-offset{way} stack {}", upper(*reg))]
+    UnboundedStack { reg: Reg, way: Way },
+    #[error("invalid read from stack off {off}+{at} size {size}")]
+    UninitStack { reg: Reg, off: i64, at: u32, size: u32 },
+    #[error("invalid{} read from stack {} off {off}+{at} size {size}", if *indirect { " indirect" } else { "" }, upper(*reg))]
+    UninitStackRange { reg: Reg, indirect: bool, off: i64, at: u32, size: u32 },
+    #[error(
+        "invalid{} read from stack {} var_off {}+{at} size {size}",
+        if *indirect { " indirect" } else { "" }, upper(*reg), bits(var_off)
+    )]
+    UninitStackVariable { reg: Reg, indirect: bool, var_off: Tnum<u64>, at: u32, size: u32 },
+    #[error("invalid size of register spill")]
+    SpillSize { reg: Reg },
+    #[error("invalid size of register fill")]
+    FillSize { reg: Reg },
+    #[error("cannot write into packet")]
+    PacketWrite { reg: Reg },
+    #[error(
+        "invalid access to packet, off={off} size={size}, {}(id={id},off={off},r={range})\n{0} offset is outside of the packet",
+        upper(*reg)
+    )]
+    PacketBounds { reg: Reg, off: i64, size: u32, id: u32, range: i32 },
+    #[error("{} offset is outside of the packet", upper(*reg))]
+    PacketEnd { reg: Reg },
+    #[error("invalid access to map value, value_size={value_size} off={off} size={size}\n{} {edge} value is outside of the allowed memory range", upper(*reg))]
+    MapBounds { reg: Reg, value_size: u32, off: i64, size: u32, edge: Edge },
+    #[error(
+        "{} min value is negative, either use unsigned index or do a if (index >=0) check.",
+        upper(*reg)
+    )]
+    NegativeIndex { reg: Reg },
+    #[error("{} unbounded memory access, make sure to bounds check any such access", upper(*reg))]
+    Unbounded { reg: Reg },
+    #[error("{} map into forbidden, value_size={value_size} off={off} size={size}", if *write { "write into" } else { "read from" })]
+    MapRights { reg: Reg, write: bool, value_size: u32, off: i64, size: u32 },
+    #[error("write into map forbidden")]
+    HelperMapWrite { reg: Reg },
+    #[error("{} 32-bit pointer arithmetic prohibited", upper(*reg))]
+    Pointer32 { reg: Reg },
+    #[error("{} pointer arithmetic on {kind} prohibited, null-check it first", upper(*reg))]
+    NullCheckFirst { reg: Reg, kind: Kind },
+    #[error("{} pointer arithmetic on {kind} prohibited", upper(*reg))]
+    PointerArithmetic { reg: Reg, kind: Kind },
+    #[error("{} tried to subtract pointer from scalar", upper(*reg))]
+    SubtractPointer { reg: Reg },
+    #[error("{} subtraction from stack pointer prohibited", upper(*reg))]
+    SubtractFromStack { reg: Reg },
+    #[error("{} bitwise operator {operator} on pointer prohibited", upper(*reg))]
+    Bitwise { reg: Reg, operator: &'static str },
+    #[error("{} pointer {operator} pointer prohibited", upper(*reg))]
+    TwoPointers { reg: Reg, operator: &'static str },
+    #[error("math between {kind} pointer and {value} is not allowed")]
+    OffsetConstant { reg: Reg, kind: Kind, value: i64 },
+    #[error("{kind} pointer offset {off} is not allowed")]
+    OffsetFixed { reg: Reg, kind: Kind, off: i32 },
+    #[error("math between {kind} pointer and register with unbounded min value is not allowed")]
+    OffsetUnbounded { reg: Reg, kind: Kind },
+    #[error("value {value} makes {kind} pointer be out of bounds")]
+    OffsetRange { reg: Reg, kind: Kind, value: i64 },
+    #[error("invalid func unknown#{id}")]
+    InvalidHelper { id: i32 },
+    #[error("unknown func {name}#{id}")]
+    ClosedHelper { name: &'static str, id: u32 },
+    #[error("cannot call GPL-restricted function from non-GPL compatible program")]
+    GplOnly { name: &'static str },
+    #[error("helper call might sleep in a non-sleepable prog")]
+    Sleeps { name: &'static str },
+    #[error("helper access to the packet is not allowed")]
+    HelperPacket { reg: Reg },
+    #[error("{} type={kind} expected={expected}", upper(*reg))]
+    ArgumentType { reg: Reg, kind: Kind, expected: &'static str },
+}
+
+/// Which end of an index's range is outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Edge {
+    Min,
+    Max,
+}
+
+impl std::fmt::Display for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Edge::Min => "min",
+            Edge::Max => "max",
+        })
+    }
+}
+
+fn upper(reg: Reg) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| write!(f, "R{}", reg.number()))
+}
+
+/// Known bits as the kernel prints them.
+pub(crate) fn bits(tnum: &Tnum<u64>) -> impl std::fmt::Display {
+    let Tnum { value, mask } = *tnum;
+    std::fmt::from_fn(move |f| write!(f, "({value:#x}; {mask:#x})"))
+}
+
+impl Refusal {
+    /// The register that it is about.
+    pub fn register(&self) -> Option<Reg> {
+        use Refusal as R;
+        match *self {
+            R::Unreachable { .. }
+            | R::InfiniteLoop { .. }
+            | R::TooLarge { .. }
+            | R::InvalidHelper { .. }
+            | R::ClosedHelper { .. }
+            | R::GplOnly { .. }
+            | R::Sleeps { .. } => None,
+            R::FramePointer => Some(Reg::FP),
+            R::NotReadable { reg }
+            | R::NoMemory { reg, .. }
+            | R::Context { reg, .. }
+            | R::NegativeOffset { reg, .. }
+            | R::VariableOffset { reg, .. }
+            | R::ModifiedPointer { reg, .. }
+            | R::ImmediateToContext { reg, .. }
+            | R::OnlyRead { reg, .. }
+            | R::NegativeAccess { reg, .. }
+            | R::MisalignedStack { reg, .. }
+            | R::StackBounds { reg, .. }
+            | R::VariableStackBounds { reg, .. }
+            | R::UnboundedStack { reg, .. }
+            | R::UninitStack { reg, .. }
+            | R::UninitStackRange { reg, .. }
+            | R::UninitStackVariable { reg, .. }
+            | R::SpillSize { reg }
+            | R::FillSize { reg }
+            | R::PacketWrite { reg }
+            | R::PacketBounds { reg, .. }
+            | R::PacketEnd { reg }
+            | R::MapBounds { reg, .. }
+            | R::NegativeIndex { reg }
+            | R::Unbounded { reg }
+            | R::MapRights { reg, .. }
+            | R::HelperMapWrite { reg }
+            | R::Pointer32 { reg }
+            | R::NullCheckFirst { reg, .. }
+            | R::PointerArithmetic { reg, .. }
+            | R::SubtractPointer { reg }
+            | R::SubtractFromStack { reg }
+            | R::Bitwise { reg, .. }
+            | R::TwoPointers { reg, .. }
+            | R::OffsetConstant { reg, .. }
+            | R::OffsetFixed { reg, .. }
+            | R::OffsetUnbounded { reg, .. }
+            | R::OffsetRange { reg, .. }
+            | R::HelperPacket { reg }
+            | R::ArgumentType { reg, .. } => Some(reg),
+        }
+    }
+
+    /// What it means and what to do, in a sentence or two.
+    pub fn explanation(&self) -> String {
+        use Refusal as R;
+        match *self {
+            R::Unreachable { insn } => format!("No path leads to instruction {insn}; dead code has to be removed."),
+            R::InfiniteLoop { insn } => format!(
+                "Instruction {insn} is reached again with nothing changed, so the loop would never end. Make something that ends it change in every round."
+            ),
+            R::TooLarge { processed } => format!(
+                "Following all paths took {processed} steps, the most that is allowed. Shorten loops or join paths earlier."
+            ),
+            R::NotReadable { reg } => {
+                format!("{reg} is read, but on this path nothing was ever written to it (a call clears r1 to r5).")
+            }
+            R::FramePointer => {
+                "r10 is the frame pointer and never changes; copy it to another register and change that.".to_owned()
+            }
+            R::NoMemory { reg, kind: Kind::Scalar } => format!("{reg} is used as an address but holds a number."),
+            R::NoMemory { reg, kind: Kind::MapValueOrNull } => {
+                format!("{reg} may be null, because the map may have no such key. Compare it with 0 first.")
+            }
+            R::NoMemory { reg, kind } => format!("{reg} is a {kind}, which does not give access to memory."),
+            R::Context { off, size, .. } => format!(
+                "The context has no field at byte {off} that programs of this type may access {size} bytes at a time in this way."
+            ),
+            R::NegativeOffset { reg, off, .. } => {
+                format!("{reg} points {} bytes before its object.", off.unsigned_abs())
+            }
+            R::VariableOffset { reg, kind, .. } => {
+                format!("{reg} is a {kind} plus a number that is not known; only constant offsets are possible here.")
+            }
+            R::ModifiedPointer { reg, off, .. } => {
+                format!("{reg} has been moved by {off} bytes; pass the unmodified pointer.")
+            }
+            R::ImmediateToContext { reg, .. } => {
+                format!("{reg} is the context: store through a register instead of an immediate.")
+            }
+            R::OnlyRead { .. } | R::NegativeAccess { .. } => {
+                "The map itself belongs to the kernel; its values are reached through map_lookup_elem.".to_owned()
+            }
+            R::MisalignedStack { size, .. } => {
+                format!("Stack accesses of {size} bytes need an address that is a multiple of {size}.")
+            }
+            R::StackBounds { off, size, .. } => {
+                format!("{size} bytes at r10{off:+} are not all inside the frame, which is from r10-512 up to r10.")
+            }
+            R::VariableStackBounds { reg, .. } | R::UnboundedStack { reg, .. } => {
+                format!(
+                    "{reg} may point outside of the frame, which is from r10-512 up to r10. Bound the number that was added to it."
+                )
+            }
+            R::UninitStack { off, at, .. } => {
+                format!("The byte at r10{:+} is read, but on this path was never written.", off + i64::from(at))
+            }
+            R::UninitStackRange { off, at, .. } => {
+                format!("The byte at r10{:+} would be read, but on this path was never written.", off + i64::from(at))
+            }
+            R::UninitStackVariable { reg, .. } => {
+                format!("{reg} may point to stack bytes that on this path were never written.")
+            }
+            R::SpillSize { .. } => "A pointer can only be stored to the stack whole, in 8 bytes.".to_owned(),
+            R::FillSize { .. } => "A pointer can only be loaded from the stack whole, in 8 bytes.".to_owned(),
+            R::PacketWrite { .. } => "Programs of this type may read the packet, not write it.".to_owned(),
+            R::PacketBounds { reg, off, size, range, .. } => format!(
+                "{size} bytes at {reg} (packet offset {off}) are read or written, but on this path only {} bytes of the packet are known to be there. Compare the pointer with data_end first, and leave where the packet is too short.",
+                range.max(0)
+            ),
+            R::PacketEnd { reg } => format!("{reg} was found to lie at or beyond the packet's end on this path."),
+            R::MapBounds { value_size, off, size, .. } => {
+                format!("{size} bytes at offset {off} do not lie inside the map's value of {value_size} bytes.")
+            }
+            R::NegativeIndex { reg } => format!("{reg} may be negative as an offset. Compare it unsigned, or mask it."),
+            R::Unbounded { reg } => {
+                format!("Nothing limits the offset in {reg}. Compare it with the size, or mask it.")
+            }
+            R::MapRights { write, .. } => {
+                format!("The map's flags forbid programs to {} it.", if write { "write to" } else { "read" })
+            }
+            R::HelperMapWrite { .. } => "The map's flags forbid programs to write to it.".to_owned(),
+            R::Pointer32 { reg } => format!("A 32-bit operation would cut the pointer in {reg} in half."),
+            R::NullCheckFirst { reg, .. } => format!("{reg} may be null. Compare it with 0 before adding to it."),
+            R::PointerArithmetic { reg, kind } => {
+                format!("{reg} is a {kind}, which can only be compared or passed on.")
+            }
+            R::SubtractPointer { .. } => "A number minus a pointer is no pointer.".to_owned(),
+            R::SubtractFromStack { .. } => {
+                "Add a negative number to the stack pointer instead of subtracting.".to_owned()
+            }
+            R::Bitwise { operator, .. } => format!("The operator {operator} on a pointer gives no pointer."),
+            R::TwoPointers { operator, .. } => format!("The operator {operator} on two pointers means nothing."),
+            R::OffsetConstant { .. } | R::OffsetFixed { .. } | R::OffsetRange { .. } => {
+                "The offset is so large that it might wrap around; it has to stay below 2^29.".to_owned()
+            }
+            R::OffsetUnbounded { .. } => {
+                "Nothing limits the number that is added. Compare it first, or mask it.".to_owned()
+            }
+            R::InvalidHelper { id } => format!("There is no helper with number {id}."),
+            R::ClosedHelper { name, .. } => format!("Programs of this type may not call bpf_{name}."),
+            R::GplOnly { name } => format!("bpf_{name} may only be called by programs with a GPL-compatible license."),
+            R::Sleeps { name } => format!("bpf_{name} may sleep, which programs of this type must not."),
+            R::HelperPacket { reg } => {
+                format!("The helper does not take packet memory; copy what {reg} points to onto the stack.")
+            }
+            R::ArgumentType { reg, kind, expected } => {
+                format!("The helper takes {expected} in {reg}, which here is {kind}.")
+            }
+        }
+    }
+}
+
+/// Something that programs may do and that is not modelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    /// A helper without a meaning.
+    #[error("helper {name}#{id} is not modelled")]
+    Helper {
+        /// Its number.
+        id: u32,
+        /// Its name without `bpf_`.
+        name: &'static str,
+    },
+    /// An argument kind that no modelled helper has.
+    #[error("argument {number} of helper {name} is of a kind that is not modelled")]
+    Argument {
+        /// The helper.
+        name: &'static str,
+        /// Counted from 1.
+        number: u8,
+    },
+    /// A result kind that no modelled helper has.
+    #[error("the result of helper {name} is of a kind that is not modelled")]
+    Result {
+        /// The helper.
+        name: &'static str,
+    },
+    /// A map of a type without a meaning.
+    #[error("maps of type {0} are not modelled")]
+    Map(semantics::map::MapType),
+    /// A read of the kernel's map structure.
+    #[error("reading {0} is not modelled")]
+    MapStructure(&'static str),
+}
+
+/// Why a path cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The kernel would refuse it.
+    Refused(Refusal),
+    /// Not modelled.
+    Unsupported(Unsupported),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+impl From<Unsupported> for Stop {
+    fn from(unsupported: Unsupported) -> Stop {
+        Stop::Unsupported(unsupported)
+    }
+}

@@ -1,0 +1,198 @@
+//! The stack: spills, fills, and bytes that are merely written (kernel: `check_stack_read`, `check_stack_write`,
+//! `check_stack_range_initialized`).
+
+use crate::dialect::Dialect;
+use crate::refusal::{Refusal, Way};
+use crate::state::{Byte, Kind, Number, RegState, STACK_BOTTOM, Slot, State};
+use semantics::insn::{Reg, Size};
+
+/// Offsets beyond this are refused wherever they come up (`BPF_MAX_VAR_OFF`).
+pub(crate) const MAX_VAR_OFF: i64 = 1 << 29;
+
+/// What is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stored {
+    /// The contents of a register.
+    Reg(RegState),
+    /// An immediate, sign-extended.
+    Imm(i32),
+}
+
+impl Stored {
+    fn is_zero(&self) -> bool {
+        match self {
+            Stored::Reg(reg) => reg.as_constant() == Some(0),
+            Stored::Imm(imm) => *imm == 0,
+        }
+    }
+}
+
+/// A range of the stack: the first byte lies from `min` to `max`, offsets from the frame pointer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    reg: Reg,
+    min: i64,
+    max: i64,
+    exact: bool,
+}
+
+/// Where `size` bytes at `base + off` lie, if surely inside the frame (`check_stack_access_within_bounds`). `off` includes
+/// the constant part of `base`.
+pub(crate) fn place(reg: Reg, base: &RegState, off: i32, size: u32, way: Way) -> Result<Place, Refusal> {
+    let var_off = base.var.var_off;
+    let exact = var_off.mask == 0;
+    let (min, max) = if exact {
+        let at = (var_off.value as i64).saturating_add(i64::from(off));
+        (at, at)
+    } else {
+        let (smin, smax) = (base.var.smin as i64, base.var.smax as i64);
+        if smax >= MAX_VAR_OFF || smin <= -MAX_VAR_OFF {
+            return Err(Refusal::UnboundedStack { reg, way });
+        }
+        (smin + i64::from(off), smax + i64::from(off))
+    };
+    if min < STACK_BOTTOM || max.saturating_add(i64::from(size)) > 0 || max >= 0 {
+        return Err(if exact {
+            Refusal::StackBounds { reg, way, off: min, size }
+        } else {
+            Refusal::VariableStackBounds { reg, way, var_off, off, size }
+        });
+    }
+    Ok(Place { reg, min, max, exact })
+}
+
+/// Writes `value` (`check_stack_write_fixed_off`, `check_stack_write_var_off`).
+pub(crate) fn write(
+    state: &mut State,
+    place: Place,
+    size: Size,
+    value: &Stored,
+    value_reg: Reg,
+    next_id: &mut u32,
+    dialect: Dialect,
+) -> Result<(), Refusal> {
+    if !place.exact {
+        write_somewhere(state, place, size, value.is_zero());
+        return Ok(());
+    }
+    let off = place.min;
+    let aligned = off % 8 == 0;
+    let spill = match value {
+        Stored::Reg(reg) if reg.kind == Kind::Scalar => (aligned && reg.var != Number::unknown()).then_some(*reg),
+        Stored::Reg(_) if size != Size::Dw => return Err(Refusal::SpillSize { reg: value_reg }),
+        Stored::Reg(reg) => Some(*reg),
+        Stored::Imm(imm) if aligned && *imm != 0 && dialect.st_imm_spills => {
+            Some(RegState::constant(i64::from(*imm) as u64))
+        }
+        Stored::Imm(_) => None,
+    };
+    let bytes = size.bytes() as usize;
+    let first = off.rem_euclid(8) as usize;
+    let Some(mut spill) = spill else {
+        let kind = if value.is_zero() { Byte::Zero } else { Byte::Misc };
+        let slot = state.slot_mut(off);
+        slot.scrub();
+        slot.bytes[first..first + bytes].fill(kind);
+        return Ok(());
+    };
+    if spill.kind == Kind::Scalar {
+        if spill.as_constant().is_none() && spill.id == 0 {
+            *next_id += 1;
+            spill.id = *next_id;
+            if matches!(value, Stored::Reg(_)) {
+                state.regs[value_reg.index()].id = spill.id;
+            }
+        }
+        if size != Size::Dw && spill.var.umax >> (8 * size.bytes()) != 0 {
+            spill.id = 0;
+        }
+    }
+    let slot = state.slot_mut(off);
+    slot.scrub();
+    slot.bytes[..bytes].fill(Byte::Spill);
+    slot.spill = spill;
+    Ok(())
+}
+
+/// A write that may hit any of several bytes: spilled registers there are lost, zeros stay where zero is written.
+fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
+    for off in place.min..place.max + i64::from(size.bytes()) {
+        let slot = state.slot_mut(off);
+        slot.scrub();
+        let byte = &mut slot.bytes[off.rem_euclid(8) as usize];
+        if !(zero && *byte == Byte::Zero) {
+            *byte = Byte::Misc;
+        }
+    }
+}
+
+/// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`).
+pub(crate) fn read(state: &mut State, place: Place, size: Size, dialect: Dialect) -> Result<RegState, Refusal> {
+    let (off, bytes) = (place.min, size.bytes());
+    if !place.exact {
+        check_initialised(state, place, bytes, false, RegState::NOT_INIT, dialect)?;
+        let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(off) == Byte::Zero);
+        return Ok(if zero { RegState::constant(0) } else { RegState::unknown() });
+    }
+    let slot = state.stack.get(crate::state::slot_of(off)).copied().unwrap_or(Slot::INVALID);
+    if slot.is_spilled() {
+        let spilled = slot.spilled_bytes();
+        let whole = off % 8 == 0 && bytes as usize == spilled;
+        if slot.spill.kind != Kind::Scalar && !whole {
+            return Err(Refusal::FillSize { reg: place.reg });
+        }
+        if whole {
+            return Ok(slot.spill);
+        }
+    }
+    let mut zero = true;
+    for at in 0..bytes {
+        let byte = slot.bytes[(off.rem_euclid(8) as u32 + at) as usize];
+        zero &= byte == Byte::Zero;
+        if byte == Byte::Invalid && !dialect.uninit_stack_reads {
+            return Err(Refusal::UninitStack { reg: place.reg, off, at, size: bytes });
+        }
+    }
+    Ok(if zero { RegState::constant(0) } else { RegState::unknown() })
+}
+
+/// That `size` bytes may be read, by the program or a helper; a helper may also have changed them
+/// (`check_stack_range_initialized`).
+pub(crate) fn check_initialised(
+    state: &mut State,
+    place: Place,
+    size: u32,
+    helper: bool,
+    base: RegState,
+    dialect: Dialect,
+) -> Result<(), Refusal> {
+    for off in place.min..place.max + i64::from(size) {
+        match state.byte(off) {
+            Byte::Misc => {}
+            Byte::Invalid if !dialect.uninit_stack_reads => {
+                let (reg, indirect, at) = (place.reg, helper, (off - place.min) as u32);
+                return Err(if place.exact {
+                    Refusal::UninitStackRange { reg, indirect, off: place.min, at, size }
+                } else {
+                    Refusal::UninitStackVariable { reg, indirect, var_off: base.var.var_off, at, size }
+                });
+            }
+            _ if helper => {
+                let slot = state.slot_mut(off);
+                slot.scrub();
+                slot.bytes[off.rem_euclid(8) as usize] = Byte::Misc;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a helper that fills `size` bytes leaves.
+pub(crate) fn fill(state: &mut State, place: Place, size: u32) {
+    for off in place.min..place.max + i64::from(size) {
+        let slot = state.slot_mut(off);
+        slot.scrub();
+        slot.bytes[off.rem_euclid(8) as usize] = Byte::Misc;
+    }
+}

@@ -1,0 +1,198 @@
+//! Recorded states, and whether a run stays inside them: the containment oracle.
+
+use crate::state::{Byte, Kind, RegState, Slot, State};
+use semantics::insn::Reg;
+use semantics::memory::{Memory, Object, layout};
+
+const NONE: u32 = u32::MAX;
+
+/// Every abstract state that was explored, by the instruction that it stands before.
+#[derive(Debug, Default)]
+pub struct States {
+    heads: Vec<u32>,
+    records: Vec<Record>,
+    used: usize,
+}
+
+#[derive(Debug)]
+struct Record {
+    state: State,
+    next: u32,
+}
+
+/// A run at one instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// R0 to R10.
+    pub regs: &'a [u64; 11],
+    /// Guest memory: the frame's bytes, and where map values lie.
+    pub memory: &'a Memory,
+    /// Bytes of the packet.
+    pub packet_len: u64,
+}
+
+/// A value that no explored state contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Escape {
+    /// No path leads to the instruction.
+    #[error("insn {insn} is reached, but no explored path leads there")]
+    Unexplored {
+        /// The instruction.
+        insn: usize,
+    },
+    /// A register outside of the state that comes closest.
+    #[error("before insn {insn}, {reg} holds {value:#x}, which no explored state contains")]
+    Register {
+        /// The instruction.
+        insn: usize,
+        /// The register.
+        reg: Reg,
+        /// What it holds.
+        value: u64,
+    },
+    /// Stack bytes outside of the state that comes closest.
+    #[error("before insn {insn}, the stack at r10-{depth} holds {value:#x}, which no explored state contains")]
+    Stack {
+        /// The instruction.
+        insn: usize,
+        /// Bytes below the frame pointer.
+        depth: usize,
+        /// The 8 bytes there.
+        value: u64,
+    },
+}
+
+impl States {
+    /// Forgets everything, but not the memory that it took.
+    pub(crate) fn reset(&mut self, insns: usize) {
+        self.used = 0;
+        self.heads.clear();
+        self.heads.resize(insns, NONE);
+    }
+    pub(crate) fn record(&mut self, insn: usize, state: &State) {
+        let next = std::mem::replace(&mut self.heads[insn], self.used as u32);
+        if let Some(record) = self.records.get_mut(self.used) {
+            record.state.clone_from(state);
+            record.next = next;
+        } else {
+            self.records.push(Record { state: state.clone(), next });
+        }
+        self.used += 1;
+    }
+    /// The states explored before this instruction.
+    pub fn at(&self, insn: usize) -> impl Iterator<Item = &State> {
+        let mut next = self.heads.get(insn).copied().unwrap_or(NONE);
+        std::iter::from_fn(move || {
+            let record = self.records.get(next as usize)?;
+            next = record.next;
+            Some(&record.state)
+        })
+    }
+    /// How many were explored in all.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Whether some state explored before `insn` contains the run, which is in its first frame. Does not allocate.
+    pub fn contains(&self, insn: usize, run: &Snapshot<'_>) -> Result<(), Escape> {
+        let mut closest = (0, Escape::Unexplored { insn });
+        for state in self.at(insn) {
+            match state_contains(state, insn, run) {
+                Ok(()) => return Ok(()),
+                Err((depth, escape)) if depth >= closest.0 => closest = (depth, escape),
+                Err(_) => {}
+            }
+        }
+        Err(closest.1)
+    }
+}
+
+/// The first value that is outside, and how many were inside before it.
+fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
+    for (at, (held, value)) in state.regs.iter().zip(run.regs).enumerate() {
+        if !reg_contains(held, *value, run) {
+            return Err((at, Escape::Register { insn, reg: Reg::ALL[at], value: *value }));
+        }
+    }
+    if state.stack.is_empty() {
+        return Ok(());
+    }
+    let frame = run.memory.peek(layout::frame_bottom(0), layout::FRAME_LEN);
+    let (words, _) = frame.as_chunks::<8>();
+    for (at, (slot, bytes)) in state.stack.iter().zip(words.iter().rev()).enumerate() {
+        if !slot_contains(slot, bytes, run) {
+            let value = u64::from_le_bytes(*bytes);
+            return Err((11 + at, Escape::Stack { insn, depth: 8 * (at + 1), value }));
+        }
+    }
+    Ok(())
+}
+
+fn slot_contains(slot: &Slot, bytes: &[u8; 8], run: &Snapshot<'_>) -> bool {
+    if slot.bytes == [Byte::Spill; 8] {
+        return reg_contains(&slot.spill, u64::from_le_bytes(*bytes), run);
+    }
+    if slot.is_spilled() {
+        let size = match slot.spilled_bytes() {
+            1 => semantics::insn::Size::B,
+            2 => semantics::insn::Size::H,
+            4 => semantics::insn::Size::W,
+            // Part of the register was overwritten: the rest of it is not read as such any more.
+            _ => return true,
+        };
+        let low = u64::from_le_bytes(*bytes) & ((1 << (8 * size.bytes())) - 1);
+        if !slot.spill.cut_to(size).var.contains(&low) {
+            return false;
+        }
+    }
+    slot.bytes.iter().zip(bytes).all(|(known, byte)| *known != Byte::Zero || *byte == 0)
+}
+
+#[inline]
+fn reg_contains(held: &RegState, value: u64, run: &Snapshot<'_>) -> bool {
+    let beyond = |start: u64| value.wrapping_sub(start).wrapping_sub(i64::from(held.off) as u64);
+    match held.kind {
+        Kind::NotInit => true,
+        Kind::Scalar => held.var.contains(&value),
+        Kind::Ctx => held.var.contains(&beyond(layout::CONTEXT)),
+        Kind::Fp => held.var.contains(&beyond(layout::frame_top(0))),
+        Kind::Packet => {
+            let var = beyond(layout::PACKET);
+            held.var.contains(&var) && range_holds(held, var, value, run)
+        }
+        // No modelled helper makes room for metadata: they are empty, and begin where the packet does.
+        Kind::PacketMeta => held.var.contains(&beyond(layout::PACKET)),
+        Kind::PacketEnd => value == layout::PACKET + run.packet_len,
+        Kind::MapPtr => layout::map_of_handle(value) == Some(held.map as usize),
+        Kind::MapValue => map_value_contains(held, value, run.memory),
+        Kind::MapValueOrNull => value == 0 || map_value_contains(held, value, run.memory),
+    }
+}
+
+/// The bytes that are proven to be in the packet are there.
+fn range_holds(held: &RegState, var: u64, value: u64, run: &Snapshot<'_>) -> bool {
+    let end = layout::PACKET + run.packet_len;
+    match held.range {
+        crate::state::AT_PACKET_END => value >= end,
+        crate::state::BEYOND_PACKET_END => value > end,
+        range => range <= 0 || var.wrapping_add(range as u64) <= run.packet_len,
+    }
+}
+
+/// Some value of the map begins where the address would lead back to. Where the offset is so open that many could, nothing
+/// can be said: pointers may wander off as long as they are not used.
+fn map_value_contains(held: &RegState, value: u64, memory: &Memory) -> bool {
+    const CANDIDATES: i64 = 4;
+    let object = Object::MapValue(held.map);
+    let Some(values) = memory.regions().iter().find(|region| region.object == object) else { return false };
+    let distance = value.wrapping_sub(values.base).wrapping_sub(i64::from(held.off) as u64) as i64;
+    let stride = values.stride as i64;
+    let first = distance.saturating_sub(held.var.smax as i64).saturating_add(stride - 1).div_euclid(stride).max(0);
+    let last = distance.saturating_sub(held.var.smin as i64).div_euclid(stride).min(values.count as i64 - 1);
+    last.saturating_sub(first) >= CANDIDATES
+        || (first..=last).any(|part| held.var.contains(&(distance.wrapping_sub(part * stride) as u64)))
+}
