@@ -1,9 +1,20 @@
 //! What runs: lowering of eBPF to a typed x86-64 subset, its encoder and its meaning, and executable memory.
 //!
-//! A reading order: [`x64`] is the subset, [`insn`] the rooms that lower to it, [`rules`] the table of these,
-//! [`plant`] mistakes to put into it.
+//! A reading order: [`x64`] is the subset; [`insn`] the rooms that lower to it, [`rules`] the table of these, [`plant`]
+//! mistakes to put into it; [`layout`] gives everything its place between the code of [`frame`]; [`image`] holds it,
+//! [`runtime`] enters it, [`engine`] is all of it behind one trait, [`disasm`] shows it.
 
+pub mod disasm;
+pub mod engine;
+pub mod frame;
+pub mod image;
 pub mod insn;
+pub mod layout;
 pub mod plant;
 pub mod rules;
+pub mod runtime;
 pub mod x64;
+
+pub use engine::Jit;
+pub use layout::{Code, compile};
+pub use rules::Rules;
