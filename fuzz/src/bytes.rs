@@ -1,0 +1,192 @@
+//! Any byte string as a test, and every test as a byte string: what coverage-guided fuzzers mutate.
+//!
+//! A header (program type, maps, packet, seed) is followed by instructions as they are encoded, eight bytes each. What
+//! does not fit is repaired after decoding rather than refused, so almost every mutation of a test is a test, and the
+//! inputs that a fuzzer keeps are readable programs.
+
+use std::sync::Arc;
+
+use semantics::encoding::Slot;
+use semantics::helper;
+use semantics::insn::table::{Field, Row, TABLE};
+use semantics::insn::{Insn, Op, Opcode, Reg, Wide};
+use semantics::map::{MapDef, MapType};
+use semantics::program::Program;
+use semantics::program_type::ProgramType;
+use semantics::world::{Input, WorldConfig};
+
+use crate::test::Test;
+
+/// The most slots that are read.
+const SLOTS_MAX: usize = 512;
+/// The longest packet that is read.
+const PACKET_MAX: usize = 255;
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    /// The next byte; 0 when there are no more.
+    fn byte(&mut self) -> u8 {
+        match self.0.split_first() {
+            Some((first, rest)) => {
+                self.0 = rest;
+                *first
+            }
+            None => 0,
+        }
+    }
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken.to_vec()
+    }
+}
+
+/// Reads a test.
+pub fn decode(bytes: &[u8]) -> Test {
+    let mut reader = Reader(bytes);
+    let program_type = ProgramType::ALL[usize::from(reader.byte()) % ProgramType::ALL.len()];
+    let maps: Vec<MapDef> = (0..reader.byte() % 3).map(|at| map(&mut reader, at)).collect();
+    let packet_len = usize::from(reader.byte()).min(PACKET_MAX);
+    let packet = reader.bytes(packet_len);
+    let seed = u64::from(reader.byte());
+    let slots: Vec<Slot> =
+        reader.0.chunks_exact(8).take(SLOTS_MAX).map(|c| Slot::from_bytes(c.try_into().expect("eight bytes"))).collect();
+    let insns = repair(&slots, maps.len());
+    let program = Program::new("bytes", program_type, "GPL", maps, insns).expect("repaired");
+    let world = WorldConfig { seed, ..WorldConfig::default() };
+    Test { program: Arc::new(program), input: Input { packet, world, ..Input::default() } }
+}
+
+fn map(reader: &mut Reader<'_>, at: u8) -> MapDef {
+    let map_type = MapType::MODELLED[usize::from(reader.byte()) % MapType::MODELLED.len()];
+    let key_size = if map_type == MapType::ARRAY { 4 } else { u32::from(reader.byte() % 16) + 1 };
+    let (value_size, max_entries) = (u32::from(reader.byte() % 64) + 1, u32::from(reader.byte() % 8) + 1);
+    MapDef { name: format!("m{at}"), map_type, key_size, value_size, max_entries, flags: 0 }
+}
+
+/// Writes a test so that [`decode`] reads it again, as far as the header can say it: of the input only packet and seed.
+pub fn encode(test: &Test) -> Vec<u8> {
+    let program = &test.program;
+    let position = ProgramType::ALL.iter().position(|t| *t == program.program_type()).unwrap_or(0);
+    let mut bytes = vec![position as u8, program.maps().len() as u8];
+    for map in program.maps() {
+        bytes.push(MapType::MODELLED.iter().position(|t| *t == map.map_type).unwrap_or(0) as u8);
+        if map.map_type != MapType::ARRAY {
+            bytes.push(map.key_size as u8 - 1);
+        }
+        bytes.extend([map.value_size as u8 - 1, map.max_entries as u8 - 1]);
+    }
+    let packet = &test.input.packet[..test.input.packet.len().min(PACKET_MAX)];
+    bytes.push(packet.len() as u8);
+    bytes.extend_from_slice(packet);
+    bytes.push(test.input.world.seed as u8);
+    bytes.extend(semantics::encoding::encode(program.insns()));
+    bytes
+}
+
+/// Instructions that make a structurally sound program, close to `slots`.
+pub fn repair(slots: &[Slot], maps: usize) -> Vec<Insn> {
+    let mut insns: Vec<Insn> = Vec::with_capacity(slots.len() + 2);
+    while insns.len() < slots.len() {
+        let insn = repair_one(&slots[insns.len()], maps);
+        insns.push(insn);
+        if let Op::Wide(kind) = insn.op() {
+            // The high half comes from the next slot, whatever else that slot says.
+            let high = slots.get(insns.len()).map_or(0, |slot| slot.imm as u32);
+            insns.last_mut().expect("just pushed").imm_hi = if kind == Wide::Imm64 { high } else { 0 };
+            insns.push(Insn::new(Opcode::WideTail));
+        }
+    }
+    if insns.last().is_none_or(|last| !matches!(last.op(), Op::Exit | Op::Ja)) {
+        insns.push(Insn::new(Opcode::Exit));
+    }
+    for at in 0..insns.len() {
+        if insns[at].op().is_jump() {
+            insns[at] = insns[at].off(repair_jump(&insns, at));
+        }
+    }
+    insns
+}
+
+/// A distance that stays in the program and off the tails of wide instructions.
+fn repair_jump(insns: &[Insn], at: usize) -> i16 {
+    let len = insns.len() as i64;
+    let mut target = insns[at].target(at);
+    if !(0..len).contains(&target) {
+        target = target.rem_euclid(len);
+    }
+    if insns[target as usize].opcode == Opcode::WideTail {
+        target -= 1;
+    }
+    i16::try_from(target - at as i64 - 1).unwrap_or(0)
+}
+
+fn repair_one(slot: &Slot, maps: usize) -> Insn {
+    let row = pick_row(slot, maps);
+    let register = |field: Field, number: u8| match field {
+        Field::Any => Reg::ALL[usize::from(number) % Reg::ALL.len()],
+        Field::Only(_) => Reg::R0,
+    };
+    let mut insn = Insn::new(row.opcode).dst(register(row.fields.dst, slot.dst)).src(register(row.fields.src, slot.src));
+    // The frame pointer is read-only: every verifier refuses a write, so a test of one is worth little.
+    if row.op.writes_dst() && insn.dst == Reg::FP {
+        insn.dst = Reg::R0;
+    }
+    if row.fields.off == Field::Any {
+        insn = insn.off(slot.off);
+    }
+    if row.fields.imm == Field::Any {
+        insn = insn.imm(slot.imm);
+    }
+    match row.op {
+        Op::Wide(Wide::Map) => insn.imm(slot.imm.rem_euclid(maps.max(1) as i32)),
+        Op::CallHelper if helper::by_id(insn.imm).is_none() => {
+            let count = helper::modelled().count();
+            let nth = helper::modelled().nth(slot.imm.unsigned_abs() as usize % count);
+            insn.imm(nth.map_or(0, |(_, helper)| helper.id as i32))
+        }
+        _ => insn,
+    }
+}
+
+fn pick_row(slot: &Slot, maps: usize) -> &'static Row {
+    let usable = |row: &&Row| row.op != Op::WideTail && (maps > 0 || row.op != Op::Wide(Wide::Map));
+    let selected = |row: &&Row| row.fields.src.admits(i32::from(slot.src)) || row.fields.src == Field::Only(0);
+    let exact = TABLE.iter().filter(usable).filter(|row| row.code == slot.code);
+    exact
+        .clone()
+        .find(|row| row.fields.src.admits(i32::from(slot.src)))
+        .or_else(|| exact.clone().find(selected))
+        .or_else(|| TABLE.iter().filter(usable).nth(usize::from(slot.code) % (TABLE.len() - 2)))
+        .unwrap_or(&TABLE[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+    use crate::generate::{Generator, Options};
+
+    #[test]
+    fn any_bytes_make_a_test() {
+        let mut dice = Dice::new(1, 1);
+        for len in 0..600 {
+            let bytes: Vec<u8> = (0..len).map(|_| dice.bits() as u8).collect();
+            let test = decode(&bytes);
+            // What was read is written and read again unchanged.
+            assert_eq!(decode(&encode(&test)), test, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn generated_programs_survive_the_encoding() {
+        let generator = Generator::new(Options::default());
+        for number in 0..300 {
+            let test = generator.test(Dice::new(7, number));
+            let again = decode(&encode(&test));
+            assert_eq!(again.program.insns(), test.program.insns(), "test {number}");
+            assert_eq!(again.input.packet, test.input.packet);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What an oracle objects to.
+
+use semantics::helper;
+use semantics::insn::{Op, Opcode};
+use semantics::outcome::Difference;
+use semantics::program::Program;
+use semantics::trap::Trap;
+use serde::{Deserialize, Serialize};
+
+use crate::oracle::Oracle;
+use crate::test::Test;
+
+/// What is wrong with a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objection {
+    /// The oracle that raised it.
+    pub oracle: Oracle,
+    /// The engines that it is about.
+    pub engines: Vec<String>,
+    /// What it is about, without values: equal for two objections of the same kind.
+    pub kind: String,
+    /// It in words, with values.
+    pub text: String,
+}
+
+impl Objection {
+    fn new(oracle: Oracle, engines: &[&str], kind: String, text: String) -> Objection {
+        Objection { oracle, engines: engines.iter().map(|&e| e.to_owned()).collect(), kind, text }
+    }
+
+    /// `agree`: the interpreter and `engine` came to different outcomes.
+    pub fn disagreement(engine: &str, difference: &Difference) -> Objection {
+        let text = format!("interpreter and {engine} differ: {difference}");
+        Objection::new(Oracle::Agree, &["interpreter", engine], difference.field(), text)
+    }
+
+    /// `agree`: a process died or hung while `engine` ran the test.
+    pub fn death(engine: &str, how: &str) -> Objection {
+        Objection::new(Oracle::Agree, &[engine], format!("death by {how}"), format!("{engine} died: {how}"))
+    }
+
+    /// `contained`: before the instruction at slot `at` the run is outside the verifier's states.
+    pub fn escape(at: usize, what: &str, place: String) -> Objection {
+        let text = format!("before insn {at} the run is outside every state of the verifier: {what}");
+        Objection::new(Oracle::Contained, &["interpreter"], place, text)
+    }
+
+    /// `contained` or `contract`: an accepted program trapped at slot `at`.
+    pub fn trapped(at: usize, trap: &Trap) -> Objection {
+        if let Trap::Contract { .. } = trap {
+            return Objection::new(Oracle::Contract, &["interpreter"], contract_kind(trap), format!("insn {at}: {trap}"));
+        }
+        let text = format!("the verifier accepted the program, but insn {at} traps: {trap}");
+        Objection::new(Oracle::Contained, &["interpreter"], format!("trap {}", trap_kind(trap)), text)
+    }
+
+    /// `no_panic`: something of ours panicked.
+    pub fn panic(message: &str) -> Objection {
+        Objection::new(Oracle::NoPanic, &[], message.to_owned(), format!("panic: {message}"))
+    }
+}
+
+fn contract_kind(trap: &Trap) -> String {
+    use semantics::trap::Breach;
+    match trap {
+        Trap::Contract { helper, breach: Breach::Result(_) } => format!("{helper} result"),
+        Trap::Contract { helper, breach: Breach::Wrote(object) } => format!("{helper} wrote {object}"),
+        other => trap_kind(other).to_owned(),
+    }
+}
+
+fn trap_kind(trap: &Trap) -> &'static str {
+    match trap {
+        Trap::Memory { write: true, .. } => "store",
+        Trap::Memory { write: false, .. } => "load",
+        Trap::OutOfFuel => "fuel",
+        Trap::Argument { helper, .. } | Trap::Contract { helper, .. } => helper,
+        Trap::UnknownHelper(_) | Trap::Unsupported(_) => "unsupported",
+        Trap::Panic => "panic",
+    }
+}
+
+impl std::fmt::Display for Objection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.oracle.name(), self.text)
+    }
+}
+
+/// A test and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The program and its input.
+    pub test: Test,
+    /// What is wrong.
+    pub objection: Objection,
+    /// The planted mistake that was installed, if any.
+    pub plant: Option<String>,
+}
+
+impl Finding {
+    /// What makes it another finding than the next one: oracle, engines, what differs, and the instruction forms and
+    /// helpers of the (shrunk) program that are not mere scaffolding.
+    pub fn meaning(&self) -> String {
+        let Objection { oracle, engines, kind, .. } = &self.objection;
+        let forms = forms(&self.test.program);
+        format!("{} {}: {kind} [{}]", oracle.name(), engines.join("/"), forms.join(" "))
+    }
+}
+
+/// Names of the instruction forms and helpers in a program, without moves of constants and exits.
+fn forms(program: &Program) -> Vec<String> {
+    let scaffolding = [Opcode::Exit, Opcode::Mov64K, Opcode::Mov32K, Opcode::Lddw, Opcode::LddwMap, Opcode::Mov64X];
+    let name = |insn: &semantics::insn::Insn| match (insn.op(), helper::fact(insn.imm)) {
+        (Op::CallHelper, Some(fact)) => fact.name.to_owned(),
+        _ => insn.opcode.row().name.to_owned(),
+    };
+    let is_scaffolding = |insn: &semantics::insn::Insn| scaffolding.contains(&insn.opcode);
+    let all: Vec<_> = program.instructions().map(|(_, insn)| *insn).collect();
+    let mut forms: Vec<String> = all.iter().filter(|insn| !is_scaffolding(insn)).map(name).collect();
+    if forms.is_empty() {
+        // The mistake is in the scaffolding itself.
+        forms = all.iter().filter(|insn| insn.opcode != Opcode::Exit).map(name).collect();
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}

@@ -1,0 +1,161 @@
+//! The judge: verifies a test, runs it on every engine, and asks the oracles.
+
+use jit::{Jit, Rules as JitRules};
+use semantics::engine::Engine;
+use semantics::interpreter::{self, FUEL};
+use semantics::memory::Memory;
+use semantics::outcome::Outcome;
+use semantics::trap::Trap;
+use semantics::word::Concrete;
+use semantics::world::World;
+use verifier::{Rules as VerifierRules, Verdict, Verifier};
+
+use crate::finding::Objection;
+use crate::oracle::{self, Containment};
+use crate::plant::{Plant, Site};
+use crate::test::Test;
+
+/// What came of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Accepted, run, and nobody objects; so many instructions were executed.
+    Fine(u64),
+    /// The verifier rejects the program, with this message.
+    Rejected(String),
+    /// Something that is not modelled.
+    Unsupported(String),
+    /// Somebody objects.
+    Objection(Objection),
+}
+
+/// Why there can be no judge.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// No guest memory.
+    #[error(transparent)]
+    Memory(#[from] semantics::memory::ArenaError),
+    /// No executable memory.
+    #[error("no JIT: {0}")]
+    Jit(#[from] jit::JitError),
+}
+
+/// A world, a verifier and engines, reused from test to test.
+#[derive(Debug)]
+pub struct Judge {
+    world: World,
+    verifier: Verifier,
+    jit: Jit,
+    ours: Outcome,
+    theirs: Outcome,
+    tests: u64,
+}
+
+/// Fuel for a program that the verifier rejected, which may loop.
+const REJECTED_FUEL: u64 = 10_000;
+/// The memory around each helper call is compared in one of so many tests: it costs much.
+const WATCH_EVERY: u64 = 64;
+/// One of so many rejected programs is run on the interpreter, to see that it traps rather than panics.
+const REJECTED_EVERY: u64 = 8;
+
+impl Judge {
+    /// A judge with this mistake planted, or none.
+    pub fn new(plant: Option<&Plant>) -> Result<Judge, JudgeError> {
+        let mut jit_rules = JitRules::<Concrete>::standard();
+        let mut verifier_rules = VerifierRules::<Concrete>::standard();
+        let mut world = World::new(Memory::native()?);
+        match plant.map(|plant| plant.site) {
+            Some(Site::Jit(install)) => install(&mut jit_rules),
+            Some(Site::Verifier(install)) => install(&mut verifier_rules),
+            Some(Site::Helper(helper)) => world.helpers.replace(helper()),
+            None => {}
+        }
+        Ok(Judge {
+            world,
+            verifier: Verifier::with_rules(verifier_rules),
+            jit: Jit::with_rules(jit_rules)?,
+            ours: Outcome::default(),
+            theirs: Outcome::default(),
+            tests: 0,
+        })
+    }
+
+    /// Gives up guest memory, so that a new judge can have it. This one is not to be used again.
+    pub fn retire(&mut self) {
+        if let Ok(memory) = Memory::detached() {
+            self.world = World::new(memory);
+        }
+    }
+
+    /// Judges a test as one of many: the slow questions are asked now and then.
+    pub fn judge(&mut self, test: &Test) -> Judgement {
+        self.tests += 1;
+        let watch = self.tests.is_multiple_of(WATCH_EVERY);
+        let rejected = self.tests.is_multiple_of(REJECTED_EVERY);
+        self.ask(test, watch, rejected)
+    }
+
+    /// Judges a test with every question asked.
+    pub fn judge_fully(&mut self, test: &Test) -> Judgement {
+        self.ask(test, true, true)
+    }
+
+    fn ask(&mut self, test: &Test, watch: bool, run_rejected: bool) -> Judgement {
+        let program = &test.program;
+        if let Err(error) = self.world.load(program) {
+            return Judgement::Unsupported(error.to_string());
+        }
+        if let Err(error) = self.world.reset(&test.input) {
+            return Judgement::Unsupported(error.to_string());
+        }
+        let options = verifier::Options { record: true, ..verifier::Options::default() };
+        let accepted = match self.verifier.verify(program, &options) {
+            Verdict::Accept(accepted) => accepted,
+            Verdict::Reject(rejection) => {
+                if run_rejected {
+                    interpreter::run(program, &mut self.world, REJECTED_FUEL, &mut ());
+                }
+                return Judgement::Rejected(rejection.message);
+            }
+            Verdict::Unsupported(unsupported) => return Judgement::Unsupported(unsupported.to_string()),
+        };
+        self.world.watch = watch;
+        let mut containment = Containment::new(accepted.states.as_ref().expect("states were asked for"));
+        let stop = interpreter::run(program, &mut self.world, FUEL, &mut containment);
+        self.world.watch = false;
+        if let Some(escape) = containment.escape {
+            return Judgement::Objection(escape);
+        }
+        match stop.result {
+            Err(Trap::Unsupported(unsupported)) => return Judgement::Unsupported(unsupported.to_string()),
+            Err(trap) => return Judgement::Objection(Objection::trapped(stop.pc, &trap)),
+            Ok(_) => self.world.observe(stop.result, &mut self.ours),
+        }
+        if let Err(unsupported) = self.jit.load(&accepted.verified) {
+            return Judgement::Unsupported(unsupported.to_string());
+        }
+        // The input fitted a moment ago.
+        let _ = self.world.reset(&test.input);
+        let result = self.jit.run(&mut self.world);
+        self.world.observe(result, &mut self.theirs);
+        match oracle::agree(&self.ours, self.jit.name(), &self.theirs) {
+            Some(objection) => Judgement::Objection(objection),
+            None => Judgement::Fine(stop.retired),
+        }
+    }
+
+    /// Judges a test and takes a panic of our own code for an objection. Afterwards this judge is not to be used again
+    /// if there was one.
+    pub fn judge_caught(&mut self, test: &Test, fully: bool) -> Judgement {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            if fully { self.judge_fully(test) } else { self.judge(test) }
+        }));
+        caught.unwrap_or_else(|payload| {
+            let message = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| payload.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            Judgement::Objection(Objection::panic(&message))
+        })
+    }
+}

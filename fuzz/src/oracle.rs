@@ -1,0 +1,67 @@
+//! The oracles: what is asked of every run.
+
+use semantics::insn::Insn;
+use semantics::interpreter::{Observer, Registers};
+use semantics::outcome::Outcome;
+use semantics::world::World;
+use serde::{Deserialize, Serialize};
+use verifier::States;
+
+use crate::finding::Objection;
+
+/// A question asked of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Oracle {
+    /// All engines come to the same outcome.
+    Agree,
+    /// The run of an accepted program stays inside the verifier's states, and does not trap.
+    Contained,
+    /// Each helper keeps to its declaration.
+    Contract,
+    /// Nothing of ours panics.
+    NoPanic,
+}
+
+impl Oracle {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Oracle::Agree => "agree",
+            Oracle::Contained => "contained",
+            Oracle::Contract => "contract",
+            Oracle::NoPanic => "no_panic",
+        }
+    }
+}
+
+/// `agree`: whether the outcome of `engine` is that of the interpreter.
+pub fn agree(interpreter: &Outcome, engine: &str, other: &Outcome) -> Option<Objection> {
+    interpreter.difference(other).map(|difference| Objection::disagreement(engine, &difference))
+}
+
+/// `contained`: watches a run of the interpreter against the states that the verifier recorded.
+#[derive(Debug)]
+pub struct Containment<'a> {
+    states: &'a States,
+    /// The first escape.
+    pub escape: Option<Objection>,
+}
+
+impl<'a> Containment<'a> {
+    /// Nothing has escaped yet.
+    pub fn new(states: &'a States) -> Self {
+        Containment { states, escape: None }
+    }
+}
+
+impl Observer for Containment<'_> {
+    #[inline]
+    fn before(&mut self, pc: usize, _: &Insn, registers: &Registers, world: &mut World) {
+        if self.escape.is_some() {
+            return;
+        }
+        if let Err(escape) = self.states.contains(pc, registers, world) {
+            self.escape = Some(Objection::escape(pc, &escape.to_string(), escape.place()));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Planted mistakes of all floors under one name each: a fuzzer that does not find them finds nothing.
+
+use jit::Rules as JitRules;
+use semantics::helper::{self, Call, Helper};
+use semantics::trap::Trap;
+use semantics::word::Concrete;
+use verifier::Rules as VerifierRules;
+
+/// Where a mistake is planted.
+#[derive(Clone, Copy)]
+pub enum Site {
+    /// The JIT's lowering.
+    Jit(fn(&mut JitRules<Concrete>)),
+    /// The verifier's domain.
+    Verifier(fn(&mut VerifierRules<Concrete>)),
+    /// The meaning of a helper, which then breaks its declaration.
+    Helper(fn() -> Helper),
+}
+
+/// A planted mistake.
+#[derive(Clone)]
+pub struct Plant {
+    /// `floor::mistake`.
+    pub name: String,
+    /// What goes wrong, in one line.
+    pub story: &'static str,
+    /// Where.
+    pub site: Site,
+}
+
+impl std::fmt::Debug for Plant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Plant> {
+    let jit = jit::plant::plants::<Concrete>().into_iter().map(|plant| Plant {
+        name: format!("jit::{}", plant.name),
+        story: plant.story,
+        site: Site::Jit(plant.install),
+    });
+    let verifier = verifier::plant::all::<Concrete>().into_iter().map(|plant| Plant {
+        name: format!("verifier::{}", plant.name),
+        story: plant.story,
+        site: Site::Verifier(plant.apply),
+    });
+    jit.chain(verifier).chain(helpers()).collect()
+}
+
+/// The mistake of this name.
+pub fn by_name(name: &str) -> Option<Plant> {
+    all().into_iter().find(|plant| plant.name == name)
+}
+
+fn helpers() -> [Plant; 2] {
+    [
+        Plant {
+            name: "helper::prandom_sign_extended".to_owned(),
+            story: "get_prandom_u32 returns its 32 bits sign-extended, outside its declared results",
+            site: Site::Helper(|| Helper {
+                meaning: |call| Ok(i64::from(call.world.choice.next_u32() as i32) as u64),
+                ..declared("get_prandom_u32")
+            }),
+        },
+        Plant {
+            name: "helper::lookup_clobbers_key".to_owned(),
+            story: "map_lookup_elem writes to the key on the stack, which it only declares to read",
+            site: Site::Helper(|| Helper { meaning: clobbering_lookup, ..declared("map_lookup_elem") }),
+        },
+    ]
+}
+
+fn declared(name: &str) -> Helper {
+    *helper::by_id(helper::id(name)).expect("a modelled helper")
+}
+
+fn clobbering_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let result = (declared("map_lookup_elem").meaning)(call)?;
+    let key = call.arg(2);
+    if let Ok([first, ..]) = call.world.memory.write(key, 1) {
+        *first ^= 1;
+    }
+    Ok(result)
+}
+

@@ -1,0 +1,309 @@
+//! Shrinking: the smallest program and input that still raise the same objection.
+//!
+//! The result is 1-minimal: no single instruction can be left out, and no immediate, offset, packet or field made
+//! simpler by the steps below, without losing the objection.
+
+use std::sync::Arc;
+
+use semantics::insn::{Insn, Op, Opcode, Reg};
+use semantics::map::MapDef;
+use semantics::program::Program;
+use semantics::world::{Input, WorldConfig};
+
+use crate::finding::{Finding, Objection};
+use crate::test::Test;
+
+/// Raises an objection to a test, or does not.
+pub trait Check {
+    /// The objection to this test, if any.
+    fn check(&mut self, test: &Test) -> Option<Objection>;
+}
+
+impl<F: FnMut(&Test) -> Option<Objection>> Check for F {
+    fn check(&mut self, test: &Test) -> Option<Objection> {
+        self(test)
+    }
+}
+
+struct Reducer<'a, C> {
+    check: &'a mut C,
+    of: Objection,
+    best: Test,
+    objection: Objection,
+    tries: u64,
+}
+
+/// Shrinks a finding; also says how many tests it tried.
+pub fn reduce<C: Check>(finding: Finding, check: &mut C) -> (Finding, u64) {
+    let Finding { test, objection, plant } = finding;
+    let mut reducer = Reducer { check, of: objection.clone(), best: test, objection, tries: 0 };
+    loop {
+        let before = reducer.best.clone();
+        reducer.delete_insns();
+        reducer.simplify_insns();
+        reducer.drop_maps();
+        reducer.simplify_input();
+        if reducer.best == before {
+            break;
+        }
+    }
+    let finding = Finding { test: reducer.best, objection: reducer.objection, plant };
+    (finding, reducer.tries)
+}
+
+impl<C: Check> Reducer<'_, C> {
+    /// Takes `test` for the best if it still raises the objection.
+    fn accept(&mut self, test: Test) -> bool {
+        if test == self.best {
+            return false;
+        }
+        self.tries += 1;
+        match self.check.check(&test) {
+            Some(objection) if objection.oracle == self.of.oracle && objection.kind == self.of.kind => {
+                (self.best, self.objection) = (test, objection);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn accept_insns(&mut self, insns: Vec<Insn>) -> bool {
+        let Ok(program) = self.best.program.with_insns(insns) else { return false };
+        self.accept(Test { program: Arc::new(program), input: self.best.input.clone() })
+    }
+
+    fn accept_input(&mut self, input: Input) -> bool {
+        self.accept(Test { program: Arc::clone(&self.best.program), input })
+    }
+
+    /// Leaves out runs of instructions, long ones first, down to single ones.
+    fn delete_insns(&mut self) {
+        let mut run = self.best.program.insns().len() / 2;
+        while run > 0 {
+            let mut at = 0;
+            while at < self.best.program.insns().len() {
+                let shorter = without(self.best.program.insns(), at, run);
+                if !shorter.is_some_and(|insns| self.accept_insns(insns)) {
+                    at += 1;
+                }
+            }
+            run /= 2;
+        }
+    }
+
+    /// Makes each instruction simpler: another operation, smaller operands.
+    fn simplify_insns(&mut self) {
+        let mut at = 0;
+        while at < self.best.program.insns().len() {
+            let insn = self.best.program.insns()[at];
+            for simpler in simpler_insns(&insn) {
+                let mut insns = self.best.program.insns().to_vec();
+                insns[at] = simpler;
+                // The search goes on from whatever was accepted.
+                self.accept_insns(insns);
+            }
+            if matches!(insn.op(), Op::Wide(_)) {
+                self.narrow_wide(at);
+            }
+            at += 1;
+        }
+    }
+
+    /// A wide constant that fits 32 bits needs only one slot.
+    fn narrow_wide(&mut self, at: usize) {
+        let insn = self.best.program.insns()[at];
+        if insn.opcode != Opcode::Lddw {
+            return;
+        }
+        let Some(mut insns) = without(self.best.program.insns(), at, 1) else { return };
+        // `without` took both slots; jumps are repaired for a program that is one slot longer again.
+        let Some(longer) = with(&mut insns, at, Insn::new(Opcode::Mov64K).dst(insn.dst).imm(insn.imm as i32)) else {
+            return;
+        };
+        self.accept_insns(longer);
+    }
+
+    fn drop_maps(&mut self) {
+        let mut index = self.best.program.maps().len();
+        while index > 0 {
+            index -= 1;
+            if let Some(test) = without_map(&self.best, index) {
+                self.accept(test);
+            }
+        }
+    }
+
+    fn simplify_input(&mut self) {
+        let default = Input { packet: self.best.input.packet.clone(), ..Input::default() };
+        if self.accept_input(default) {
+            // Packet only, from here on.
+        } else {
+            self.simplify_world();
+        }
+        let mut len = 0;
+        while len < self.best.input.packet.len() {
+            let mut input = self.best.input.clone();
+            input.packet.truncate(len);
+            if self.accept_input(input) {
+                break;
+            }
+            len = (len * 2).max(1).max(len + 1);
+        }
+        while let Some(shorter) = self.best.input.packet.len().checked_sub(1) {
+            let mut input = self.best.input.clone();
+            input.packet.truncate(shorter);
+            if !self.accept_input(input) {
+                break;
+            }
+        }
+        for at in 0..self.best.input.packet.len() {
+            let mut input = self.best.input.clone();
+            input.packet[at] = 0;
+            self.accept_input(input);
+        }
+    }
+
+    fn simplify_world(&mut self) {
+        for at in (0..self.best.input.elements.len()).rev() {
+            let mut input = self.best.input.clone();
+            input.elements.remove(at);
+            self.accept_input(input);
+        }
+        for at in (0..self.best.input.context.len()).rev() {
+            let mut input = self.best.input.clone();
+            input.context.remove(at);
+            self.accept_input(input);
+        }
+        let input = Input { world: WorldConfig::default(), ..self.best.input.clone() };
+        self.accept_input(input);
+    }
+}
+
+/// Simpler instructions in place of this one, the simplest last so that it wins if it can.
+fn simpler_insns(insn: &Insn) -> Vec<Insn> {
+    let mut simpler = Vec::new();
+    let op = insn.op();
+    if let Op::Alu { .. } | Op::Mov { .. } | Op::Load { .. } | Op::Neg { .. } = op
+        && insn.dst != Reg::FP
+        && insn.opcode != Opcode::Mov64K
+    {
+        simpler.push(Insn::new(Opcode::Mov64K).dst(insn.dst));
+    }
+    if matches!(op, Op::Wide(semantics::insn::Wide::Map) | Op::CallHelper) {
+        return simpler;
+    }
+    let imm = insn.imm as i32;
+    for candidate in [imm / 2, imm & 0xff, 1, 0] {
+        if candidate.unsigned_abs() < imm.unsigned_abs() {
+            simpler.push(insn.imm(candidate));
+        }
+    }
+    if insn.opcode == Opcode::Lddw && insn.imm_hi != 0 {
+        simpler.push(insn.wide(u64::from(insn.imm)));
+    }
+    if !op.is_jump() && insn.off != 0 {
+        simpler.push(insn.off(0));
+    }
+    simpler
+}
+
+/// The instructions without `run` of them from slot `at`, jumps repaired; a wide one goes with its tail.
+fn without(insns: &[Insn], at: usize, run: usize) -> Option<Vec<Insn>> {
+    if insns.get(at)?.opcode == Opcode::WideTail {
+        return None;
+    }
+    let mut end = (at + run).min(insns.len());
+    if insns.get(end).is_some_and(|insn| insn.opcode == Opcode::WideTail) {
+        end += 1;
+    }
+    // Where each old slot is now; deleted ones lead to what follows them.
+    let place = |slot: i64| -> i64 {
+        let (at, end) = (at as i64, end as i64);
+        if slot < at { slot } else { (slot.max(end)) - (end - at) }
+    };
+    let mut kept = Vec::with_capacity(insns.len());
+    for (slot, insn) in insns.iter().enumerate().filter(|(slot, _)| !(at..end).contains(slot)) {
+        kept.push(if insn.op().is_jump() {
+            let distance = place(insn.target(slot)) - place(slot as i64) - 1;
+            insn.off(i16::try_from(distance).ok()?)
+        } else {
+            *insn
+        });
+    }
+    Some(kept)
+}
+
+/// The instructions with one more before slot `at`; jumps to `at` lead to the new one.
+fn with(insns: &mut Vec<Insn>, at: usize, new: Insn) -> Option<Vec<Insn>> {
+    let place = |slot: i64| if slot <= at as i64 { slot } else { slot + 1 };
+    let mut longer = Vec::with_capacity(insns.len() + 1);
+    for (slot, insn) in insns.drain(..).enumerate() {
+        if slot == at {
+            longer.push(new);
+        }
+        let own = slot + usize::from(slot >= at);
+        longer.push(if insn.op().is_jump() {
+            insn.off(i16::try_from(place(insn.target(slot)) - own as i64 - 1).ok()?)
+        } else {
+            insn
+        });
+    }
+    if longer.len() == at {
+        longer.push(new);
+    }
+    Some(longer)
+}
+
+/// The test without a map that its program does not use.
+fn without_map(test: &Test, index: usize) -> Option<Test> {
+    let program = &test.program;
+    let uses = |insn: &Insn| insn.opcode == Opcode::LddwMap && insn.imm as usize == index;
+    if program.insns().iter().any(uses) {
+        return None;
+    }
+    let maps: Vec<MapDef> =
+        program.maps().iter().enumerate().filter(|(at, _)| *at != index).map(|(_, map)| map.clone()).collect();
+    let renumber = |insn: &Insn| match insn.opcode {
+        Opcode::LddwMap if insn.imm as usize > index => insn.imm(insn.imm as i32 - 1),
+        _ => *insn,
+    };
+    let insns = program.insns().iter().map(renumber).collect();
+    let smaller = Program::new(program.name(), program.program_type(), program.license(), maps, insns).ok()?;
+    let mut input = test.input.clone();
+    input.elements.retain(|element| element.0 != index);
+    for element in &mut input.elements {
+        element.0 -= usize::from(element.0 > index);
+    }
+    Some(Test { program: Arc::new(smaller), input })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+    use crate::generate::{Generator, Options};
+
+    /// Objects to every program with a 32-bit negation and a packet of at least 3 bytes.
+    fn objection(test: &Test) -> Option<Objection> {
+        let neg = test.program.insns().iter().any(|insn| insn.opcode == Opcode::Neg32);
+        (neg && test.input.packet.len() >= 3).then(|| Objection::panic("neg"))
+    }
+
+    #[test]
+    fn shrinks_to_what_the_objection_needs() {
+        let generator = Generator::new(Options { insns: 40, ..Options::default() });
+        let mut shrunk = 0;
+        for number in 0..2000 {
+            let test = generator.test(Dice::new(3, number));
+            let Some(first) = objection(&test) else { continue };
+            let (finding, _) = reduce(Finding { test, objection: first, plant: None }, &mut objection);
+            let insns = finding.test.program.insns();
+            assert_eq!(insns.len(), 2, "{insns:?}");
+            assert_eq!((insns[0].opcode, insns[1].opcode), (Opcode::Neg32, Opcode::Exit));
+            assert_eq!(finding.test.input, Input { packet: vec![0; 3], ..Input::default() });
+            assert!(finding.test.program.maps().is_empty());
+            shrunk += 1;
+        }
+        assert!(shrunk > 20, "only {shrunk} programs had the instruction");
+    }
+}

@@ -1,0 +1,376 @@
+//! A worker: one process that judges tests on behalf of a campaign, and may die of it.
+//!
+//! Requests come as lines on standard input, answers go as lines to standard output, each a JSON object. A worker that
+//! dies or hangs is noticed by whoever sent the request; see [`Remote`].
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dice::Dice;
+use crate::finding::Objection;
+use crate::generate::{Generator, Options};
+use crate::judge::{Judge, JudgeError, Judgement};
+use crate::plant::{self, Plant};
+use crate::test::Test;
+
+/// What a worker is told when it starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// Seed of the campaign.
+    pub seed: u64,
+    /// Instructions of a program, about.
+    pub insns: usize,
+    /// Only calls of this helper.
+    pub helper: Option<u32>,
+    /// A mistake to plant.
+    pub plant: Option<String>,
+}
+
+/// What is asked of a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Request {
+    /// Judge the tests with these numbers; with `announce`, say each number first.
+    Batch { first: u64, count: u64, announce: bool },
+    /// Judge the tests of this case (YAML), with every question asked.
+    Check { case: String },
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Answer {
+    /// Test `number` is next.
+    At { number: u64 },
+    /// A batch is done.
+    Batch { stats: Stats, objections: Vec<(u64, Objection)> },
+    /// A case is judged.
+    Check { objection: Option<Objection>, rejected: Option<String> },
+    /// The request makes no sense.
+    Bad { reason: String },
+}
+
+/// Counts of a campaign or a part of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Tests judged.
+    pub tests: u64,
+    /// Programs that the verifier accepted.
+    pub accepted: u64,
+    /// Programs that it rejected.
+    pub rejected: u64,
+    /// Tests with something that is not modelled.
+    pub unsupported: u64,
+    /// Instructions that the interpreter executed in accepted programs.
+    pub executed: u64,
+    /// In how many accepted programs each row of the instruction table occurs.
+    pub forms: Vec<u64>,
+}
+
+impl Stats {
+    /// Adds the counts of another part.
+    pub fn add(&mut self, other: &Stats) {
+        self.tests += other.tests;
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.unsupported += other.unsupported;
+        self.executed += other.executed;
+        self.forms.resize(self.forms.len().max(other.forms.len()), 0);
+        for (ours, theirs) in self.forms.iter_mut().zip(&other.forms) {
+            *ours += theirs;
+        }
+    }
+}
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// No judge.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// No such planted mistake.
+    #[error("there is no planted mistake `{0}`")]
+    NoSuchPlant(String),
+    /// The campaign is gone.
+    #[error("the campaign does not answer: {0}")]
+    Pipe(#[from] std::io::Error),
+}
+
+struct Worker {
+    setup: Setup,
+    plant: Option<Plant>,
+    generator: Generator,
+    judge: Judge,
+}
+
+/// Serves requests until standard input ends. This is the whole of a worker process.
+pub fn serve(setup: Setup) -> Result<(), WorkerError> {
+    let plant = match &setup.plant {
+        None => None,
+        Some(name) => Some(plant::by_name(name).ok_or_else(|| WorkerError::NoSuchPlant(name.clone()))?),
+    };
+    let judge = Judge::new(plant.as_ref())?;
+    let generator = Generator::new(Options { insns: setup.insns, helper: setup.helper });
+    let mut worker = Worker { setup, plant, generator, judge };
+    // A panic is an objection, not a message on the terminal.
+    std::panic::set_hook(Box::new(|_| {}));
+    for line in std::io::stdin().lock().lines() {
+        match serde_json::from_str(&line?) {
+            Ok(Request::Batch { first, count, announce }) => worker.batch(first, count, announce)?,
+            Ok(Request::Check { case }) => worker.check(&case)?,
+            Err(error) => say(&Answer::Bad { reason: error.to_string() })?,
+        }
+    }
+    Ok(())
+}
+
+fn say(answer: &Answer) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(answer).map_err(std::io::Error::other)?;
+    line.push('\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}
+
+impl Worker {
+    fn judge(&mut self, test: &Test, fully: bool) -> Result<Judgement, WorkerError> {
+        let judgement = self.judge.judge_caught(test, fully);
+        if let Judgement::Objection(Objection { oracle: crate::oracle::Oracle::NoPanic, .. }) = judgement {
+            self.renew()?;
+        }
+        Ok(judgement)
+    }
+
+    /// A new judge in place of one that panicked; the old one gives up guest memory first.
+    fn renew(&mut self) -> Result<(), WorkerError> {
+        self.judge.retire();
+        self.judge = Judge::new(self.plant.as_ref())?;
+        Ok(())
+    }
+
+    fn batch(&mut self, first: u64, count: u64, announce: bool) -> Result<(), WorkerError> {
+        let mut stats = Stats { forms: vec![0; semantics::insn::table::TABLE.len()], ..Stats::default() };
+        let mut objections = Vec::new();
+        for number in first..first + count {
+            if announce {
+                say(&Answer::At { number })?;
+            }
+            let test = self.generator.test(Dice::new(self.setup.seed, number));
+            stats.tests += 1;
+            match self.judge(&test, false)? {
+                Judgement::Fine(executed) => {
+                    stats.accepted += 1;
+                    stats.executed += executed;
+                    for insn in test.program.insns() {
+                        stats.forms[insn.opcode as usize] += 1;
+                    }
+                }
+                Judgement::Rejected(_) => stats.rejected += 1,
+                Judgement::Unsupported(_) => stats.unsupported += 1,
+                Judgement::Objection(objection) => {
+                    stats.accepted += 1;
+                    objections.push((number, objection));
+                }
+            }
+        }
+        say(&Answer::Batch { stats, objections })?;
+        Ok(())
+    }
+
+    fn check(&mut self, case: &str) -> Result<(), WorkerError> {
+        let cases = match corpus::read::parse(case, std::path::Path::new("request")) {
+            Ok(cases) => cases,
+            Err(error) => return Ok(say(&Answer::Bad { reason: error.to_string() })?),
+        };
+        let (mut objection, mut rejected) = (None, None);
+        for case in &cases {
+            let tests = match crate::case::tests(case) {
+                Ok(tests) => tests,
+                Err(error) => return Ok(say(&Answer::Bad { reason: error.to_string() })?),
+            };
+            for test in tests {
+                match self.judge(&test, true)? {
+                    Judgement::Objection(found) => objection = objection.or(Some(found)),
+                    Judgement::Rejected(message) | Judgement::Unsupported(message) => rejected = Some(message),
+                    Judgement::Fine(_) => {}
+                }
+            }
+        }
+        Ok(say(&Answer::Check { objection, rejected })?)
+    }
+}
+
+/// How to start a worker process.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The executable; it is given the setup as JSON in its last argument.
+    pub program: std::path::PathBuf,
+    /// Arguments before that.
+    pub arguments: Vec<String>,
+    /// How long a worker may take to answer before it counts as hung.
+    pub patience: Duration,
+}
+
+/// What came of a request to a worker.
+#[derive(Debug)]
+enum Reply {
+    Answer(Answer),
+    Death(String),
+}
+
+/// The other end of a worker process. It is started when it is first needed, and again after it died.
+#[derive(Debug)]
+pub struct Remote {
+    launcher: Launcher,
+    setup: Setup,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+}
+
+/// Why no worker can be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// It cannot be started.
+    #[error("cannot start a worker process ({program}): {source}")]
+    Start {
+        /// The executable.
+        program: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It answers something else than was asked, or dies before any test.
+    #[error("a worker process does not work: {0}")]
+    Broken(String),
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub enum BatchReply {
+    /// It was judged.
+    Done(Stats, Vec<(u64, Objection)>),
+    /// The worker died or hung; the number of the test, if tests were announced.
+    Died(String, Option<u64>),
+}
+
+impl Remote {
+    /// A worker to be.
+    pub fn new(launcher: Launcher, setup: Setup) -> Remote {
+        Remote { launcher, setup, running: None }
+    }
+
+    fn start(&mut self) -> Result<&mut Running, RemoteError> {
+        if self.running.is_none() {
+            self.running = Some(self.launch()?);
+        }
+        Ok(self.running.as_mut().expect("just started"))
+    }
+
+    fn launch(&self) -> Result<Running, RemoteError> {
+        let setup = serde_json::to_string(&self.setup).map_err(|e| RemoteError::Broken(e.to_string()))?;
+        let failed =
+            |source| RemoteError::Start { program: self.launcher.program.display().to_string(), source };
+        let mut child = Command::new(&self.launcher.program)
+            .args(&self.launcher.arguments)
+            .arg(setup)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let (Some(requests), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(RemoteError::Broken("no pipes".to_owned()));
+        };
+        let (send, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Running { child, requests, answers })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<(), RemoteError> {
+        let mut line = serde_json::to_string(request).map_err(|e| RemoteError::Broken(e.to_string()))?;
+        line.push('\n');
+        // A worker that died in between is noticed when its answer is missed.
+        let _ = self.start()?.requests.write_all(line.as_bytes());
+        Ok(())
+    }
+
+    fn reply(&mut self) -> Result<Reply, RemoteError> {
+        let patience = self.launcher.patience;
+        let running = self.start()?;
+        match running.answers.recv_timeout(patience) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(Answer::Bad { reason }) => Err(RemoteError::Broken(reason)),
+                Ok(answer) => Ok(Reply::Answer(answer)),
+                Err(error) => Err(RemoteError::Broken(format!("{error}: {line}"))),
+            },
+            Err(timeout) => Ok(Reply::Death(self.bury(timeout == RecvTimeoutError::Timeout))),
+        }
+    }
+
+    /// Takes down a worker that hung or died, and says how it ended.
+    fn bury(&mut self, hung: bool) -> String {
+        use std::os::unix::process::ExitStatusExt;
+        let Some(mut running) = self.running.take() else { return "no worker".to_owned() };
+        if hung {
+            let _ = running.child.kill();
+        }
+        let status = running.child.wait();
+        match (hung, status) {
+            (true, _) => format!("no answer in {} s", self.launcher.patience.as_secs()),
+            (false, Ok(status)) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("signal {signal}"),
+                (_, Some(code)) => format!("exit with {code}"),
+                _ => "an unknown end".to_owned(),
+            },
+            (false, Err(error)) => error.to_string(),
+        }
+    }
+
+    /// Judges a batch of generated tests.
+    pub fn batch(&mut self, first: u64, count: u64, announce: bool) -> Result<BatchReply, RemoteError> {
+        self.ask(&Request::Batch { first, count, announce })?;
+        let mut last = None;
+        loop {
+            match self.reply()? {
+                Reply::Answer(Answer::At { number }) => last = Some(number),
+                Reply::Answer(Answer::Batch { stats, objections }) => return Ok(BatchReply::Done(stats, objections)),
+                Reply::Answer(other) => return Err(RemoteError::Broken(format!("unexpected {other:?}"))),
+                Reply::Death(how) => return Ok(BatchReply::Died(how, last)),
+            }
+        }
+    }
+
+    /// Judges one test with every question asked: the objection, or the rejection.
+    pub fn check(&mut self, test: &Test) -> Result<Result<Option<Objection>, String>, RemoteError> {
+        self.ask(&Request::Check { case: crate::case::of_test(test).to_yaml() })?;
+        match self.reply()? {
+            Reply::Answer(Answer::Check { objection, rejected }) => match (objection, rejected) {
+                (None, Some(message)) => Ok(Err(message)),
+                (objection, _) => Ok(Ok(objection)),
+            },
+            Reply::Answer(other) => Err(RemoteError::Broken(format!("unexpected {other:?}"))),
+            Reply::Death(how) => Ok(Ok(Some(Objection::death("jit", &how)))),
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+}
