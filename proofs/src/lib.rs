@@ -2,10 +2,23 @@
 //! of the JIT does what they do.
 
 pub mod check;
+pub mod domain;
 pub mod explore;
+pub mod insn;
 pub mod memory;
 pub mod obligation;
 pub mod prove;
+pub mod report;
+pub mod runner;
+pub mod scalar;
 pub mod solver;
 pub mod sym;
 pub mod theory;
+pub mod tnum;
+pub mod x64;
+
+/// Every obligation, by floor and room.
+pub fn obligations() -> Vec<obligation::Obligation> {
+    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations()].into_iter().flatten().collect()
+}
+#[cfg(test)] mod scratch;

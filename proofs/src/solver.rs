@@ -4,9 +4,11 @@
 //! one answer. Queries can be written as SMT-LIB 2 files, and unsatisfiable ones remembered across runs by the hash of
 //! their text.
 
+use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use z3::ast::{Ast, Bool};
 use z3::{Model, Params, SatResult, Solver};
@@ -37,6 +39,8 @@ pub struct Stats {
     pub trivial: u64,
     /// Questions asked before in this session, or known from the cache.
     pub remembered: u64,
+    /// Queries that could not be written to the directory asked for.
+    pub unwritten: u64,
 }
 
 /// The answer to "is there a value of the variables with which all of this holds?".
@@ -53,6 +57,7 @@ pub enum Answer {
 #[derive(Debug, Default)]
 struct Session {
     settings: Settings,
+    name: String,
     stats: Stats,
     known: HashMap<Bool, bool>,
     written: u32,
@@ -62,9 +67,9 @@ thread_local! {
     static SESSION: RefCell<Session> = RefCell::default();
 }
 
-/// Begins a session on this thread: forgets all answers, counts from 0.
-pub fn begin(settings: Settings) {
-    SESSION.set(Session { settings, ..Session::default() });
+/// Begins a session on this thread: forgets all answers, counts from 0. The obligation's name is for the names of files.
+pub fn begin(name: &str, settings: Settings) {
+    SESSION.set(Session { name: name.replace("::", "."), settings, ..Session::default() });
 }
 
 /// Ends the session on this thread; returns what it did.
@@ -119,21 +124,61 @@ impl Session {
         params.set_u32("timeout", u32::try_from(self.settings.timeout.as_millis()).unwrap_or(u32::MAX));
         solver.set_params(&params);
         solver.assert(&query);
-        let begun = Instant::now();
-        let answer = match solver.check() {
-            SatResult::Unsat => Answer::No,
-            SatResult::Sat => Answer::Yes(solver.get_model()),
-            SatResult::Unknown => Answer::Unknown(format!(
-                "{} after {:.1} s",
-                solver.get_reason_unknown().unwrap_or_else(|| "no reason given".into()),
-                begun.elapsed().as_secs_f64()
-            )),
+        let text = (self.settings.smt2.is_some() || self.settings.cache.is_some()).then(|| solver.to_smt2());
+        let entry = self.cache_entry(text.as_deref());
+        let answer = if entry.as_deref().is_some_and(Path::exists) {
+            self.stats.remembered += 1;
+            Answer::No
+        } else {
+            check(&solver)
         };
+        self.write(text.as_deref(), &answer);
         match answer {
             Answer::Yes(_) => self.known.insert(query, true),
-            Answer::No => self.known.insert(query, false),
+            Answer::No => {
+                // A cache that cannot be written only makes the next run slower.
+                let _ = entry.map(|entry| fs::write(entry, ""));
+                self.known.insert(query, false)
+            }
             Answer::Unknown(_) => None,
         };
         answer
+    }
+
+    /// The file whose existence says that the query is unsatisfiable.
+    fn cache_entry(&self, text: Option<&str>) -> Option<PathBuf> {
+        let directory = self.settings.cache.as_ref()?;
+        let hash = Sha256::new().chain_update(z3::full_version()).chain_update(text?).finalize();
+        Some(directory.join(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    }
+
+    /// Writes the query with its answer, if queries are written.
+    fn write(&mut self, text: Option<&str>, answer: &Answer) {
+        let (Some(directory), Some(text)) = (&self.settings.smt2, text) else { return };
+        let status = match answer {
+            Answer::Yes(_) => "sat",
+            Answer::No => "unsat",
+            Answer::Unknown(_) => "unknown",
+        };
+        let text: String = text.lines().filter(|line| !line.contains(":status")).map(|line| format!("{line}\n")).collect();
+        let file = directory.join(format!("{}.{}.smt2", self.name, self.written));
+        self.written += 1;
+        let content = format!("(set-info :status {status})\n(set-logic ALL)\n{text}");
+        if fs::write(file, content).is_err() {
+            self.stats.unwritten += 1;
+        }
+    }
+}
+
+fn check(solver: &Solver) -> Answer {
+    let begun = Instant::now();
+    match solver.check() {
+        SatResult::Unsat => Answer::No,
+        SatResult::Sat => Answer::Yes(solver.get_model()),
+        SatResult::Unknown => Answer::Unknown(format!(
+            "{} after {:.1} s",
+            solver.get_reason_unknown().unwrap_or_else(|| "no reason given".into()),
+            begun.elapsed().as_secs_f64()
+        )),
     }
 }

@@ -6,6 +6,7 @@
 use crate::explore;
 use crate::memory::SymMemory;
 use crate::theory::{Theory, Variable};
+use jit::x64::decode::{self, Decoded, Literal};
 use semantics::word::{Algebra, Convert, Flag, Word};
 use z3::ast::{Ast, BV, Bool};
 
@@ -33,6 +34,15 @@ impl Theory for Symbolic {
     type Memory = SymMemory;
     fn assumed(flag: &SFlag) {
         explore::assume(&flag.0);
+    }
+    fn decode_x64(bytes: &[Sym<8>]) -> Option<(Decoded<Self>, usize)> {
+        decode::decode(bytes)
+    }
+}
+
+impl Literal for Sym<8> {
+    fn literal(&self) -> Option<u8> {
+        self.0.as_u64().map(|value| value as u8)
     }
 }
 

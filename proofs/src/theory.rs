@@ -5,6 +5,7 @@
 //! runs; on the scaled-down worlds it is checked for every value, or a sample.
 
 use crate::memory::ByteMap;
+use jit::x64::decode::{self, Decoded};
 use semantics::insn::Size;
 use semantics::word::narrow::{Eighth, Narrow, Sixteenth};
 use semantics::word::{Algebra, Concrete, Flag, Word};
@@ -29,6 +30,10 @@ pub trait Theory: Algebra<W8: Variable, W16: Variable, W32: Variable, W64: Varia
     type Memory: Memory<Self>;
     /// Told of every assumption as it is made: the symbolic world then explores only what it admits.
     fn assumed(_flag: &Self::Flag) {}
+    /// Decodes one x86 instruction; `None` also in worlds whose bytes do not have 8 bits.
+    fn decode_x64(_bytes: &[Self::W8]) -> Option<(Decoded<Self>, usize)> {
+        None
+    }
 }
 
 /// Little-endian byte memory over the whole address space that remembers in which order it was accessed.
@@ -147,6 +152,9 @@ impl<'a, A: Theory> Context<'a, A> {
 
 impl Theory for Concrete {
     type Memory = ByteMap<Self>;
+    fn decode_x64(bytes: &[u8]) -> Option<(Decoded<Self>, usize)> {
+        decode::decode(bytes)
+    }
 }
 impl Theory for Eighth {
     type Memory = ByteMap<Self>;

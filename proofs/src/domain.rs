@@ -1,0 +1,111 @@
+//! Variables of the verifier's domain: arbitrary abstract values around a given concrete one.
+//!
+//! Soundness claims start from them: whatever the abstract value, as long as it contains the concrete one.
+
+use crate::theory::{Context, Theory, Variable};
+use semantics::word::{Flag, Word};
+use verifier::range::Range;
+use verifier::rules::Rules;
+use verifier::scalar::Scalar;
+use verifier::tnum::Tnum;
+
+/// The rules under proof, with the mistake that the context asks for.
+pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
+    let mut rules = Rules::default();
+    if let Some(plant) = cx.plant().and_then(verifier::plant::by_name) {
+        (plant.apply)(&mut rules);
+    }
+    rules
+}
+
+/// Any tnum that contains `word`. The mask decides it: the known bits are the word's.
+pub fn tnum<A: Theory, W: Variable<Flag = A::Flag>>(cx: &mut Context<'_, A>, name: &str, word: &W) -> Tnum<W> {
+    let mask: W = cx.word(&format!("{name}.mask"));
+    Tnum { value: word.and(&mask.not()), mask }
+}
+
+/// Any ranges that contain `word`.
+pub fn range<A: Theory, W: Variable<Flag = A::Flag>>(cx: &mut Context<'_, A>, name: &str, word: &W) -> Range<W> {
+    Range {
+        umin: cx.word_where(&format!("{name}.umin"), |min: &W| min.ule(word)),
+        umax: cx.word_where(&format!("{name}.umax"), |max: &W| word.ule(max)),
+        smin: cx.word_where(&format!("{name}.smin"), |min: &W| min.sle(word)),
+        smax: cx.word_where(&format!("{name}.smax"), |max: &W| word.sle(max)),
+    }
+}
+
+/// Any scalar that contains `word`. Its views need not agree with each other.
+pub fn scalar<A: Theory>(cx: &mut Context<'_, A>, name: &str, word: &A::W64) -> Scalar<A> {
+    let var_off = tnum(cx, name, word);
+    let wide = range(cx, name, word);
+    let half = range(cx, &format!("{name}.half"), &A::low(word));
+    Scalar::from_views(var_off, wide, half)
+}
+
+/// Whether the ranges contain the word.
+pub fn range_contains<W: Word>(range: &Range<W>, word: &W) -> W::Flag {
+    let unsigned = range.umin.ule(word).and(&word.ule(&range.umax));
+    unsigned.and(&range.smin.sle(word)).and(&word.sle(&range.smax))
+}
+
+/// Claims that each of the five views contains the word, one goal per view, so that a failure names the view.
+pub fn claim_contains<A: Theory>(cx: &mut Context<'_, A>, what: &str, scalar: &Scalar<A>, word: &A::W64) {
+    claim_views(cx, what, scalar, word, &[], &[]);
+}
+
+/// The same, where the lemmas are enough: see [`Context::claim_by`].
+pub fn claim_contains_by<A: Theory>(
+    cx: &mut Context<'_, A>,
+    what: &str,
+    scalar: &Scalar<A>,
+    word: &A::W64,
+    lemmas: &[A::Flag],
+) {
+    claim_views(cx, what, scalar, word, lemmas, lemmas);
+}
+
+/// The same, where the lemmas are enough for the known bits; the ranges are proven as they are.
+pub fn claim_contains_bits_by<A: Theory>(
+    cx: &mut Context<'_, A>,
+    what: &str,
+    scalar: &Scalar<A>,
+    word: &A::W64,
+    lemmas: &[A::Flag],
+) {
+    claim_views(cx, what, scalar, word, lemmas, &[]);
+}
+
+fn claim_views<A: Theory>(
+    cx: &mut Context<'_, A>,
+    what: &str,
+    scalar: &Scalar<A>,
+    word: &A::W64,
+    bits: &[A::Flag],
+    ranges: &[A::Flag],
+) {
+    let (low, wide, half) = (A::low(word), scalar.wide(), scalar.half());
+    cx.claim_by(format!("{what} contains: tnum"), scalar.var_off.contains(word), bits.to_vec());
+    let views = [
+        ("unsigned", wide.umin.ule(word).and(&word.ule(&wide.umax))),
+        ("signed", wide.smin.sle(word).and(&word.sle(&wide.smax))),
+        ("unsigned half", half.umin.ule(&low).and(&low.ule(&half.umax))),
+        ("signed half", half.smin.sle(&low).and(&low.sle(&half.smax))),
+    ];
+    for (view, flag) in views {
+        cx.claim_by(format!("{what} contains: {view}"), flag, ranges.to_vec());
+    }
+}
+
+/// Whether two scalars are the same in every view.
+pub fn same<A: Theory>(left: &Scalar<A>, right: &Scalar<A>) -> A::Flag {
+    fn ranges<W: Word>(left: &Range<W>, right: &Range<W>) -> W::Flag {
+        let unsigned = left.umin.same(&right.umin).and(&left.umax.same(&right.umax));
+        unsigned.and(&left.smin.same(&right.smin)).and(&left.smax.same(&right.smax))
+    }
+    same_tnum(&left.var_off, &right.var_off).and(&ranges(&left.wide(), &right.wide())).and(&ranges(&left.half(), &right.half()))
+}
+
+/// Whether two tnums are the same.
+pub fn same_tnum<W: Word>(left: &Tnum<W>, right: &Tnum<W>) -> W::Flag {
+    left.value.same(&right.value).and(&left.mask.same(&right.mask))
+}

@@ -1,0 +1,175 @@
+//! Jumps: what decides them, what each way teaches, and their lowering.
+//!
+//! `operator` obligations show that refinement loses no value before views are synchronised; `refine` obligations are about
+//! rows of the verifier's table as they are called for an instruction, see [`alu`](super::alu) for how the two compose.
+
+use super::transfer::{Registers, instance};
+use super::{lowering, path_name};
+use crate::domain::{self, claim_contains, claim_contains_by, same};
+use crate::obligation::Obligation;
+use crate::theory::{Context, Statement, Theory};
+use semantics::insn::table::TABLE;
+use semantics::insn::{Cond, Op, Opcode, Room, Width};
+use semantics::word::{Algebra, Flag};
+use verifier::insn::jump;
+
+/// The obligations of this room.
+pub fn obligations() -> Vec<Obligation> {
+    let operators = [Width::W64, Width::W32].into_iter().flat_map(|width| {
+        Cond::ALL.into_iter().flat_map(move |cond| {
+            [true, false].map(|holds| {
+                let bits = if width == Width::W64 { 64 } else { 32 };
+                let way = if holds { "holds" } else { "fails" };
+                let name = format!("insn::jump::operator::{cond:?}{bits}_{way}").to_lowercase();
+                Obligation::verifier(name, Some(Room::Jump), Operator { cond, width, holds })
+            })
+        })
+    });
+    let rows = TABLE.iter().filter(|row| matches!(row.op, Op::Jump { .. }));
+    let rules = rows.flat_map(|row| {
+        let statement = |registers, way| Rule { opcode: row.opcode, op: row.op, registers, way };
+        let name = path_name(row.name);
+        let aliased = row.op.reads_src().then_some(Registers::Aliased);
+        [Registers::Distinct].into_iter().chain(aliased).flat_map(move |registers| {
+            let suffix = if registers == Registers::Aliased { "_aliased" } else { "" };
+            let ways = [("taken", Way::Taken), ("refine_holds", Way::Holds), ("refine_fails", Way::Fails)];
+            let name = name.clone();
+            let possible = move |way: Way| registers == Registers::Distinct || way.is_possible_aliased(row.op);
+            ways.into_iter().filter(move |(_, way)| possible(*way)).map(move |(verb, way)| {
+                let name = format!("insn::jump::{verb}::{name}{suffix}");
+                Obligation::verifier(name, Some(Room::Jump), statement(registers, way))
+            })
+        })
+    });
+    let packet = Obligation::verifier("insn::jump::packet_range", Some(Room::Jump), PacketRange);
+    operators.chain(rules).chain([packet]).chain(lowering::obligations(Room::Jump)).collect()
+}
+
+/// The condition on registers.
+fn condition<A: Algebra>(cond: Cond, width: Width, dst: &A::W64, src: &A::W64) -> A::Flag {
+    match width {
+        Width::W64 => cond.holds(dst, src),
+        Width::W32 => cond.holds(&A::low(dst), &A::low(src)),
+    }
+}
+
+/// Refinement before synchronisation loses no pair of values that goes this way.
+struct Operator {
+    cond: Cond,
+    width: Width,
+    holds: bool,
+}
+
+impl Statement for Operator {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let (x, y): (A::W64, A::W64) = (cx.word("dst"), cx.word("src"));
+        let (dst, src) = (domain::scalar(cx, "dst", &x), domain::scalar(cx, "src", &y));
+        let condition = condition::<A>(self.cond, self.width, &x, &y);
+        cx.assume(&condition.iff(&A::Flag::lit(self.holds)));
+        let refined = jump::unsynced(self.cond, self.width, self.holds, &dst, &src);
+        claim_contains(cx, "dst", &refined.dst, &x);
+        claim_contains(cx, "src", &refined.src, &y);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// Which way it must go, before it goes.
+    Taken,
+    /// After the condition held.
+    Holds,
+    /// After it did not.
+    Fails,
+}
+
+impl Way {
+    /// Whether a jump that compares a register with itself can go this way.
+    fn is_possible_aliased(self, op: Op) -> bool {
+        let Op::Jump { cond, .. } = op else { return false };
+        let never = matches!(cond, Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt);
+        match self {
+            Way::Taken => true,
+            Way::Holds => !never,
+            Way::Fails => never || cond == Cond::Set,
+        }
+    }
+}
+
+/// The rows of the verifier's table for a jump.
+struct Rule {
+    opcode: Opcode,
+    op: Op,
+    registers: Registers,
+    way: Way,
+}
+
+impl Statement for Rule {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let Op::Jump { cond, width, source } = self.op else { unreachable!("{:?} is no condition", self.op) };
+        let rules = domain::rules(cx);
+        let rules = rules.at(width);
+        let run = instance(cx, self.opcode, source, self.registers, rules);
+        let taken = run.taken.clone().expect("a jump branches");
+        let branch = rules.branch(cond);
+        let (row, holds) = match self.way {
+            Way::Taken => {
+                let decided = (branch.taken)(&run.dst, &run.src);
+                cx.claim("always taken", decided.always.implies(&taken));
+                return cx.claim("never taken", decided.never.implies(&taken.not()));
+            }
+            Way::Holds => (branch.holds, true),
+            Way::Fails => (branch.fails, false),
+        };
+        cx.assume(&taken.iff(&A::Flag::lit(holds)));
+        let refined = row(&run.dst, &run.src);
+        let proven = jump::unsynced(cond, width, holds, &run.dst, &run.src).sync();
+        let operand = run.src.contains(&run.src_value);
+        let meaning = taken.iff(&condition::<A>(cond, width, &run.dst_value, &run.src_value));
+        let lemmas = [same(&refined.dst, &proven.dst), same(&refined.src, &proven.src), operand, meaning];
+        if self.registers == Registers::Aliased {
+            // The meet of two that contain the value, synchronised: `scalar::meet` and `scalar::sync`.
+            return claim_contains_by(cx, "the register", &refined.aliased(), &run.dst_value, &lemmas);
+        }
+        claim_contains_by(cx, "dst", &refined.dst, &run.dst_value, &lemmas);
+        claim_contains_by(cx, "src", &refined.src, &run.src_value, &lemmas);
+    }
+}
+
+/// A packet pointer at a constant offset that was found at, or strictly below, the packet's end proves the bytes before it,
+/// and its own: no byte that is granted lies at or beyond the end. For offsets of 0 to 255 and those around the largest
+/// one; where the packet lies is symbolic. The rule is arithmetic on plain integers, so offsets are enumerated.
+struct PacketRange;
+
+impl PacketRange {
+    const SMALL: usize = 256;
+    /// The largest offset of a packet pointer (kernel: `MAX_PACKET_OFF`).
+    const LARGE: [i64; 3] = [0x7fff, 0xfffe, 0xffff];
+
+    fn offset(case: usize) -> i64 {
+        let number = case / 2;
+        if number < Self::SMALL { number as i64 } else { Self::LARGE[number - Self::SMALL] }
+    }
+}
+
+impl Statement for PacketRange {
+    fn cases(&self) -> usize {
+        2 * (Self::SMALL + Self::LARGE.len())
+    }
+    fn case_name(&self, case: usize) -> String {
+        format!("offset {} {}", Self::offset(case), if case % 2 == 1 { "below the end" } else { "at or below the end" })
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        use semantics::word::Word;
+        let (offset, strictly) = (Self::offset(case), case % 2 == 1);
+        let granted = (domain::rules(cx).packet_range)(offset, strictly);
+        let word = |value: i64| A::W64::lit(value as u64);
+        // An offset that the width does not hold says nothing there.
+        let fits = A::Flag::lit(A::W64::BITS == 64 || granted.max(offset) >> (A::W64::BITS - 1) == 0);
+        let data: A::W64 = cx.word("data");
+        let end: A::W64 = cx.word_where("data_end", |end: &A::W64| data.ule(end));
+        let pointer = data.add(&word(offset));
+        cx.assume(&data.ule(&pointer));
+        cx.assume(&if strictly { pointer.ult(&end) } else { pointer.ule(&end) });
+        cx.claim("granted bytes lie in the packet", fits.implies(&word(granted).ule(&end.sub(&data))));
+    }
+}

@@ -1,0 +1,109 @@
+//! The two machines that proofs run code on: the state of a BPF program, and the processor that stands for it.
+
+use crate::theory::{Context, Memory, Theory};
+use jit::insn::native;
+use jit::x64::meaning::{Cpu, Outside};
+use jit::x64::{self, Reg as Native};
+use semantics::insn::{Machine, Reg, Size};
+use semantics::word::Algebra;
+use std::convert::Infallible;
+
+/// What a helper call leaves in the registers that it may change, by [`Native::index`]: the same on both sides.
+type Clobbered<A> = [<A as Algebra>::W64; 16];
+
+/// The state of a BPF program.
+#[derive(Clone, Debug)]
+pub struct Bpf<A: Theory> {
+    /// By [`Reg::index`].
+    pub regs: [A::W64; 11],
+    /// All memory.
+    pub memory: A::Memory,
+    clobbered: Clobbered<A>,
+}
+
+/// What surrounds the processor.
+#[derive(Clone, Debug)]
+pub struct Surroundings<A: Theory> {
+    /// All memory.
+    pub memory: A::Memory,
+    clobbered: Clobbered<A>,
+}
+
+impl<A: Theory> Bpf<A> {
+    /// Any state. Registers are variables named by the part that they play in an instruction with these operands, so that
+    /// the questions of one choice of registers are literally those of another.
+    pub fn any(cx: &mut Context<'_, A>, dst: Option<Reg>, src: Option<Reg>) -> Self {
+        let role = |reg: Reg| match (dst == Some(reg), src == Some(reg)) {
+            (true, _) => "dst".to_owned(),
+            (_, true) => "src".to_owned(),
+            _ => format!("{reg}"),
+        };
+        let regs: [A::W64; 11] = Reg::ALL.map(|reg| cx.word(&role(reg)));
+        let clobbered: Clobbered<A> = Native::ALL.map(|reg| match Native::CALLER_SAVED.contains(&reg) {
+            true => cx.word(&format!("clobbered_{reg:?}").to_lowercase()),
+            false => regs[0].clone(),
+        });
+        Bpf { regs, memory: cx.memory(), clobbered }
+    }
+    /// The processor in the state that represents this one; registers that stand for none are variables.
+    pub fn processor(&self, cx: &mut Context<'_, A>) -> Cpu<A, Surroundings<A>> {
+        let represented = |native_reg: Native| Reg::ALL.into_iter().find(|reg| native(*reg) == native_reg);
+        let regs = Native::ALL.map(|reg| match represented(reg) {
+            Some(bpf) => self.regs[bpf.index()].clone(),
+            None => cx.word(&format!("{reg:?}").to_lowercase()),
+        });
+        let outside = Surroundings { memory: self.memory.clone(), clobbered: self.clobbered.clone() };
+        Cpu { regs, flags: None, outside }
+    }
+}
+
+impl<A: Theory> Machine<A> for Bpf<A> {
+    type Fault = Infallible;
+
+    fn reg(&self, reg: Reg) -> &A::W64 {
+        &self.regs[reg.index()]
+    }
+    fn set_reg(&mut self, reg: Reg, value: A::W64) {
+        self.regs[reg.index()] = value;
+    }
+    fn load(&mut self, size: Size, addr: &A::W64) -> Result<A::W64, Infallible> {
+        Ok(self.memory.load(size, addr))
+    }
+    fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64) -> Result<(), Infallible> {
+        self.memory.store(size, addr, value);
+        Ok(())
+    }
+    /// An unknown function of the helper's number, R1 to R5 and memory; what R1 to R5 hold afterwards is open.
+    fn call_helper(&mut self, id: &A::W32) -> Result<(), Infallible> {
+        let args: Vec<A::W64> = Reg::ARGS.iter().map(|reg| self.reg(*reg).clone()).collect();
+        let result = call::<A>(&mut self.memory, id, &args);
+        for reg in Reg::ARGS {
+            self.regs[reg.index()] = self.clobbered[native(reg).index()].clone();
+        }
+        self.set_reg(Reg::R0, result);
+        Ok(())
+    }
+}
+
+impl<A: Theory> Outside<A> for Surroundings<A> {
+    type Fault = Infallible;
+
+    fn load(&mut self, size: Size, addr: &A::W64) -> Result<A::W64, Infallible> {
+        Ok(self.memory.load(size, addr))
+    }
+    fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64) -> Result<(), Infallible> {
+        self.memory.store(size, addr, value);
+        Ok(())
+    }
+    fn call_helper(&mut self, id: &A::W32, args: [&A::W64; 5]) -> Result<A::W64, Infallible> {
+        Ok(call::<A>(&mut self.memory, id, &args.map(Clone::clone)))
+    }
+    fn clobbered(&mut self, reg: x64::Reg) -> A::W64 {
+        self.clobbered[reg.index()].clone()
+    }
+}
+
+fn call<A: Theory>(memory: &mut A::Memory, id: &A::W32, args: &[A::W64]) -> A::W64 {
+    let all: Vec<A::W64> = [A::zext(id)].into_iter().chain(args.iter().cloned()).collect();
+    memory.call(&all)
+}

@@ -1,0 +1,65 @@
+//! Obligations about instructions: a room per family, as on every floor. All are driven by the table of instructions, so
+//! that no row can be forgotten.
+
+use crate::obligation::Obligation;
+use semantics::insn::Reg;
+
+pub mod alu;
+pub mod call;
+pub mod jump;
+pub mod load_store;
+pub mod lowering;
+pub mod machine;
+pub mod mov;
+pub mod transfer;
+pub mod wide;
+
+/// The obligations of all rooms.
+pub fn obligations() -> Vec<Obligation> {
+    [
+        alu::obligations(),
+        mov::obligations(),
+        wide::obligations(),
+        load_store::obligations(),
+        jump::obligations(),
+        call::obligations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A row's name in the manner of a path: `Add64K` is `add64_k`.
+pub(crate) fn path_name(name: &str) -> String {
+    let mut path = String::new();
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() && !path.ends_with('_') {
+            path.push('_');
+        }
+        path.push(letter.to_ascii_lowercase());
+    }
+    path
+}
+
+/// The choices of registers of an instruction that reads or writes only some.
+pub(crate) fn register_choices(dst: bool, src: bool) -> Vec<(Reg, Reg)> {
+    let all = |used: bool| if used { &Reg::ALL[..] } else { &[Reg::R0][..] };
+    all(dst).iter().flat_map(|dst| all(src).iter().map(move |src| (*dst, *src))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_like_paths() {
+        assert_eq!(["Add64K", "LdxDw", "LddwMap", "Ja"].map(path_name), ["add64_k", "ldx_dw", "lddw_map", "ja"]);
+    }
+
+    #[test]
+    fn register_choices_are_complete() {
+        assert_eq!(register_choices(true, true).len(), 121);
+        assert_eq!(register_choices(true, false).len(), 11);
+        assert_eq!(register_choices(false, false), [(Reg::R0, Reg::R0)]);
+    }
+}

@@ -1,0 +1,59 @@
+//! What is common to the transfer functions of the rooms: the abstract result contains what the instruction leaves.
+
+use super::machine::Bpf;
+use crate::theory::{Context, Theory};
+use semantics::insn::{self, Insn, Opcode, Reg, Source};
+use verifier::rules::AtWidth;
+use verifier::scalar::Scalar;
+
+/// One execution of an instruction `dst = dst op source` and what is known of its operands.
+#[derive(Debug)]
+pub struct Instance<A: Theory> {
+    /// What is known of the destination.
+    pub dst: Scalar<A>,
+    /// What is known of the second operand.
+    pub src: Scalar<A>,
+    /// The immediate, if there is one.
+    pub imm: A::W32,
+    /// What the destination holds.
+    pub dst_value: A::W64,
+    /// What the second operand is, at 64 bits.
+    pub src_value: A::W64,
+    /// What the destination holds afterwards.
+    pub result: A::W64,
+    /// Which way the instruction went, if it is a jump.
+    pub taken: Option<A::Flag>,
+}
+
+/// Which register the source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registers {
+    /// Another than the destination, or an immediate.
+    Distinct,
+    /// The destination.
+    Aliased,
+}
+
+/// Executes `opcode` on any operands, with any knowledge of them that is right.
+pub fn instance<A: Theory>(
+    cx: &mut Context<'_, A>,
+    opcode: Opcode,
+    source: Source,
+    registers: Registers,
+    rules: &AtWidth<A>,
+) -> Instance<A> {
+    let imm: A::W32 = if source == Source::K { cx.word("imm") } else { Insn::<A>::new(opcode).imm };
+    let src = if registers == Registers::Aliased { Reg::R1 } else { Reg::R2 };
+    let insn = Insn { dst: Reg::R1, src, imm: imm.clone(), ..Insn::new(opcode) };
+    let mut machine = Bpf::any(cx, Some(Reg::R1), (src == Reg::R2).then_some(Reg::R2));
+    let (dst_value, register) = (machine.regs[1].clone(), machine.regs[src.index()].clone());
+    let dst = crate::domain::scalar(cx, "dst", &dst_value);
+    let (src, src_value) = match (source, registers) {
+        (Source::K, _) => ((rules.operand)(&imm), A::sext(&imm)),
+        (Source::X, Registers::Aliased) => (dst.clone(), register),
+        (Source::X, Registers::Distinct) => (crate::domain::scalar(cx, "src", &register), register),
+    };
+    let Ok(flow) = insn::exec(&insn, &mut machine);
+    let taken = if let insn::Flow::Branch(taken) = flow { Some(taken) } else { None };
+    Instance { dst, src, imm, dst_value, src_value, result: machine.regs[1].clone(), taken }
+}

@@ -1,0 +1,188 @@
+//! The verifier's scalars: no piece of the synchronisation of views loses a value, nor does what is made of the pieces.
+
+use crate::domain::{self, claim_contains, claim_contains_by};
+use crate::obligation::Obligation;
+use crate::theory::{Context, Statement, Theory};
+use semantics::word::{Algebra, Flag, Word};
+use verifier::scalar::Scalar;
+
+/// A function from one scalar to one scalar that loses no value.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    BoundsFromTnum32,
+    BoundsFromTnum64,
+    Deduce32FromUnsigned,
+    Deduce32FromSigned,
+    Deduce32Signs,
+    Deduce64,
+    DeduceMixed,
+    DeduceSignExtended,
+    TnumFromBounds,
+    OrUnknownIfEmpty,
+}
+
+const PIECES: [(&str, Piece); 10] = [
+    ("bounds_from_tnum_32", Piece::BoundsFromTnum32),
+    ("bounds_from_tnum_64", Piece::BoundsFromTnum64),
+    ("deduce_32_from_unsigned", Piece::Deduce32FromUnsigned),
+    ("deduce_32_from_signed", Piece::Deduce32FromSigned),
+    ("deduce_32_signs", Piece::Deduce32Signs),
+    ("deduce_64", Piece::Deduce64),
+    ("deduce_mixed", Piece::DeduceMixed),
+    ("deduce_sign_extended", Piece::DeduceSignExtended),
+    ("tnum_from_bounds", Piece::TnumFromBounds),
+    ("or_unknown_if_empty", Piece::OrUnknownIfEmpty),
+];
+
+impl Piece {
+    fn apply<A: Algebra>(self, scalar: &Scalar<A>) -> Scalar<A> {
+        match self {
+            Piece::BoundsFromTnum32 => scalar.bounds_from_tnum_32(),
+            Piece::BoundsFromTnum64 => scalar.bounds_from_tnum_64(),
+            Piece::Deduce32FromUnsigned => scalar.deduce_32_from(&scalar.umin, &scalar.umax),
+            Piece::Deduce32FromSigned => scalar.deduce_32_from(&scalar.smin, &scalar.smax),
+            Piece::Deduce32Signs => scalar.deduce_32_signs(),
+            Piece::Deduce64 => scalar.deduce_64(),
+            Piece::DeduceMixed => scalar.deduce_mixed(),
+            Piece::DeduceSignExtended => scalar.deduce_sign_extended(),
+            Piece::TnumFromBounds => scalar.tnum_from_bounds(),
+            Piece::OrUnknownIfEmpty => scalar.or_unknown_if_empty(),
+        }
+    }
+}
+
+/// The obligations of scalars.
+pub fn obligations() -> Vec<Obligation> {
+    let pieces = PIECES.map(|(name, piece)| Obligation::verifier(format!("scalar::{name}"), None, piece));
+    let wholes = [
+        Obligation::verifier("scalar::sync", None, Sync),
+        Obligation::verifier("scalar::meet", None, Meet),
+        Obligation::verifier("scalar::join", None, Join),
+        Obligation::verifier("scalar::subsumes", None, Subsumes),
+        Obligation::verifier("scalar::zero_extend_32", None, ZeroExtend),
+        Obligation::verifier("scalar::constants", None, Constants),
+        Obligation::verifier("scalar::of_bits", None, OfBits),
+    ];
+    pieces.into_iter().chain(wholes).collect()
+}
+
+impl Statement for Piece {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        claim_contains(cx, "the result", &self.apply(&scalar), &word);
+    }
+}
+
+/// `sync` is nothing but the pieces one after another, each proven by itself: as one query it takes minutes.
+struct Sync;
+
+impl Statement for Sync {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        use Piece::*;
+        const ROUND: [Piece; 5] =
+            [Deduce32FromUnsigned, Deduce32FromSigned, Deduce32Signs, Deduce64, DeduceMixed];
+        const BOUNDS: [Piece; 2] = [BoundsFromTnum32, BoundsFromTnum64];
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        // The second ends of a round are those that the first deduction left.
+        let run = |scalar: &Scalar<A>, pieces: &[Piece]| pieces.iter().fold(scalar.clone(), |s, piece| piece.apply(&s));
+        let pieces = [&BOUNDS[..], &ROUND, &ROUND, &[TnumFromBounds], &BOUNDS].concat();
+        let lemma = domain::same(&scalar.sync(), &run(&scalar, &pieces));
+        claim_contains_by(cx, "the result", &scalar.sync(), &word, &[lemma]);
+    }
+}
+
+struct Meet;
+
+impl Statement for Meet {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let (a, b) = (domain::scalar(cx, "a", &word), domain::scalar(cx, "b", &word));
+        claim_contains(cx, "the meet", &a.meet(&b), &word);
+        let high = A::zext(&A::W32::ones()).not();
+        let other = cx.word::<A::W64>("y").and(&high).or(&word.and(&high.not()));
+        let c = domain::scalar(cx, "c", &other);
+        claim_contains(cx, "the meet with equal low halves", &a.meet_32(&c), &word);
+    }
+}
+
+struct Join;
+
+impl Statement for Join {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let (x, y): (A::W64, A::W64) = (cx.word("x"), cx.word("y"));
+        let joined = domain::scalar(cx, "a", &x).join(&domain::scalar(cx, "b", &y));
+        claim_contains(cx, "the join", &joined, &x);
+        claim_contains(cx, "the join", &joined, &y);
+    }
+}
+
+/// What prunes paths: a state is explored only if no explored one subsumes it.
+struct Subsumes;
+
+impl Statement for Subsumes {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let small = domain::scalar(cx, "small", &word);
+        let large = Scalar::<A> {
+            var_off: verifier::tnum::Tnum { value: cx.word("large.value"), mask: cx.word("large.mask") },
+            umin: cx.word("large.umin"),
+            umax: cx.word("large.umax"),
+            smin: cx.word("large.smin"),
+            smax: cx.word("large.smax"),
+            u32_min: cx.word("large.u32_min"),
+            u32_max: cx.word("large.u32_max"),
+            s32_min: cx.word("large.s32_min"),
+            s32_max: cx.word("large.s32_max"),
+        };
+        cx.claim("every scalar subsumes itself", small.subsumes(&small));
+        cx.claim("what contains a value is well-formed", small.well_formed());
+        cx.assume(&large.subsumes(&small));
+        claim_contains(cx, "what subsumes", &large, &word);
+    }
+}
+
+struct ZeroExtend;
+
+impl Statement for ZeroExtend {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let extended = domain::scalar(cx, "x", &word).zero_extend_32();
+        claim_contains(cx, "the result", &extended, &A::zext(&A::low(&word)));
+    }
+}
+
+struct Constants;
+
+impl Statement for Constants {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        claim_contains(cx, "the constant", &Scalar::constant(&word), &word);
+        claim_contains(cx, "unknown", &Scalar::unknown(), &word);
+        claim_contains(cx, "unknown_32", &Scalar::unknown_32(), &A::zext(&A::low(&word)));
+        cx.claim("a constant has one value", scalar.is_constant().implies(&scalar.var_off.value.same(&word)));
+        let low = A::low(&scalar.var_off.value).same(&A::low(&word));
+        cx.claim("a constant half has one value", scalar.is_constant_32().implies(&low));
+    }
+}
+
+/// What a load of each size leaves: zero-extended bytes. At scaled-down widths so are the sizes.
+struct OfBits;
+
+impl Statement for OfBits {
+    fn cases(&self) -> usize {
+        4
+    }
+    fn case_name(&self, case: usize) -> String {
+        format!("{} bytes", 1 << case)
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let bits = A::W64::BITS >> (3 - case);
+        let kept = if bits == A::W64::BITS { A::W64::ones() } else { A::W64::lit((1 << bits) - 1) };
+        let load = domain::rules(cx).load;
+        claim_contains(cx, "the loaded value", &load(bits), &word.and(&kept));
+    }
+}
