@@ -1,0 +1,193 @@
+//! A case: one program, the verdict it deserves, and inputs with what must come of them.
+
+use std::path::PathBuf;
+
+use semantics::asm::{self, AsmError};
+use semantics::encoding::{self, DecodeError, DecodeErrorKind};
+use semantics::map::MapDef;
+use semantics::program::{Program, ProgramError};
+use semantics::program_type::ProgramType;
+use semantics::world::Input;
+
+/// One case of a case file. [`read`](crate::read::read) makes it from YAML, [`Case::to_yaml`] writes it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Its name, once per file.
+    pub name: String,
+    /// What it is about, in one line; may be empty.
+    pub story: String,
+    /// Program type; socket filter unless stated.
+    pub program_type: ProgramType,
+    /// License; `GPL` unless stated.
+    pub license: String,
+    /// The program's maps, in the order of their indices. Names are unique.
+    pub maps: Vec<MapDef>,
+    /// The program.
+    pub code: Code,
+    /// What the verifier must say.
+    pub verdict: Verdict,
+    /// Strings that occur in the verifier's log, in this order.
+    pub message: Vec<String>,
+    /// What the program is run on.
+    pub runs: Vec<Run>,
+    /// Where the case comes from, if a fuzzer found it.
+    pub finding: Option<FindingNote>,
+}
+
+/// The program of a case, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Assembly; maps by name.
+    Asm(String),
+    /// Slots of 8 bytes, as in memory; a map is its index.
+    Slots(Vec<u8>),
+    /// An ELF object.
+    Object(Object),
+}
+
+/// A compiled program in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The path as written: relative to the case file.
+    pub path: PathBuf,
+    /// Its section, where there are several.
+    pub section: Option<String>,
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+}
+
+/// What the verifier must say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Verdict {
+    /// It accepts.
+    #[default]
+    Accept,
+    /// It rejects.
+    Reject,
+    /// It is not asked: the case is about what engines do. Native engines run such a program only if it is accepted, or
+    /// where the process may be lost.
+    Any,
+}
+
+impl Verdict {
+    /// The word for it in a case file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Reject => "reject",
+            Verdict::Any => "any",
+        }
+    }
+}
+
+/// One run: an input and what must come of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Run {
+    /// What the program is run on.
+    pub input: Input,
+    /// What must come of it.
+    pub expect: Expected,
+}
+
+/// What must come of a run. What is not stated is not compared, except between engines.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// How the run ends.
+    pub result: Option<Ending>,
+    /// The bytes of the packet afterwards.
+    pub packet: Option<Vec<u8>>,
+    /// Maps that are compared whole, by index: elements that are not listed do not exist in a hash and are zero in an
+    /// array.
+    pub maps: Vec<(usize, Vec<Element>)>,
+}
+
+/// Key and value of a map element.
+pub type Element = (Vec<u8>, Vec<u8>);
+
+/// How a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By exit, with this in R0.
+    Result(u64),
+    /// By exit, with this in the low half of R0: what `BPF_PROG_TEST_RUN` shows.
+    Return(u32),
+    /// By a trap whose description contains this.
+    Trap(String),
+}
+
+/// What a fuzzer found with a case, enough to replay it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FindingNote {
+    /// The oracle that was violated.
+    pub oracle: String,
+    /// The engines that it was about.
+    pub engines: Vec<String>,
+    /// What differed.
+    pub difference: String,
+    /// The planted mistake that was active, if any.
+    pub plant: Option<String>,
+}
+
+/// Why a case has no program.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// The text is no assembly.
+    #[error(transparent)]
+    Asm(#[from] AsmError),
+    /// The bytes are no instructions.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The instructions are no program.
+    #[error(transparent)]
+    Structure(#[from] ProgramError),
+    /// The object cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] Box<semantics::loader::LoadError>),
+}
+
+impl Malformed {
+    /// Whether a verifier would say this of a program that it was given: the case then counts as rejected.
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Malformed::Decode(error) => !matches!(error.kind, DecodeErrorKind::Unsupported { .. }),
+            Malformed::Structure(_) => true,
+            Malformed::Asm(_) | Malformed::Load(_) => false,
+        }
+    }
+}
+
+impl Case {
+    /// A case about `program`, without runs, expected to be accepted: what a fuzzer starts a finding from. Names of maps
+    /// must be unique.
+    pub fn of_program(name: impl Into<String>, program: &Program) -> Case {
+        Case {
+            name: name.into(),
+            story: String::new(),
+            program_type: program.program_type(),
+            license: program.license().to_owned(),
+            maps: program.maps().to_vec(),
+            code: Code::Asm(semantics::disasm::disassemble(program.insns())),
+            verdict: Verdict::Accept,
+            message: Vec::new(),
+            runs: Vec::new(),
+            finding: None,
+        }
+    }
+
+    /// The program.
+    pub fn program(&self) -> Result<Program, Malformed> {
+        let insns = match &self.code {
+            Code::Asm(text) => asm::assemble_with(text, |name| self.map_index(name).map(|at| at as u32))?,
+            Code::Slots(bytes) => encoding::decode(bytes)?,
+            Code::Object(object) => {
+                return Ok(semantics::loader::load(&object.bytes, object.section.as_deref()).map_err(Box::new)?);
+            }
+        };
+        Ok(Program::new(self.name.clone(), self.program_type, self.license.clone(), self.maps.clone(), insns)?)
+    }
+
+    /// The index of the map of this name.
+    pub fn map_index(&self, name: &str) -> Option<usize> {
+        self.maps.iter().position(|map| map.name == name)
+    }
+}

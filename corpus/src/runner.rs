@@ -1,0 +1,498 @@
+//! Running a case: the verdict and the log, then every run on every engine, compared with what is expected and between
+//! engines.
+//!
+//! The interpreter checks every access itself, so it runs any program. Another engine gets a program only if the verifier
+//! accepted it, or if the caller declared that this process may be lost ([`Runner::trusting`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use semantics::encoding::DecodeErrorKind;
+use semantics::engine::Engine;
+use semantics::interpreter;
+use semantics::map::MapError;
+use semantics::memory::Object;
+use semantics::outcome::{Difference, Outcome};
+use semantics::program::{Program, Verified};
+use semantics::trap::{Trap, Unsupported};
+use semantics::world::{InputError, World};
+
+use crate::case::{Case, Element, Ending, Malformed, Run, Verdict};
+use crate::text::hex;
+
+/// What a verifier says of a program.
+#[derive(Clone, Debug)]
+pub enum Judgement {
+    /// It is safe.
+    Accepted {
+        /// The program, fit for native engines.
+        verified: Verified,
+        /// The log.
+        log: String,
+    },
+    /// It is not.
+    Rejected {
+        /// The log; its end says why.
+        log: String,
+    },
+    /// The verifier does not model something that the program needs.
+    Unsupported(Unsupported),
+}
+
+/// A verifier, as the runner asks it.
+pub type Verify<'a> = dyn FnMut(&Program) -> Judgement + 'a;
+
+/// What became of a case.
+#[derive(Debug)]
+pub enum CaseResult {
+    /// All that is stated holds.
+    Passed,
+    /// Something does not hold.
+    Failed(Box<Failure>),
+    /// It could not be tried.
+    Skipped(Skip),
+}
+
+/// Why a case was not tried: counted by its text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Skip {
+    /// An instruction without a meaning here.
+    #[error("instruction not modelled: {0}")]
+    Instruction(&'static str),
+    /// A program type without a declaration here.
+    #[error("program type not modelled: {0}")]
+    ProgramType(String),
+    /// A map type without a meaning here.
+    #[error("map type not modelled: {0}")]
+    MapType(String),
+    /// A map with a property that has no meaning here.
+    #[error("map property not modelled: {0}")]
+    MapProperty(String),
+    /// A property of the load that has no meaning here.
+    #[error("load property not modelled: {0}")]
+    LoadProperty(String),
+    /// A helper without a meaning here.
+    #[error("helper not modelled: {0}")]
+    Helper(&'static str),
+    /// Something else without a meaning here.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// A native engine and a program that the verifier rejects.
+    #[error("the program is not verified: native engines run it only in a process of its own")]
+    NotVerified,
+    /// Only the verifier could say something about it.
+    #[error("nothing to run")]
+    NothingToRun,
+}
+
+/// What does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no program.
+    #[error("no program: {0}")]
+    Malformed(Malformed),
+    /// The maps cannot be made.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The input does not fit the program.
+    #[error("input {run}: {error}")]
+    Input {
+        /// The run, from 0.
+        run: usize,
+        /// The reason.
+        error: InputError,
+    },
+    /// Accepted, though it must be rejected.
+    #[error("accepted, expected is a rejection")]
+    Accepted,
+    /// Rejected, though it must be accepted.
+    #[error("rejected: {}", last_line(.0))]
+    Rejected(String),
+    /// A string is not in the log.
+    #[error("the log lacks `{missing}`; its end: {}", last_line(log))]
+    Message {
+        /// The string.
+        missing: String,
+        /// The log.
+        log: String,
+    },
+    /// A run ended otherwise.
+    #[error("input {run}: {engine} ends with {}, expected is {}", show_result(found), show_ending(expected))]
+    Ending {
+        /// The engine.
+        engine: &'static str,
+        /// The run, from 0.
+        run: usize,
+        /// What the case says.
+        expected: Ending,
+        /// What happened.
+        found: Result<u64, Trap>,
+    },
+    /// The packet is otherwise.
+    #[error("input {run}: {engine} leaves the packet {}, expected is {}", hex(found), hex(expected))]
+    Packet {
+        /// The engine.
+        engine: &'static str,
+        /// The run, from 0.
+        run: usize,
+        /// What the case says.
+        expected: Vec<u8>,
+        /// What is there.
+        found: Vec<u8>,
+    },
+    /// A map element is otherwise.
+    #[error("input {run}: {engine} leaves {map}[{}] = {}, expected is {}", hex(key), show_bytes(found.as_deref()), show_bytes(expected.as_deref()))]
+    Element {
+        /// The engine.
+        engine: &'static str,
+        /// The run, from 0.
+        run: usize,
+        /// The map.
+        map: String,
+        /// The key.
+        key: Vec<u8>,
+        /// What the case says; `None` for no element.
+        expected: Option<Vec<u8>>,
+        /// What is there.
+        found: Option<Vec<u8>>,
+    },
+    /// Two engines disagree.
+    #[error("input {run}: {a} and {b} disagree: {difference}", a = engines.0, b = engines.1)]
+    Disagree {
+        /// The run, from 0.
+        run: usize,
+        /// The engines.
+        engines: (&'static str, &'static str),
+        /// The first difference.
+        difference: Difference,
+    },
+    /// The engine's process died or hung.
+    #[error("{engine}: {what}")]
+    Lost {
+        /// The engine.
+        engine: &'static str,
+        /// What became of the process.
+        what: String,
+    },
+}
+
+impl Failure {
+    /// The kind of failure, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Malformed(_) => "no program",
+            Failure::Map(_) => "map refused",
+            Failure::Input { .. } => "input refused",
+            Failure::Accepted => "accepted, must be rejected",
+            Failure::Rejected(_) => "rejected, must be accepted",
+            Failure::Message { .. } => "rejected with other words",
+            Failure::Ending { .. } => "other result",
+            Failure::Packet { .. } => "other packet",
+            Failure::Element { .. } => "other map element",
+            Failure::Disagree { .. } => "engines disagree",
+            Failure::Lost { .. } => "process lost",
+        }
+    }
+}
+
+/// The last line of a log that says something about the program.
+fn last_line(log: &str) -> &str {
+    let statistics = |line: &&str| !line.trim().is_empty() && !line.starts_with("processed ");
+    log.lines().rev().find(statistics).unwrap_or("(empty log)")
+}
+
+fn show_result(found: &Result<u64, Trap>) -> String {
+    match found {
+        Ok(r0) => format!("{r0:#x}"),
+        Err(trap) => format!("the trap `{trap}`"),
+    }
+}
+
+fn show_ending(expected: &Ending) -> String {
+    match expected {
+        Ending::Result(value) => format!("{value:#x}"),
+        Ending::Return(value) => format!("{value:#x} in the low half"),
+        Ending::Trap(text) => format!("a trap with `{text}`"),
+    }
+}
+
+fn show_bytes(bytes: Option<&[u8]>) -> String {
+    bytes.map_or_else(|| "nothing".to_owned(), hex)
+}
+
+/// Instructions that the interpreter gives a case.
+pub const FUEL: u64 = 1 << 22;
+
+/// Runs cases on a world, with a verifier and engines of the caller's choice.
+#[allow(missing_debug_implementations)] // engines and verifiers have none
+pub struct Runner<'a> {
+    world: &'a mut World,
+    interpret: bool,
+    trust: bool,
+    verify: Option<&'a mut Verify<'a>>,
+    engines: Vec<&'a mut dyn Engine>,
+}
+
+impl<'a> Runner<'a> {
+    /// Runs cases on the interpreter alone, without asking a verifier.
+    pub fn new(world: &'a mut World) -> Runner<'a> {
+        Runner { world, interpret: true, trust: false, verify: None, engines: Vec::new() }
+    }
+    /// The same, asking this verifier.
+    #[must_use]
+    pub fn verify(mut self, verify: &'a mut Verify<'a>) -> Runner<'a> {
+        self.verify = Some(verify);
+        self
+    }
+    /// The same, with this engine too. Native engines need a world with native memory.
+    #[must_use]
+    pub fn engine(mut self, engine: &'a mut dyn Engine) -> Runner<'a> {
+        self.engines.push(engine);
+        self
+    }
+    /// The same, without the interpreter.
+    #[must_use]
+    pub fn without_interpreter(mut self) -> Runner<'a> {
+        self.interpret = false;
+        self
+    }
+    /// The same, giving native engines what no verifier accepted. Of such runs only the ending is compared.
+    ///
+    /// # Safety
+    /// This process is isolated and may be lost.
+    #[must_use]
+    pub unsafe fn trusting(mut self) -> Runner<'a> {
+        self.trust = true;
+        self
+    }
+
+    /// Tries a case.
+    pub fn run(&mut self, case: &Case) -> CaseResult {
+        match self.attempt(case) {
+            Ok(true) => CaseResult::Passed,
+            Ok(false) => CaseResult::Skipped(Skip::NothingToRun),
+            Err(Stop::Failed(failure)) => CaseResult::Failed(failure),
+            Err(Stop::Skipped(skip)) => CaseResult::Skipped(skip),
+        }
+    }
+
+    /// Whether anything was tried.
+    fn attempt(&mut self, case: &Case) -> Result<bool, Stop> {
+        let program = match case.program() {
+            Ok(program) => Arc::new(program),
+            Err(malformed) => return refused(case, malformed),
+        };
+        let judged = self.judge(case, &program)?;
+        let mut tried = judged.is_some();
+        let verified = match judged {
+            Some(Judgement::Accepted { verified, .. }) => Some(verified),
+            _ => None,
+        };
+        if case.runs.is_empty() {
+            return Ok(tried);
+        }
+        self.world.load(&program).map_err(|error| match error {
+            MapError::Unsupported { map_type, .. } => Stop::Skipped(Skip::MapType(map_type.to_string())),
+            error => Failure::Map(error).into(),
+        })?;
+        let outcomes = self.interpret(case, &program)?;
+        tried |= outcomes.is_some();
+        // A program that must be rejected is shown on the interpreter only.
+        if case.verdict == Verdict::Reject || self.engines.is_empty() {
+            return Ok(tried);
+        }
+        let (fit, whole) = match (verified, self.trust) {
+            (Some(verified), _) => (verified, true),
+            // SAFETY: `trusting` made its caller promise that this process may be lost.
+            (None, true) => (unsafe { Verified::trust(program) }, false),
+            (None, false) if tried => return Ok(true),
+            (None, false) => return Err(Stop::Skipped(Skip::NotVerified)),
+        };
+        for at in 0..self.engines.len() {
+            self.run_on(at, case, &fit, outcomes.as_deref().filter(|_| whole))?;
+        }
+        Ok(true)
+    }
+
+    /// Asks the verifier and checks what it says.
+    fn judge(&mut self, case: &Case, program: &Program) -> Result<Option<Judgement>, Stop> {
+        let Some(verify) = &mut self.verify else { return Ok(None) };
+        let judgement = verify(program);
+        match (case.verdict, &judgement) {
+            (Verdict::Any, Judgement::Accepted { .. }) => return Ok(Some(judgement)),
+            (Verdict::Any, _) => return Ok(None),
+            (_, Judgement::Unsupported(what)) => return Err(Stop::Skipped((*what).into())),
+            (Verdict::Accept, Judgement::Rejected { log }) => return Err(Failure::Rejected(log.clone()).into()),
+            (Verdict::Reject, Judgement::Accepted { .. }) => return Err(Failure::Accepted.into()),
+            (Verdict::Accept, Judgement::Accepted { log, .. }) | (Verdict::Reject, Judgement::Rejected { log }) => {
+                check_messages(case, log)?;
+            }
+        }
+        Ok(Some(judgement))
+    }
+
+    fn interpret(&mut self, case: &Case, program: &Program) -> Result<Option<Vec<Outcome>>, Stop> {
+        if !self.interpret {
+            return Ok(None);
+        }
+        let mut outcomes = Vec::with_capacity(case.runs.len());
+        for (at, run) in case.runs.iter().enumerate() {
+            self.world.reset(&run.input).map_err(|error| Failure::Input { run: at, error })?;
+            let stop = interpreter::run(program, self.world, FUEL, &mut ());
+            let outcome = self.world.outcome(stop.result);
+            Check { engine: "interpreter", case, at, run }.all(&outcome)?;
+            outcomes.push(outcome);
+        }
+        Ok(Some(outcomes))
+    }
+
+    /// Runs on one engine; `others` are the interpreter's outcomes, compared whole.
+    fn run_on(
+        &mut self,
+        engine: usize,
+        case: &Case,
+        program: &Verified,
+        others: Option<&[Outcome]>,
+    ) -> Result<(), Stop> {
+        let trusted = others.is_none() && self.trust;
+        let engine = &mut *self.engines[engine];
+        engine.load(program).map_err(|what| Stop::Skipped(what.into()))?;
+        for (at, run) in case.runs.iter().enumerate() {
+            self.world.reset(&run.input).map_err(|error| Failure::Input { run: at, error })?;
+            let result = engine.run(self.world);
+            let outcome = self.world.outcome(result);
+            let check = Check { engine: engine.name(), case, at, run };
+            if trusted {
+                check.ending(&outcome)?
+            } else {
+                check.all(&outcome)?
+            }
+            if let Some(difference) = others.and_then(|others| others[at].difference(&outcome)) {
+                let engines = ("interpreter", engine.name());
+                return Err(Failure::Disagree { run: at, engines, difference }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a case ends early.
+enum Stop {
+    Failed(Box<Failure>),
+    Skipped(Skip),
+}
+
+impl<F: Into<Failure>> From<F> for Stop {
+    fn from(failure: F) -> Stop {
+        Stop::Failed(Box::new(failure.into()))
+    }
+}
+
+/// A case without a program: what a verifier would refuse counts as rejected.
+fn refused(case: &Case, malformed: Malformed) -> Result<bool, Stop> {
+    if let Malformed::Decode(error) = &malformed
+        && let DecodeErrorKind::Unsupported { what, .. } = error.kind
+    {
+        return Err(Stop::Skipped(Skip::Instruction(what)));
+    }
+    let traps = || case.runs.iter().all(|run| matches!(run.expect.result, Some(Ending::Trap(_))));
+    match case.verdict {
+        Verdict::Reject if malformed.is_rejection() => check_messages(case, &malformed.to_string()).map(|()| true),
+        Verdict::Any if malformed.is_rejection() && !case.runs.is_empty() && traps() => Ok(true),
+        _ => Err(Failure::Malformed(malformed).into()),
+    }
+}
+
+/// All messages occur in the log, in order.
+fn check_messages(case: &Case, log: &str) -> Result<(), Stop> {
+    let mut rest = log;
+    for message in &case.message {
+        match rest.find(message.as_str()) {
+            Some(at) => rest = &rest[at + message.len()..],
+            None => return Err(Failure::Message { missing: message.clone(), log: log.to_owned() }.into()),
+        }
+    }
+    Ok(())
+}
+
+/// One run of one engine, compared with what the case expects.
+struct Check<'a> {
+    engine: &'static str,
+    case: &'a Case,
+    at: usize,
+    run: &'a Run,
+}
+
+impl Check<'_> {
+    fn all(&self, outcome: &Outcome) -> Result<(), Stop> {
+        self.ending(outcome)?;
+        if let Some(expected) = &self.run.expect.packet {
+            let packet = outcome.objects().find(|piece| piece.object == Object::Packet);
+            let found = packet.map_or_else(Vec::new, |piece| piece.bytes.to_vec());
+            if found != *expected {
+                let (engine, run, expected) = (self.engine, self.at, expected.clone());
+                return Err(Failure::Packet { engine, run, expected, found }.into());
+            }
+        }
+        self.run.expect.maps.iter().try_for_each(|(map, elements)| self.map(outcome, *map, elements))
+    }
+
+    fn ending(&self, outcome: &Outcome) -> Result<(), Stop> {
+        let found = outcome.result;
+        if let Err(Trap::Unsupported(what)) = found {
+            return Err(Stop::Skipped(what.into()));
+        }
+        let Some(expected) = &self.run.expect.result else { return Ok(()) };
+        let holds = match (expected, found) {
+            (Ending::Result(value), Ok(r0)) => *value == r0,
+            (Ending::Return(value), Ok(r0)) => *value == r0 as u32,
+            (Ending::Trap(text), Err(trap)) => trap.to_string().contains(text),
+            _ => false,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(Failure::Ending { engine: self.engine, run: self.at, expected: expected.clone(), found }.into())
+    }
+
+    /// Compares a map whole.
+    fn map(&self, outcome: &Outcome, map: usize, elements: &[Element]) -> Result<(), Stop> {
+        let pieces: Vec<_> = outcome.objects().filter(|piece| piece.object == Object::MapValue(map as u32)).collect();
+        let fail = |key: &[u8], expected: Option<&[u8]>, found: Option<&[u8]>| {
+            Stop::from(Failure::Element {
+                engine: self.engine,
+                run: self.at,
+                map: self.case.maps.get(map).map_or_else(String::new, |def| def.name.clone()),
+                key: key.to_vec(),
+                expected: expected.map(<[u8]>::to_vec),
+                found: found.map(<[u8]>::to_vec),
+            })
+        };
+        for (key, value) in elements {
+            let found = pieces.iter().find(|piece| piece.key == key).map(|piece| piece.bytes);
+            if found != Some(value) {
+                return Err(fail(key, Some(value), found));
+            }
+        }
+        let all_exist = self.case.maps.get(map).is_some_and(|def| def.map_type == semantics::map::MapType::ARRAY);
+        let surplus = pieces.iter().find(|piece| {
+            let listed = elements.iter().any(|(key, _)| key == piece.key);
+            !listed && !(all_exist && piece.bytes.iter().all(|byte| *byte == 0))
+        });
+        match surplus {
+            Some(piece) if all_exist => Err(fail(piece.key, Some(&vec![0; piece.bytes.len()]), Some(piece.bytes))),
+            Some(piece) => Err(fail(piece.key, None, Some(piece.bytes))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for CaseResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaseResult::Passed => f.write_str("passed"),
+            CaseResult::Failed(failure) => write!(f, "failed: {failure}"),
+            CaseResult::Skipped(skip) => write!(f, "skipped: {skip}"),
+        }
+    }
+}

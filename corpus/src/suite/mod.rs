@@ -1,0 +1,51 @@
+//! Other projects' test suites as cases. What is not modelled is a typed [`Skip`], never passed over in silence.
+
+use std::path::Path;
+
+use semantics::helper;
+use semantics::insn::Op;
+use semantics::program::Program;
+
+use crate::case::Case;
+use crate::error::ReadError;
+use crate::read;
+use crate::runner::Skip;
+
+pub mod conformance;
+pub mod linux;
+mod mnemonic;
+
+/// One case of a suite.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in the suite.
+    pub name: String,
+    /// The case, or why there is none.
+    pub case: Result<Case, Skip>,
+}
+
+impl From<Case> for Entry {
+    fn from(case: Case) -> Entry {
+        Entry { name: case.name.clone(), case: Ok(case) }
+    }
+}
+
+/// Reads a file of a suite: `.data` is [`conformance`], YAML with `bytecode` is [`linux`], other YAML are cases of our own.
+pub fn read(file: &Path) -> Result<Vec<Entry>, ReadError> {
+    let text = read::read_text(file)?;
+    if file.extension().is_some_and(|extension| extension == "data") {
+        return Ok(vec![conformance::parse(&text, file)?]);
+    }
+    if text.lines().any(|line| line.trim_start().trim_start_matches("- ").starts_with("bytecode:")) {
+        return linux::parse(&text, file);
+    }
+    Ok(read::parse(&text, file)?.into_iter().map(Entry::from).collect())
+}
+
+/// The first helper that the program may call and that has no meaning here.
+fn lacking_helper(program: &Program) -> Option<&'static str> {
+    program.instructions().filter(|(_, insn)| insn.op() == Op::CallHelper).find_map(|(_, insn)| {
+        let fact = helper::fact(insn.imm)?;
+        (fact.is_open_to(program.program_type()) && helper::by_id(insn.imm).is_none()).then_some(fact.name)
+    })
+}

@@ -1,0 +1,216 @@
+//! Writing cases: the same text for the same case, as a person would write it. `parse(to_yaml(case)) == case`.
+
+use std::fmt::Write;
+
+use semantics::map::MapDef;
+use semantics::program_type::ProgramType;
+use semantics::world::WorldConfig;
+
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Run, Verdict};
+use crate::text::hex;
+
+impl Case {
+    /// The case as one element of a case file. Objects are named, not written.
+    pub fn to_yaml(&self) -> String {
+        let mut out = Lines(String::new());
+        out.line(0, format_args!("- name: {}", scalar(&self.name)));
+        if !self.story.is_empty() {
+            out.field(1, "story", &self.story);
+        }
+        if !matches!(self.code, Code::Object(_)) {
+            out.program(self);
+        }
+        out.code(&self.code);
+        if self.verdict != Verdict::Accept || !self.message.is_empty() {
+            out.line(1, format_args!("expect:"));
+            out.line(2, format_args!("verdict: {}", self.verdict.name()));
+            out.list(2, "message", &self.message);
+        }
+        out.runs(self);
+        if let Some(finding) = &self.finding {
+            out.finding(finding);
+        }
+        out.0
+    }
+}
+
+/// A whole case file.
+pub fn to_yaml(cases: &[Case]) -> String {
+    if cases.is_empty() { "[]\n".to_owned() } else { cases.iter().map(Case::to_yaml).collect::<Vec<_>>().join("\n") }
+}
+
+/// The text so far.
+struct Lines(String);
+
+impl Lines {
+    /// A line, `depth` times two blanks in.
+    fn line(&mut self, depth: usize, text: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, "{:width$}{text}", "", width = depth * 2);
+    }
+    fn field(&mut self, depth: usize, name: &str, value: &str) {
+        self.line(depth, format_args!("{name}: {}", scalar(value)));
+    }
+    fn list(&mut self, depth: usize, name: &str, values: &[String]) {
+        if !values.is_empty() {
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            self.line(depth, format_args!("{name}: [{}]", values.join(", ")));
+        }
+    }
+
+    fn program(&mut self, case: &Case) {
+        if case.program_type != ProgramType::SocketFilter {
+            self.line(1, format_args!("program_type: {}", case.program_type));
+        }
+        if case.license != "GPL" {
+            self.field(1, "license", &case.license);
+        }
+        if !case.maps.is_empty() {
+            self.line(1, format_args!("maps:"));
+        }
+        for def in &case.maps {
+            let MapDef { name, map_type, key_size, value_size, max_entries, flags } = def;
+            let flags = if *flags == 0 { String::new() } else { format!(", flags: {flags:#x}") };
+            let sizes = format!("key_size: {key_size}, value_size: {value_size}, max_entries: {max_entries}{flags}");
+            self.line(2, format_args!("{}: {{type: {map_type}, {sizes}}}", scalar(name)));
+        }
+    }
+
+    fn code(&mut self, code: &Code) {
+        match code {
+            Code::Asm(text) => self.text("asm", text),
+            Code::Slots(bytes) => {
+                self.line(1, format_args!("hex: |"));
+                bytes.chunks(8).for_each(|slot| self.line(2, format_args!("{}", hex(slot))));
+            }
+            Code::Object(object) => {
+                self.field(1, "object", &object.path.to_string_lossy());
+                if let Some(section) = &object.section {
+                    self.field(1, "section", section);
+                }
+            }
+        }
+    }
+
+    /// A text of several lines, as a block where YAML can hold it so.
+    fn text(&mut self, name: &str, text: &str) {
+        let plain = |c: char| matches!(c, '\n' | ' '..='~');
+        let is_block =
+            text.ends_with('\n') && !text.ends_with("\n\n") && !text.starts_with('\n') && text.chars().all(plain);
+        if !is_block || text.lines().any(|line| line.ends_with(' ')) || text.trim().is_empty() {
+            return self.line(1, format_args!("{name}: {}", quoted(text)));
+        }
+        self.line(1, format_args!("{name}: |{}", if text.starts_with(' ') { "2" } else { "" }));
+        for line in text.lines() {
+            if line.is_empty() { self.0.push('\n') } else { self.line(2, format_args!("{line}")) }
+        }
+    }
+
+    fn runs(&mut self, case: &Case) {
+        if let [Run { input, expect }] = &case.runs[..] {
+            let rest = input.context.is_empty() && input.elements.is_empty() && input.world == WorldConfig::default();
+            let short = matches!(expect.result, None | Some(Ending::Result(_))) && expect.packet.is_none();
+            if rest && short && expect.maps.is_empty() && !(input.packet.is_empty() && expect.result.is_none()) {
+                if !input.packet.is_empty() {
+                    self.line(1, format_args!("packet: {}", quoted(&hex(&input.packet))));
+                }
+                return self.ending(1, expect.result.as_ref());
+            }
+        }
+        if !case.runs.is_empty() {
+            self.line(1, format_args!("inputs:"));
+        }
+        case.runs.iter().for_each(|run| self.run(case, run));
+    }
+
+    fn run(&mut self, case: &Case, Run { input, expect }: &Run) {
+        self.line(2, format_args!("- packet: {}", quoted(&hex(&input.packet))));
+        if !input.context.is_empty() {
+            let fields: Vec<String> =
+                input.context.iter().map(|(name, value)| format!("{}: {value:#x}", scalar(name))).collect();
+            self.line(3, format_args!("context: {{{}}}", fields.join(", ")));
+        }
+        let mut maps: Vec<(usize, Vec<Element>)> = Vec::new();
+        for (map, key, value) in &input.elements {
+            let element = (key.clone(), value.clone());
+            match maps.iter_mut().find(|(other, _)| other == map) {
+                Some((_, elements)) => elements.push(element),
+                None => maps.push((*map, vec![element])),
+            }
+        }
+        self.maps(3, case, &maps);
+        if input.world != WorldConfig::default() {
+            let WorldConfig { clock_ns, clock_step_ns, seed } = input.world;
+            let world = format!("clock_ns: {clock_ns}, clock_step_ns: {clock_step_ns}, seed: {seed:#x}");
+            self.line(3, format_args!("world: {{{world}}}"));
+        }
+        if *expect != Expected::default() {
+            self.line(3, format_args!("expect:"));
+            self.ending(4, expect.result.as_ref());
+            if let Some(packet) = &expect.packet {
+                self.line(4, format_args!("packet: {}", quoted(&hex(packet))));
+            }
+            self.maps(4, case, &expect.maps);
+        }
+    }
+
+    fn ending(&mut self, depth: usize, ending: Option<&Ending>) {
+        match ending {
+            None => {}
+            Some(Ending::Result(value)) => self.line(depth, format_args!("result: {value:#x}")),
+            Some(Ending::Return(value)) => self.line(depth, format_args!("return: {value:#x}")),
+            Some(Ending::Trap(text)) => self.line(depth, format_args!("trap: {}", quoted(text))),
+        }
+    }
+
+    fn maps(&mut self, depth: usize, case: &Case, maps: &[(usize, Vec<Element>)]) {
+        if !maps.is_empty() {
+            self.line(depth, format_args!("maps:"));
+        }
+        for (map, elements) in maps {
+            let name = case.maps.get(*map).map_or_else(|| map.to_string(), |def| scalar(&def.name));
+            self.line(depth + 1, format_args!("{name}:{}", if elements.is_empty() { " []" } else { "" }));
+            for (key, value) in elements {
+                let (key, value) = (quoted(&hex(key)), quoted(&hex(value)));
+                self.line(depth + 2, format_args!("- {{key: {key}, value: {value}}}"));
+            }
+        }
+    }
+
+    fn finding(&mut self, finding: &FindingNote) {
+        self.line(1, format_args!("finding:"));
+        self.field(2, "oracle", &finding.oracle);
+        self.list(2, "engines", &finding.engines);
+        self.field(2, "difference", &finding.difference);
+        if let Some(plant) = &finding.plant {
+            self.field(2, "plant", plant);
+        }
+    }
+}
+
+/// A string as it stands where YAML takes it for one, else quoted.
+fn scalar(text: &str) -> String {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let rest = |c: char| c.is_ascii_alphanumeric() || " _-+./()=<>".contains(c);
+    let word = text.to_ascii_lowercase();
+    let reserved = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&word.as_str());
+    if text.starts_with(first) && text.chars().all(rest) && !text.ends_with(' ') && !reserved {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// A string in double quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            ' '..='~' => out.push(c),
+            _ => drop(write!(out, "\\U{:08x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
