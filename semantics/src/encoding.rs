@@ -311,7 +311,7 @@ fn unsupported(slot: Slot) -> Option<&'static str> {
         (4 | 7, 0x20) => Some("multiplication"),
         (4 | 7, 0x30 | 0x90) => Some("division"),
         (4 | 7, 0x60 | 0x70 | 0xc0) => Some("shift"),
-        (4, 0xd0) | (7, 0xd0) if code != 0xdf => Some("byte swap"),
+        (4 | 7, 0xd0) if code != 0xdf => Some("byte swap"),
         (4 | 7, 0xb0) if code & 8 != 0 && matches!(off, 8 | 16) || code == 0xbf && off == 32 => {
             Some("sign-extending move")
         }

@@ -63,16 +63,14 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         let (text, column) = (code.text, code.column);
-        match u8::from_str_radix(text, 16) {
-            Ok(code) => {
-                self.at += 3;
-                Ok(Some(code))
-            }
-            Err(_) => {
-                let kind = AsmErrorKind::Expected { expected: "an opcode of two digits", found: text.to_owned() };
-                Err((column, kind))
-            }
-        }
+        let Ok(code) = u8::from_str_radix(text, 16) else {
+            return Err((
+                column,
+                AsmErrorKind::Expected { expected: "an opcode of two digits", found: text.to_owned() },
+            ));
+        };
+        self.at += 3;
+        Ok(Some(code))
     }
 
     pub(super) fn statement(
@@ -226,8 +224,9 @@ impl<'a> Parser<'a> {
     fn load(&mut self, dst: Reg, width: Width) -> Result<Insn, Fail> {
         let column = self.column();
         let (size, src, off) = self.place()?;
-        if width == Width::W32 {
-            return Err((column, AsmErrorKind::Unsupported("a load into a half register")));
+        // LLVM prints the half register for sizes up to 4 bytes: the encoding is the same.
+        if width == Width::W32 && size == Size::Dw {
+            return Err((column, AsmErrorKind::MixedWidths("*(u64 *)".to_owned())));
         }
         Ok(Insn::new(Opcode::of(Op::Load { size })).dst(dst).src(src).off(off))
     }
@@ -242,7 +241,6 @@ impl<'a> Parser<'a> {
             _ => return Err(self.back().expected("=")),
         }
         if let Some(src) = self.peek().and_then(|token| token.register()) {
-            // LLVM prints the half register for sizes up to 4 bytes: the encoding is the same.
             if src.1 == Width::W32 && size == Size::Dw {
                 return Err((self.column(), AsmErrorKind::MixedWidths(format!("w{}", src.0.number()))));
             }

@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Magic number, version and header length, which `.BTF` and `.BTF.ext` begin with.
-fn header<'a>(bytes: &'a [u8], least: u32) -> Result<(Reader<'a>, usize), BtfError> {
+fn header(bytes: &[u8], least: u32) -> Result<(Reader<'_>, usize), BtfError> {
     let mut reader = Reader { bytes, at: 0 };
     let magic = u16::from_le_bytes(reader.array("header")?);
     if magic != MAGIC {

@@ -44,26 +44,26 @@ pub(super) struct Symbol<'a> {
 
 impl Symbol<'_> {
     /// The number of the section that it lies in; 0 for symbols that are defined elsewhere.
-    pub(super) fn section(&self) -> usize {
+    pub(super) fn section(self) -> usize {
         usize::from(self.raw.st_shndx(LE))
     }
-    pub(super) fn value(&self) -> u64 {
+    pub(super) fn value(self) -> u64 {
         self.raw.st_value(LE)
     }
-    pub(super) fn size(&self) -> u64 {
+    pub(super) fn size(self) -> u64 {
         self.raw.st_size(LE)
     }
-    pub(super) fn is_function(&self) -> bool {
+    pub(super) fn is_function(self) -> bool {
         self.raw.st_type() == elf::STT_FUNC
     }
-    pub(super) fn is_section(&self) -> bool {
+    pub(super) fn is_section(self) -> bool {
         self.raw.st_type() == elf::STT_SECTION
     }
     /// Names data or, in objects of old compilers, a function.
-    pub(super) fn is_object(&self) -> bool {
+    pub(super) fn is_object(self) -> bool {
         matches!(self.raw.st_type(), elf::STT_OBJECT | elf::STT_NOTYPE)
     }
-    pub(super) fn is_global(&self) -> bool {
+    pub(super) fn is_global(self) -> bool {
         self.raw.st_bind() != elf::STB_LOCAL
     }
 }

@@ -91,7 +91,7 @@ fn legacy<'a>(object: &Object<'a>, section: Section<'a>, maps: &mut Vec<Declared
         let (name, offset) = (object.symbol_name(*symbol), symbol.value());
         let words = usize::try_from(offset).ok().and_then(|offset| data.get(offset..)?.get(..stride));
         let numbers = match words {
-            Some(words) if !uneven && offset as usize % stride == 0 => {
+            Some(words) if !uneven && (offset as usize).is_multiple_of(stride) => {
                 let size = symbol.size();
                 if size != 0 && size != stride as u64 {
                     Err(MapReason::SymbolSize { symbol: size, definition: stride as u64 })

@@ -137,7 +137,8 @@ fn entries<'a>(object: &Object<'a>) -> Result<Vec<Entry<'a>>, LoadError> {
 fn functions<'a>(object: &Object<'a>, section: elf::Section<'a>, len: u64) -> BTreeMap<u64, Cow<'a, str>> {
     let inside = |symbol: &elf::Symbol<'a>| symbol.section() == section.number && symbol.value() < len;
     let named = |symbol: elf::Symbol<'a>| (symbol.value(), object.symbol_name(symbol));
-    let marked: BTreeMap<_, _> = object.symbols().filter(inside).filter(elf::Symbol::is_function).map(named).collect();
+    let marked: BTreeMap<_, _> =
+        object.symbols().filter(inside).filter(|symbol| symbol.is_function()).map(named).collect();
     if !marked.is_empty() {
         return marked;
     }
@@ -207,7 +208,7 @@ fn references(
         let slot = at as usize / encoding::SLOT_LEN;
         let fields = entry.code.as_chunks().0.get(slot).map(|bytes| Slot::from_bytes(*bytes));
         let found = match refer(object, relocation, fields, declared) {
-            Ok(_) if at as usize % encoding::SLOT_LEN != 0 => Err(RelocationReason::NoInstruction),
+            Ok(_) if !at.is_multiple_of(encoding::SLOT_LEN as u64) => Err(RelocationReason::NoInstruction),
             // A second relocation of the same slot would contradict the first.
             Ok(_) if references.contains_key(&slot) => Err(RelocationReason::NoInstruction),
             found => found,
