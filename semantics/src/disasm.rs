@@ -11,6 +11,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use crate::insn::{AluOp, Cond, Insn, Op, Opcode, Reg, Size, Source, Wide, Width};
+use crate::program::Program;
 
 impl AluOp {
     /// The operator as assembly writes it, without `=`.
@@ -143,6 +144,22 @@ impl Display for HelperName {
 /// assert_eq!(listing, "   0: if r0 != 0x0 goto L1\nL1:\n   1: exit\n");
 /// ```
 pub fn disassemble(insns: &[Insn]) -> String {
+    list(insns, |_| None)
+}
+
+/// The same of a program, with the names of its maps: `r1 = map[counts] ll`.
+/// [`assemble_with`](crate::asm::assemble_with) reads it back.
+pub fn disassemble_program(program: &Program) -> String {
+    // Only what the assembler takes for a name.
+    let is_name =
+        |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(char::is_numeric);
+    list(program.insns(), |index| {
+        let name = program.maps().get(index as usize)?.name.as_str();
+        (is_name(name) && !name.is_empty()).then_some(name)
+    })
+}
+
+fn list<'a>(insns: &[Insn], map: impl Fn(u32) -> Option<&'a str>) -> String {
     let targets: Vec<bool> = {
         let mut targets = vec![false; insns.len()];
         (0..insns.len()).filter_map(|pc| target(insns, pc)).for_each(|to| targets[to] = true);
@@ -156,7 +173,9 @@ pub fn disassemble(insns: &[Insn]) -> String {
         if insn.opcode == Opcode::WideTail {
             continue;
         }
+        let map = if insn.opcode == Opcode::LddwMap { map(insn.imm) } else { None };
         let _ = match (insn.op(), target(insns, pc)) {
+            _ if map.is_some() => writeln!(listing, "{pc:4}: {} = map[{}] ll", insn.dst, map.unwrap_or_default()),
             (Op::Ja, Some(to)) => writeln!(listing, "{pc:4}: goto L{to}"),
             (_, Some(to)) => writeln!(listing, "{pc:4}: {} goto L{to}", Condition { insn, linux: false }),
             (_, None) => writeln!(listing, "{pc:4}: {insn}"),

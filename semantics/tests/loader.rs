@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use semantics::asm::assemble_with;
+use semantics::disasm::disassemble_program;
 use semantics::insn::{Opcode, Room};
 use semantics::loader::{LoadError, load, load_as, sections};
 use semantics::map::{MapDef, MapType};
@@ -58,6 +60,18 @@ fn socket_length() {
 }
 
 #[test]
+fn a_listing_names_the_maps_and_is_read_back() {
+    for name in ["xdp_count_drop.o", "xdp_count_drop_nobounds.o", "socket_length.o"] {
+        let program = load(&object(name), None).unwrap();
+        let listing = disassemble_program(&program);
+        let maps = program.maps();
+        assert_eq!(listing.matches(&format!("map[{}] ll", maps[1].name)).count(), 2, "{listing}");
+        let index = |name: &str| maps.iter().position(|map| map.name == name).map(|at| at as u32);
+        assert_eq!(assemble_with(&listing, index).unwrap(), program.insns());
+    }
+}
+
+#[test]
 fn sections_are_listed_and_chosen() {
     let bytes = object("xdp_count_drop.o");
     let [section] = &sections(&bytes).unwrap()[..] else { panic!("one program") };
@@ -75,7 +89,9 @@ fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     assert_eq!(old.len(), new.len());
     let places: Vec<usize> = (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
     assert!(!places.is_empty(), "{old:?} does not occur");
-    places.into_iter().for_each(|at| bytes[at..at + new.len()].copy_from_slice(new));
+    for at in places {
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
 }
 
 /// The error after one replacement in the XDP object.

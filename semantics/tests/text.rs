@@ -96,7 +96,7 @@ fn llvm_prints_the_same_text() {
     let Some(text) = llvm("llvm-objdump-19", &args, &object) else { return };
     let text = String::from_utf8(text).unwrap();
     let theirs = text.lines().skip_while(|line| !line.starts_with("<f>")).skip(1);
-    let theirs = theirs.map(|line| line.trim().split(" <").next().unwrap().to_owned());
+    let theirs = theirs.map(|line| line.trim().split(" <f").next().unwrap().to_owned());
     let ours = llvm_samples().into_iter().map(|insn| insn.to_string());
     let (theirs, ours): (Vec<_>, Vec<_>) = (theirs.collect(), ours.collect());
     assert_eq!(theirs.len(), ours.len());

@@ -1,6 +1,7 @@
 //! ELF objects as far as BPF needs them: sections, symbols, relocations, read through the `object` crate.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64, Rel64, Rela64, SectionHeader64, Sym64};
@@ -27,6 +28,8 @@ pub(super) struct Object<'a> {
     section_names: &'a [u8],
     symbols: &'a [Sym64<LE>],
     symbol_names: &'a [u8],
+    /// The symbols of each section.
+    by_section: HashMap<usize, Vec<Symbol<'a>>>,
 }
 
 /// A section of it.
@@ -103,15 +106,20 @@ impl<'a> Object<'a> {
             0 => &[][..],
             index => data(SectionIndex(index as usize))?,
         };
-        let (symbols, symbol_names) = match sections.enumerate().find(|(_, s)| s.sh_type(LE) == elf::SHT_SYMTAB) {
-            None => (&[][..], &[][..]),
-            Some((number, section)) => {
-                let part = Part::SectionNumber(number.0);
-                let symbols = section.data_as_array(LE, bytes).map_err(|reason| LoadError::Elf { part, reason })?;
-                (symbols, data(section.link(LE))?)
-            }
-        };
-        Ok(Object { bytes, sections, section_names, symbols, symbol_names })
+        let (symbols, symbol_names): (&'a [Sym64<LE>], &'a [u8]) =
+            match sections.enumerate().find(|(_, s)| s.sh_type(LE) == elf::SHT_SYMTAB) {
+                None => (&[][..], &[][..]),
+                Some((number, section)) => {
+                    let part = Part::SectionNumber(number.0);
+                    let symbols = section.data_as_array(LE, bytes).map_err(|reason| LoadError::Elf { part, reason })?;
+                    (symbols, data(section.link(LE))?)
+                }
+            };
+        let mut by_section: HashMap<usize, Vec<Symbol<'a>>> = HashMap::new();
+        for symbol in symbols.iter().map(|raw| Symbol { raw }) {
+            by_section.entry(symbol.section()).or_default().push(symbol);
+        }
+        Ok(Object { bytes, sections, section_names, symbols, symbol_names, by_section })
     }
 
     /// All sections in order.
@@ -143,9 +151,9 @@ impl<'a> Object<'a> {
             && section.header.sh_size(LE) != 0
     }
 
-    /// All symbols in order.
-    pub(super) fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> {
-        self.symbols.iter().map(|raw| Symbol { raw })
+    /// The symbols that lie in a section, in the order of the table.
+    pub(super) fn symbols_in(&self, section: Section<'a>) -> &[Symbol<'a>] {
+        self.by_section.get(&section.number).map_or(&[], Vec::as_slice)
     }
     /// The symbol of this number.
     pub(super) fn symbol(&self, number: usize) -> Option<Symbol<'a>> {

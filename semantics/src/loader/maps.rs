@@ -18,12 +18,11 @@ pub(super) struct Declared {
 /// All maps of an object, in the order of sections and offsets.
 pub(super) fn declared(object: &Object<'_>, btf: Option<&Btf<'_>>) -> Result<Vec<Declared>, LoadError> {
     let mut maps = Vec::new();
-    for section in object.sections() {
-        match &*object.name(section) {
-            "maps" => legacy(object, section, &mut maps)?,
-            ".maps" => with_btf(object, section, btf, &mut maps)?,
-            _ => {}
-        }
+    if let Some(section) = object.section_named("maps") {
+        legacy(object, section, &mut maps)?;
+    }
+    if let Some(section) = object.section_named(".maps") {
+        with_btf(object, section, btf, &mut maps)?;
     }
     maps.sort_by_key(|map: &Declared| (map.section, map.offset));
     Ok(maps)
@@ -52,7 +51,7 @@ impl Numbers {
 
 /// The symbols that name maps of a section.
 fn symbols<'a>(object: &Object<'a>, section: Section<'a>) -> Vec<Symbol<'a>> {
-    object.symbols().filter(|symbol| symbol.section() == section.number && symbol.is_object()).collect()
+    object.symbols_in(section).iter().copied().filter(|symbol| symbol.is_object()).collect()
 }
 
 /// Adds a map whose declaration was read, checked as the kernel checks it.

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crate::encoding::{self, Slot};
 use crate::insn::Opcode;
 use crate::map::MapDef;
-use crate::program::Program;
+use crate::program::{INSNS_MAX, Program, ProgramError};
 use crate::program_type::ProgramType;
 use btf::Btf;
 use elf::{Object, Relocation};
@@ -59,7 +59,7 @@ pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
         section: entry.section_name.clone().into_owned(),
         program: entry.name.clone().into_owned(),
         slots: entry.code.len() / encoding::SLOT_LEN,
-        program_type: ProgramType::from_section(&entry.section_name),
+        program_type: program_type(&entry.section_name),
     };
     Ok(entries.iter().map(section).collect())
 }
@@ -70,14 +70,19 @@ pub fn load(bytes: &[u8], name: Option<&str>) -> Result<Program, LoadError> {
 }
 
 /// Loads a program as one of this type, whatever its section is called.
-pub fn load_as(bytes: &[u8], name: Option<&str>, program_type: Option<ProgramType>) -> Result<Program, LoadError> {
+pub fn load_as(bytes: &[u8], name: Option<&str>, as_type: Option<ProgramType>) -> Result<Program, LoadError> {
     let object = Object::parse(bytes)?;
     let entries = entries(&object)?;
     let entry = choose(&entries, name)?;
     let section = || entry.section_name.clone().into_owned();
-    let program_type = program_type
-        .or_else(|| ProgramType::from_section(&entry.section_name))
+    let program_type = as_type
+        .or_else(|| program_type(&entry.section_name))
         .ok_or_else(|| LoadError::UnsupportedProgramType { section: section() })?;
+    let wrong = |error| LoadError::Program { section: section(), program: entry.name.clone().into_owned(), error };
+    let len = entry.code.len() / encoding::SLOT_LEN;
+    if len > INSNS_MAX {
+        return Err(wrong(ProgramError::TooLong(len)));
+    }
     let license = license(&object)?;
     let btf = btf(&object, entry)?;
     let declared = maps::declared(&object, btf.as_ref())?;
@@ -93,11 +98,12 @@ pub fn load_as(bytes: &[u8], name: Option<&str>, program_type: Option<ProgramTyp
         let offset = entry.start + (error.index * encoding::SLOT_LEN) as u64;
         LoadError::Decode { section: section(), offset, error }
     })?;
-    Program::new(entry.name.clone(), program_type, license, maps, insns).map_err(|error| LoadError::Program {
-        section: section(),
-        program: entry.name.clone().into_owned(),
-        error,
-    })
+    Program::new(entry.name.clone(), program_type, license, maps, insns).map_err(wrong)
+}
+
+/// The type that a section's name stands for; `?` before it asks libbpf not to load the program by default.
+fn program_type(section: &str) -> Option<ProgramType> {
+    ProgramType::from_section(section.strip_prefix('?').unwrap_or(section))
 }
 
 /// A program within a section.
@@ -135,14 +141,13 @@ fn entries<'a>(object: &Object<'a>) -> Result<Vec<Entry<'a>>, LoadError> {
 /// Where functions start in a section of `len` bytes, with their names. Old compilers did not mark functions as such, but
 /// only they are global.
 fn functions<'a>(object: &Object<'a>, section: elf::Section<'a>, len: u64) -> BTreeMap<u64, Cow<'a, str>> {
-    let inside = |symbol: &elf::Symbol<'a>| symbol.section() == section.number && symbol.value() < len;
+    let symbols = || object.symbols_in(section).iter().copied().filter(|symbol| symbol.value() < len);
     let named = |symbol: elf::Symbol<'a>| (symbol.value(), object.symbol_name(symbol));
-    let marked: BTreeMap<_, _> =
-        object.symbols().filter(inside).filter(|symbol| symbol.is_function()).map(named).collect();
+    let marked: BTreeMap<_, _> = symbols().filter(|symbol| symbol.is_function()).map(named).collect();
     if !marked.is_empty() {
         return marked;
     }
-    object.symbols().filter(inside).filter(|symbol| symbol.is_object() && symbol.is_global()).map(named).collect()
+    symbols().filter(|symbol| symbol.is_object() && symbol.is_global()).map(named).collect()
 }
 
 /// The only program, or the one that is named.
