@@ -50,8 +50,12 @@ pub fn decode(bytes: &[u8]) -> Test {
     let packet_len = usize::from(reader.byte()).min(PACKET_MAX);
     let packet = reader.bytes(packet_len);
     let seed = u64::from(reader.byte());
-    let slots: Vec<Slot> =
-        reader.0.chunks_exact(8).take(SLOTS_MAX).map(|c| Slot::from_bytes(c.try_into().expect("eight bytes"))).collect();
+    let slots: Vec<Slot> = reader
+        .0
+        .chunks_exact(8)
+        .take(SLOTS_MAX)
+        .map(|c| Slot::from_bytes(c.try_into().expect("eight bytes")))
+        .collect();
     let insns = repair(&slots, maps.len());
     let program = Program::new("bytes", program_type, "GPL", maps, insns).expect("repaired");
     let world = WorldConfig { seed, ..WorldConfig::default() };
@@ -128,7 +132,8 @@ fn repair_one(slot: &Slot, maps: usize) -> Insn {
         Field::Any => Reg::ALL[usize::from(number) % Reg::ALL.len()],
         Field::Only(_) => Reg::R0,
     };
-    let mut insn = Insn::new(row.opcode).dst(register(row.fields.dst, slot.dst)).src(register(row.fields.src, slot.src));
+    let mut insn =
+        Insn::new(row.opcode).dst(register(row.fields.dst, slot.dst)).src(register(row.fields.src, slot.src));
     // The frame pointer is read-only: every verifier refuses a write, so a test of one is worth little.
     if row.op.writes_dst() && insn.dst == Reg::FP {
         insn.dst = Reg::R0;

@@ -76,11 +76,7 @@ struct Shared<'a> {
 }
 
 /// Runs a campaign. `stop` ends it early; `progress` is called after each batch.
-pub fn run(
-    options: &Options,
-    stop: &AtomicBool,
-    progress: &(dyn Fn(&Report) + Sync),
-) -> Result<Report, CampaignError> {
+pub fn run(options: &Options, stop: &AtomicBool, progress: &(dyn Fn(&Report) + Sync)) -> Result<Report, CampaignError> {
     let shared = Shared {
         options,
         start: Instant::now(),
@@ -90,8 +86,7 @@ pub fn run(
         shrunk: Mutex::default(),
     };
     let results: Vec<Result<(), RemoteError>> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..options.workers.max(1)).map(|_| scope.spawn(|| shared.work(progress))).collect();
+        let workers: Vec<_> = (0..options.workers.max(1)).map(|_| scope.spawn(|| shared.work(progress))).collect();
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|_| Err(RemoteError::Broken("a thread panicked".to_owned()))))

@@ -40,15 +40,20 @@ impl Objection {
     }
 
     /// `contained`: before the instruction at slot `at` the run is outside the verifier's states.
-    pub fn escape(at: usize, what: &str, place: String) -> Objection {
-        let text = format!("before insn {at} the run is outside every state of the verifier: {what}");
-        Objection::new(Oracle::Contained, &["interpreter"], place, text)
+    pub fn escape(at: usize, what: &str, place: &str) -> Objection {
+        let text = format!("at insn {at} the run left the verifier's states: {what}");
+        Objection::new(Oracle::Contained, &["interpreter"], place.to_owned(), text)
     }
 
     /// `contained` or `contract`: an accepted program trapped at slot `at`.
     pub fn trapped(at: usize, trap: &Trap) -> Objection {
         if let Trap::Contract { .. } = trap {
-            return Objection::new(Oracle::Contract, &["interpreter"], contract_kind(trap), format!("insn {at}: {trap}"));
+            return Objection::new(
+                Oracle::Contract,
+                &["interpreter"],
+                contract_kind(trap),
+                format!("insn {at}: {trap}"),
+            );
         }
         let text = format!("the verifier accepted the program, but insn {at} traps: {trap}");
         Objection::new(Oracle::Contained, &["interpreter"], format!("trap {}", trap_kind(trap)), text)

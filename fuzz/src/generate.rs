@@ -164,7 +164,7 @@ fn maps(dice: &mut Dice) -> Vec<MapDef> {
                 name: (*name).to_owned(),
                 map_type,
                 key_size: if map_type == MapType::ARRAY { 4 } else { dice.pick(&[1, 4, 4, 8, 16]) },
-                value_size: dice.pick(&[1, 4, 8, 8, 16, 24, 64]),
+                value_size: dice.pick(&[1, 4, 8, 8, 16, 24, 64, 160]),
                 max_entries: dice.pick(&[1, 2, 4]),
                 flags: 0,
             }
@@ -183,7 +183,7 @@ fn input(dice: &mut Dice, declaration: &'static Declaration, maps: &[MapDef]) ->
         bytes.truncate(len);
         bytes
     };
-    let packet_len = dice.pick(&[0, 1, 14, 15, 20, 34, 64, 64, 100]);
+    let packet_len = dice.pick(&[0, 1, 14, 15, 20, 34, 64, 64, 160]);
     let mut input = Input { packet: bytes(dice, packet_len), ..Input::default() };
     for field in declaration.fields {
         if field.kind == FieldKind::Scalar && field.read != FieldAccess::Never && dice.chance(1, 4) {
@@ -321,14 +321,23 @@ impl<'a> Writer<'a> {
 
     /// A register that holds a number; makes one if there is none.
     fn number(&mut self) -> Reg {
+        self.number_beside(Reg::FP)
+    }
+
+    /// The same, other than `keep`, which is still needed.
+    fn number_beside(&mut self, keep: Reg) -> Reg {
         let start = self.dice.below(NUMBERS.len());
+        let mut free = NUMBERS[start];
         for at in 0..NUMBERS.len() {
             let reg = NUMBERS[(start + at) % NUMBERS.len()];
             if self.kind(reg) == Kind::Scalar {
                 return reg;
             }
+            if free == keep {
+                free = reg;
+            }
         }
-        let (reg, imm) = (NUMBERS[start], self.dice.imm());
+        let (reg, imm) = (free, self.dice.imm());
         self.push(Insn::new(Opcode::Mov64K).dst(reg).imm(imm));
         self.set(reg, Kind::Scalar);
         reg
@@ -356,7 +365,7 @@ impl<'a> Writer<'a> {
         let insn = Insn::new(Opcode::of(Op::Store { size, source })).dst(base).off(off);
         let insn = match source {
             Source::K => insn.imm(self.dice.imm()),
-            Source::X => insn.src(self.number()),
+            Source::X => insn.src(self.number_beside(base)),
         };
         self.push(insn);
     }
@@ -367,9 +376,10 @@ impl<'a> Writer<'a> {
         self.set(dst, Kind::Scalar);
     }
 
-    /// A place of 8 bytes near the top of the frame, sometimes near its bottom.
+    /// A place of 8 bytes near the top of the frame, sometimes where a displacement outgrows a byte, or at its bottom.
     fn place(&mut self) -> usize {
-        if self.dice.chance(1, 16) { FRAME_LEN as usize / 8 - 1 } else { self.dice.below(8) }
+        const BOTTOM: usize = FRAME_LEN as usize / 8 - 1;
+        if self.dice.chance(1, 8) { self.dice.pick(&[15, 16, 31, 32, BOTTOM]) } else { self.dice.below(8) }
     }
 
     fn stack_store(&mut self) {
@@ -456,7 +466,7 @@ impl<'a> Writer<'a> {
         if depth >= 3 || self.kind(Reg::R8) != Kind::PacketEnd {
             return;
         }
-        let len = self.dice.pick(&[1u16, 4, 8, 14, 15, 20, 34, 64]);
+        let len = self.dice.pick(&[1u16, 4, 8, 14, 15, 20, 34, 64, 136]);
         let reg = self.dice.pick(&NUMBERS);
         self.push(Insn::new(Opcode::Mov64X).dst(reg).src(Reg::R7));
         self.push(Insn::new(Opcode::Add64K).dst(reg).imm(i32::from(len)));
@@ -480,7 +490,9 @@ impl<'a> Writer<'a> {
     fn access_packet(&mut self, known: u16) {
         let size = self.dice.pick(&Size::ALL);
         let Some(room) = known.checked_sub(size.bytes() as u16) else { return };
-        let off = self.dice.pick(&[0, room, self_below(self.dice, room)]) as i16;
+        let any = self.dice.below(usize::from(room) + 1) as u16;
+        // 128 is the first displacement that outgrows a byte.
+        let off = self.dice.pick(&[0, room, any, room.min(128)]) as i16;
         if self.declaration.packet_write && self.dice.chance(1, 3) {
             self.store(size, Reg::R7, off);
         } else {
@@ -504,7 +516,8 @@ impl<'a> Writer<'a> {
             return;
         }
         // Natural alignment is not asked of map values, but of atomics only.
-        let off = self.dice.below((len - size.bytes() + 1) as usize) as i16;
+        let room = (len - size.bytes()) as usize;
+        let off = if self.dice.chance(1, 4) { room.min(128) } else { self.dice.below(room + 1) } as i16;
         if self.dice.chance(1, 2) { self.store(size, reg, off) } else { self.load_beside(size, reg, off) }
     }
 
@@ -520,7 +533,7 @@ impl<'a> Writer<'a> {
     /// Adds a masked or compared number to the address of a map value and accesses the byte there.
     fn indexed_value(&mut self) {
         let Some((reg, len)) = self.value_register() else { return };
-        let index = self.number();
+        let index = self.number_beside(reg);
         let limit = (len.next_power_of_two() / if len.is_power_of_two() { 1 } else { 2 }) as i32;
         let width = self.dice.pick(&[Width::W64, Width::W32]);
         let copy = self.dice.pick(&[Reg::R2, Reg::R3, Reg::R4, Reg::R5]);
@@ -625,8 +638,4 @@ impl<'a> Writer<'a> {
         }
         self.set(reg, Kind::Nothing);
     }
-}
-
-fn self_below(dice: &mut Dice, room: u16) -> u16 {
-    dice.below(usize::from(room) + 1) as u16
 }

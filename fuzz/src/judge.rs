@@ -8,7 +8,8 @@ use semantics::outcome::Outcome;
 use semantics::trap::Trap;
 use semantics::word::Concrete;
 use semantics::world::World;
-use verifier::{Rules as VerifierRules, Verdict, Verifier};
+use verifier::rules::Rules as VerifierRules;
+use verifier::{Verdict, Verifier};
 
 use crate::finding::Objection;
 use crate::oracle::{self, Containment};
@@ -35,8 +36,8 @@ pub enum JudgeError {
     #[error(transparent)]
     Memory(#[from] semantics::memory::ArenaError),
     /// No executable memory.
-    #[error("no JIT: {0}")]
-    Jit(#[from] jit::JitError),
+    #[error(transparent)]
+    Jit(#[from] semantics::trap::Unsupported),
 }
 
 /// A world, a verifier and engines, reused from test to test.
@@ -61,7 +62,7 @@ impl Judge {
     /// A judge with this mistake planted, or none.
     pub fn new(plant: Option<&Plant>) -> Result<Judge, JudgeError> {
         let mut jit_rules = JitRules::<Concrete>::standard();
-        let mut verifier_rules = VerifierRules::<Concrete>::standard();
+        let mut verifier_rules = VerifierRules::<Concrete>::default();
         let mut world = World::new(Memory::native()?);
         match plant.map(|plant| plant.site) {
             Some(Site::Jit(install)) => install(&mut jit_rules),
@@ -114,15 +115,18 @@ impl Judge {
                 if run_rejected {
                     interpreter::run(program, &mut self.world, REJECTED_FUEL, &mut ());
                 }
-                return Judgement::Rejected(rejection.message);
+                return Judgement::Rejected(rejection.message());
             }
             Verdict::Unsupported(unsupported) => return Judgement::Unsupported(unsupported.to_string()),
         };
         self.world.watch = watch;
-        let mut containment = Containment::new(accepted.states.as_ref().expect("states were asked for"));
+        let states = accepted.states.unwrap_or_default();
+        let mut containment = Containment::new(&states);
         let stop = interpreter::run(program, &mut self.world, FUEL, &mut containment);
         self.world.watch = false;
-        if let Some(escape) = containment.escape {
+        let escape = containment.escape;
+        self.verifier.recycle(states);
+        if let Some(escape) = escape {
             return Judgement::Objection(escape);
         }
         match stop.result {

@@ -5,7 +5,7 @@ use semantics::interpreter::{Observer, Registers};
 use semantics::outcome::Outcome;
 use semantics::world::World;
 use serde::{Deserialize, Serialize};
-use verifier::States;
+use verifier::{Escape, Snapshot, States};
 
 use crate::finding::Objection;
 
@@ -60,8 +60,18 @@ impl Observer for Containment<'_> {
         if self.escape.is_some() {
             return;
         }
-        if let Err(escape) = self.states.contains(pc, registers, world) {
-            self.escape = Some(Objection::escape(pc, &escape.to_string(), escape.place()));
+        let run = Snapshot { regs: registers, memory: &world.memory, packet_len: world.packet_len() };
+        if let Err(escape) = self.states.contains(pc, &run) {
+            self.escape = Some(Objection::escape(pc, &escape.to_string(), place(&escape)));
         }
+    }
+}
+
+/// Where a run escaped, without values: registers change places while a finding shrinks.
+fn place(escape: &Escape) -> &'static str {
+    match escape {
+        Escape::Unexplored { .. } => "unexplored",
+        Escape::Register { .. } => "register",
+        Escape::Stack { .. } => "stack",
     }
 }

@@ -4,7 +4,7 @@ use jit::Rules as JitRules;
 use semantics::helper::{self, Call, Helper};
 use semantics::trap::Trap;
 use semantics::word::Concrete;
-use verifier::Rules as VerifierRules;
+use verifier::rules::Rules as VerifierRules;
 
 /// Where a mistake is planted.
 #[derive(Clone, Copy)]
@@ -84,4 +84,3 @@ fn clobbering_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
     }
     Ok(result)
 }
-

@@ -275,8 +275,7 @@ impl Remote {
 
     fn launch(&self) -> Result<Running, RemoteError> {
         let setup = serde_json::to_string(&self.setup).map_err(|e| RemoteError::Broken(e.to_string()))?;
-        let failed =
-            |source| RemoteError::Start { program: self.launcher.program.display().to_string(), source };
+        let failed = |source| RemoteError::Start { program: self.launcher.program.display().to_string(), source };
         let mut child = Command::new(&self.launcher.program)
             .args(&self.launcher.arguments)
             .arg(setup)
