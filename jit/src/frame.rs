@@ -68,3 +68,73 @@ pub fn trap_exit(saved: Saved, out: &mut Vec<Inst>) {
     out.push(Inst::MovRr { width: Width::W64, dst: Reg::Rsp, src: Reg::Rdx });
     saved.epilogue(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use semantics::word::Concrete;
+
+    use super::*;
+    use crate::x64::meaning::{Cpu, Outside, run};
+
+    #[derive(Default)]
+    struct Stack(HashMap<u64, u64>);
+
+    impl Outside<Concrete> for Stack {
+        type Fault = ();
+        fn load(&mut self, size: Size, addr: &u64) -> Result<u64, ()> {
+            assert_eq!(size, Size::Dw);
+            self.0.get(addr).copied().ok_or(())
+        }
+        fn store(&mut self, size: Size, addr: &u64, value: &u64) -> Result<(), ()> {
+            assert_eq!(size, Size::Dw);
+            self.0.insert(*addr, *value);
+            Ok(())
+        }
+        fn call_helper(&mut self, _: &u32, _: [&u64; 5]) -> Result<u64, ()> {
+            Err(())
+        }
+        fn clobbered(&mut self, _: Reg) -> u64 {
+            0
+        }
+    }
+
+    /// For every set of registers: what the ABI keeps is kept, the stack is aligned as the stub expects, R10 is set.
+    #[test]
+    fn prologue_and_epilogue_are_inverse() {
+        const KEPT: [Reg; 7] = [Reg::Rbx, Reg::Rsp, Reg::Rbp, Reg::R12, Reg::R13, Reg::R14, Reg::R15];
+        for named in 0..1 << 11 {
+            let mut cpu: Cpu<Concrete, Stack> =
+                Cpu { regs: std::array::from_fn(|at| at as u64 + 100), flags: None, outside: Stack::default() };
+            let (saved, entry) = (Saved(named), 0x1000);
+            cpu.set(Reg::Rsp, 0x7ff8);
+            cpu.set(Reg::Rsi, entry);
+            let before = cpu.regs;
+            let mut code = Vec::new();
+            saved.prologue(&mut code);
+            run(&code, &mut cpu).unwrap();
+            assert_eq!(cpu.get(Reg::Rsp) % 16, 8);
+            assert_eq!(cpu.outside.0[&entry], cpu.get(Reg::Rsp));
+            assert_eq!(cpu.get(Reg::Rdi), before[Reg::Rdi.index()]);
+            for reg in Bpf::ALL.into_iter().filter(|reg| saved.uses(*reg) && *reg != Bpf::FP) {
+                cpu.set(native(reg), 0xdead);
+            }
+            if saved.uses(Bpf::FP) {
+                assert_eq!(cpu.get(Reg::Rbp), frame_top(0));
+            }
+            // The trap exit, from deeper in the stack, is the epilogue and more.
+            cpu.set(Reg::Rdx, cpu.get(Reg::Rsp));
+            cpu.set(Reg::Rsp, 0x100);
+            let result = cpu.get(Reg::Rax);
+            code.clear();
+            trap_exit(saved, &mut code);
+            assert_eq!(code.pop(), Some(Inst::Ret));
+            run(&code, &mut cpu).unwrap();
+            for reg in KEPT {
+                assert_eq!(cpu.get(reg), before[reg.index()], "{reg:?} of {named:#x}");
+            }
+            assert_eq!(cpu.get(Reg::Rax), result);
+        }
+    }
+}
