@@ -14,7 +14,7 @@ pub(crate) const RDONLY_PROG: u32 = 1 << 7;
 const WRONLY_PROG: u32 = 1 << 8;
 
 /// What `*(size *)(reg + off)` yields.
-pub(crate) fn load(env: &mut Env<'_>, state: &mut State, reg: Reg, off: i16, size: Size) -> Result<RegState, Stop> {
+pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size) -> Result<RegState, Stop> {
     let base = *state.reg(reg);
     let bits = size.bytes() * 8;
     let unknown = || RegState::scalar((env.rules.load)(bits));
@@ -23,7 +23,7 @@ pub(crate) fn load(env: &mut Env<'_>, state: &mut State, reg: Reg, off: i16, siz
         Kind::Fp => {
             check_stack_alignment(reg, &base, off, size)?;
             let place = stack::place(reg, &base, at, size.bytes(), Way::Read)?;
-            let filled = stack::read(state, place, size, env.dialect)?;
+            let filled = stack::read(state, place, size)?;
             Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
         }
         Kind::Ctx => match context_field(env, reg, &base, at, size, false)? {
@@ -91,22 +91,12 @@ pub(crate) fn store(
 }
 
 /// Memory that a helper reads, or writes where it need not be initialised (`check_helper_mem_access`).
-pub(crate) fn helper_memory(
-    env: &mut Env<'_>,
-    state: &mut State,
-    reg: Reg,
-    size: u32,
-    written: bool,
-) -> Result<(), Stop> {
+pub(crate) fn helper_memory(env: &Env<'_>, state: &mut State, reg: Reg, size: u32, written: bool) -> Result<(), Stop> {
     let base = *state.reg(reg);
     match base.kind {
         Kind::Fp => {
             let place = stack::place(reg, &base, base.off, size, Way::Helper)?;
-            if written {
-                stack::fill(state, place, size);
-            } else {
-                stack::check_initialised(state, place, size, true, base, env.dialect)?;
-            }
+            stack::give(state, place, size);
         }
         Kind::Packet | Kind::PacketMeta => check_packet(reg, &base, i64::from(base.off), size)?,
         Kind::MapValue => check_map_value(env, reg, &base, base.off, size, written)?,

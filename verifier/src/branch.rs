@@ -50,6 +50,13 @@ pub(crate) fn check(
 /// Which way the jump must go, if that is known (`is_branch_taken`).
 fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegState) -> Option<bool> {
     if dst.kind == Kind::Scalar && src.kind == Kind::Scalar {
+        let constant = match width {
+            Width::W64 => src.var.is_constant(),
+            Width::W32 => src.var.is_constant_32(),
+        };
+        if !constant && !env.dialect.two_ranges_decide {
+            return None;
+        }
         let taken = (env.rules.at(width).branch(cond).taken)(&dst.var, &src.var);
         // Both hold only on a path that cannot arise: either way will do.
         return if taken.always {

@@ -5,12 +5,12 @@
 pub struct Dialect {
     /// The version it stands for.
     pub name: &'static str,
-    /// Bytes of the stack that were never written may be read (since 6.3, for privileged programs).
-    pub uninit_stack_reads: bool,
     /// A stored immediate is remembered like a spilled register (since 6.3).
     pub st_imm_spills: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
+    /// The ranges of both operands decide a jump; before 6.4 the source had to be a constant.
+    pub two_ranges_decide: bool,
     /// `!=` a constant at the end of a range shaves it off (since 6.8).
     pub ne_shaves: bool,
     /// Negation keeps track of ranges (since 6.17).
@@ -21,18 +21,18 @@ impl Dialect {
     /// Linux 6.1.
     pub const V6_1: Dialect = Dialect {
         name: "6.1",
-        uninit_stack_reads: false,
         st_imm_spills: false,
         st_imm_to_ctx: false,
+        two_ranges_decide: false,
         ne_shaves: false,
         neg_tracked: false,
     };
     /// Linux 6.8, the default.
     pub const V6_8: Dialect = Dialect {
         name: "6.8",
-        uninit_stack_reads: true,
         st_imm_spills: true,
         st_imm_to_ctx: true,
+        two_ranges_decide: true,
         ne_shaves: true,
         neg_tracked: false,
     };

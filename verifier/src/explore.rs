@@ -13,10 +13,10 @@ use crate::insn::{alu, call, load_store, mov, wide};
 use crate::log;
 use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::rules::Rules;
-use crate::state::State;
+use crate::state::{Kind, State};
 use crate::states::States;
 use crate::verdict::{Accepted, Rejection, Stats, Step, Verdict};
-use semantics::insn::{Insn, Op};
+use semantics::insn::{Insn, Op, Reg};
 use semantics::program::{Program, Verified};
 use semantics::word::Concrete;
 use std::fmt::Write as _;
@@ -51,6 +51,8 @@ pub struct Verifier {
     saved: Pool<Saved>,
     /// By instruction, the last saved state.
     heads: Vec<u32>,
+    /// By instruction, what it accessed.
+    accessed: Vec<Option<Kind>>,
     trail: Vec<Trail>,
     spare: States,
     log: String,
@@ -237,6 +239,8 @@ impl Exploration<'_> {
         store.log.clear();
         store.heads.clear();
         store.heads.resize(insns.len(), NONE);
+        store.accessed.clear();
+        store.accessed.resize(insns.len(), None);
         store.spare.reset(if self.options.record { insns.len() } else { 0 });
         store.flow.analyse(insns, !self.options.record)?;
         self.state.regs = State::entry().regs;
@@ -290,8 +294,16 @@ impl Exploration<'_> {
                 wide::check(state, kind, insn)?;
                 return Ok(Next::Follow(pc + 2));
             }
-            Op::Load { size } => load_store::check_load(env, state, size, insn)?,
-            Op::Store { size, source } => load_store::check_store(env, state, size, source, insn)?,
+            Op::Load { size } => {
+                let kind = state.reg(insn.src).kind;
+                load_store::check_load(env, state, size, insn)?;
+                self.check_same_pointer(insn.src, kind)?;
+            }
+            Op::Store { size, source } => {
+                let kind = state.reg(insn.dst).kind;
+                load_store::check_store(env, state, size, source, insn)?;
+                self.check_same_pointer(insn.dst, kind)?;
+            }
             Op::CallHelper => call::check(env, state, insn)?,
             Op::Ja => {
                 self.counts.jumps += 1;
@@ -309,6 +321,15 @@ impl Exploration<'_> {
             Op::WideTail => {}
         }
         Ok(Next::Follow(pc + 1))
+    }
+
+    /// An access is to the context on all paths or on none: the kernel translates those (`save_aux_ptr_type`).
+    fn check_same_pointer(&mut self, reg: Reg, kind: Kind) -> Result<(), Refusal> {
+        let seen = self.store.accessed[self.at.pc].replace(kind).unwrap_or(kind);
+        if seen != kind && (seen == Kind::Ctx || kind == Kind::Ctx) {
+            return Err(Refusal::DifferentPointers { reg });
+        }
+        Ok(())
     }
 
     /// Goes one way, and keeps the other for later.

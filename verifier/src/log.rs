@@ -63,34 +63,48 @@ fn numbers(var: &Number, kind: Kind, parts: &mut Parts<'_, '_>) -> fmt::Result {
         let value = var.var_off.value as i64;
         return if kind == Kind::Scalar || value != 0 { parts.add("imm", value) } else { Ok(()) };
     }
-    if var.smin != unknown.smin {
-        parts.add("smin", var.smin as i64)?;
-    }
-    if var.smax != unknown.smax {
-        parts.add("smax", var.smax as i64)?;
-    }
-    if var.umin != 0 {
-        parts.add("umin", var.umin)?;
-    }
-    if var.umax != u64::MAX {
-        parts.add("umax", var.umax)?;
+    // Bounds with the same value share it: `smax=umax=255`.
+    let bounds = [
+        ("smin", Bound::signed(var.smin as i64), var.smin == unknown.smin),
+        ("smax", Bound::signed(var.smax as i64), var.smax == unknown.smax),
+        ("umin", Bound(i128::from(var.umin)), var.umin == unknown.umin),
+        ("umax", Bound(i128::from(var.umax)), var.umax == unknown.umax),
+        ("smin32", Bound::signed(var.s32_min as i32), var.s32_min == unknown.s32_min),
+        ("smax32", Bound::signed(var.s32_max as i32), var.s32_max == unknown.s32_max),
+        ("umin32", Bound(i128::from(var.u32_min)), var.u32_min == unknown.u32_min),
+        ("umax32", Bound(i128::from(var.u32_max)), var.u32_max == unknown.u32_max),
+    ];
+    for (at, (name, value, _)) in bounds.iter().enumerate().filter(|(_, (_, _, open))| !open) {
+        let shares = |(_, other, open): &&(_, Bound, bool)| !open && other == value;
+        if bounds[..at].iter().any(|bound| shares(&bound)) {
+            continue;
+        }
+        let others: String = bounds[at + 1..].iter().filter(shares).map(|(other, ..)| format!("={other}")).collect();
+        parts.add(&format!("{name}{others}"), value)?;
     }
     if var.var_off != unknown.var_off {
         parts.add("var_off", bits(&var.var_off))?;
     }
-    if u64::from(var.s32_min) != var.smin && var.s32_min != unknown.s32_min {
-        parts.add("smin32", var.s32_min as i32)?;
-    }
-    if u64::from(var.s32_max) != var.smax && var.s32_max != unknown.s32_max {
-        parts.add("smax32", var.s32_max as i32)?;
-    }
-    if u64::from(var.u32_min) != var.umin && var.u32_min != 0 {
-        parts.add("umin32", var.u32_min)?;
-    }
-    if u64::from(var.u32_max) != var.umax && var.u32_max != u32::MAX {
-        parts.add("umax32", var.u32_max)?;
-    }
     Ok(())
+}
+
+/// A bound as the kernel prints it: small numbers in decimal.
+#[derive(PartialEq)]
+struct Bound(i128);
+
+impl Bound {
+    fn signed(value: impl Into<i64>) -> Bound {
+        Bound(i128::from(value.into()))
+    }
+}
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            small if (-0x8000..=0xffff).contains(&small) => write!(f, "{small}"),
+            large => write!(f, "{:#x}", large as u64),
+        }
+    }
 }
 
 /// The whole constant offset of a pointer: `-8`, and `0` for none.

@@ -63,15 +63,6 @@ pub enum Refusal {
     VariableStackBounds { reg: Reg, way: Way, var_off: Tnum<u64>, off: i32, size: u32 },
     #[error("invalid unbounded variable-offset{way} stack {}", upper(*reg))]
     UnboundedStack { reg: Reg, way: Way },
-    #[error("invalid read from stack off {off}+{at} size {size}")]
-    UninitStack { reg: Reg, off: i64, at: u32, size: u32 },
-    #[error("invalid{} read from stack {} off {off}+{at} size {size}", if *indirect { " indirect" } else { "" }, upper(*reg))]
-    UninitStackRange { reg: Reg, indirect: bool, off: i64, at: u32, size: u32 },
-    #[error(
-        "invalid{} read from stack {} var_off {}+{at} size {size}",
-        if *indirect { " indirect" } else { "" }, upper(*reg), bits(var_off)
-    )]
-    UninitStackVariable { reg: Reg, indirect: bool, var_off: Tnum<u64>, at: u32, size: u32 },
     #[error("invalid size of register spill")]
     SpillSize { reg: Reg },
     #[error("invalid size of register fill")]
@@ -96,6 +87,8 @@ pub enum Refusal {
     Unbounded { reg: Reg },
     #[error("{} map into forbidden, value_size={value_size} off={off} size={size}", if *write { "write into" } else { "read from" })]
     MapRights { reg: Reg, write: bool, value_size: u32, off: i64, size: u32 },
+    #[error("same insn cannot be used with different pointers")]
+    DifferentPointers { reg: Reg },
     #[error("write into map forbidden")]
     HelperMapWrite { reg: Reg },
     #[error("{} 32-bit pointer arithmetic prohibited", upper(*reg))]
@@ -187,9 +180,6 @@ impl Refusal {
             | R::StackBounds { reg, .. }
             | R::VariableStackBounds { reg, .. }
             | R::UnboundedStack { reg, .. }
-            | R::UninitStack { reg, .. }
-            | R::UninitStackRange { reg, .. }
-            | R::UninitStackVariable { reg, .. }
             | R::SpillSize { reg }
             | R::FillSize { reg }
             | R::PacketWrite { reg }
@@ -200,6 +190,7 @@ impl Refusal {
             | R::Unbounded { reg }
             | R::MapRights { reg, .. }
             | R::HelperMapWrite { reg }
+            | R::DifferentPointers { reg }
             | R::Pointer32 { reg }
             | R::NullCheckFirst { reg, .. }
             | R::PointerArithmetic { reg, .. }
@@ -267,15 +258,6 @@ impl Refusal {
                     "{reg} may point outside of the frame, which is from r10-512 up to r10. Bound the number that was added to it."
                 )
             }
-            R::UninitStack { off, at, .. } => {
-                format!("The byte at r10{:+} is read, but on this path was never written.", off + i64::from(at))
-            }
-            R::UninitStackRange { off, at, .. } => {
-                format!("The byte at r10{:+} would be read, but on this path was never written.", off + i64::from(at))
-            }
-            R::UninitStackVariable { reg, .. } => {
-                format!("{reg} may point to stack bytes that on this path were never written.")
-            }
             R::SpillSize { .. } => "A pointer can only be stored to the stack whole, in 8 bytes.".to_owned(),
             R::FillSize { .. } => "A pointer can only be loaded from the stack whole, in 8 bytes.".to_owned(),
             R::PacketWrite { .. } => "Programs of this type may read the packet, not write it.".to_owned(),
@@ -294,6 +276,9 @@ impl Refusal {
             R::MapRights { write, .. } => {
                 format!("The map's flags forbid programs to {} it.", if write { "write to" } else { "read" })
             }
+            R::DifferentPointers { reg } => format!(
+                "{reg} is the context on one path and something else on another, but accesses to the context are translated."
+            ),
             R::HelperMapWrite { .. } => "The map's flags forbid programs to write to it.".to_owned(),
             R::Pointer32 { reg } => format!("A 32-bit operation would cut the pointer in {reg} in half."),
             R::NullCheckFirst { reg, .. } => format!("{reg} may be null. Compare it with 0 before adding to it."),

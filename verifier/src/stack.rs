@@ -3,7 +3,7 @@
 
 use crate::dialect::Dialect;
 use crate::refusal::{Refusal, Way};
-use crate::state::{Byte, Kind, Number, RegState, STACK_BOTTOM, Slot, State};
+use crate::state::{Byte, Kind, Number, RegState, STACK_BOTTOM, Slot, State, slot_of};
 use semantics::insn::{Reg, Size};
 
 /// Offsets beyond this are refused wherever they come up (`BPF_MAX_VAR_OFF`).
@@ -126,70 +126,26 @@ fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
     }
 }
 
-/// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`).
-pub(crate) fn read(state: &mut State, place: Place, size: Size, dialect: Dialect) -> Result<RegState, Refusal> {
+/// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`). Bytes that
+/// were never written may be read, and hold anything.
+pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, Refusal> {
     let (off, bytes) = (place.min, size.bytes());
-    if !place.exact {
-        check_initialised(state, place, bytes, false, RegState::NOT_INIT, dialect)?;
-        let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(off) == Byte::Zero);
-        return Ok(if zero { RegState::constant(0) } else { RegState::unknown() });
-    }
-    let slot = state.stack.get(crate::state::slot_of(off)).copied().unwrap_or(Slot::INVALID);
-    if slot.is_spilled() {
-        let spilled = slot.spilled_bytes();
-        let whole = off % 8 == 0 && bytes as usize == spilled;
-        if slot.spill.kind != Kind::Scalar && !whole {
-            return Err(Refusal::FillSize { reg: place.reg });
-        }
-        if whole {
+    if place.exact {
+        let slot = state.stack.get(slot_of(off)).unwrap_or(&Slot::INVALID);
+        let whole = off % 8 == 0 && bytes as usize == slot.spilled_bytes();
+        if slot.is_spilled() && whole {
             return Ok(slot.spill);
         }
-    }
-    let mut zero = true;
-    for at in 0..bytes {
-        let byte = slot.bytes[(off.rem_euclid(8) as u32 + at) as usize];
-        zero &= byte == Byte::Zero;
-        if byte == Byte::Invalid && !dialect.uninit_stack_reads {
-            return Err(Refusal::UninitStack { reg: place.reg, off, at, size: bytes });
+        if slot.is_spilled() && slot.spill.kind != Kind::Scalar {
+            return Err(Refusal::FillSize { reg: place.reg });
         }
     }
+    let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(off) == Byte::Zero);
     Ok(if zero { RegState::constant(0) } else { RegState::unknown() })
 }
 
-/// That `size` bytes may be read, by the program or a helper; a helper may also have changed them
-/// (`check_stack_range_initialized`).
-pub(crate) fn check_initialised(
-    state: &mut State,
-    place: Place,
-    size: u32,
-    helper: bool,
-    base: RegState,
-    dialect: Dialect,
-) -> Result<(), Refusal> {
-    for off in place.min..place.max + i64::from(size) {
-        match state.byte(off) {
-            Byte::Misc => {}
-            Byte::Invalid if !dialect.uninit_stack_reads => {
-                let (reg, indirect, at) = (place.reg, helper, (off - place.min) as u32);
-                return Err(if place.exact {
-                    Refusal::UninitStackRange { reg, indirect, off: place.min, at, size }
-                } else {
-                    Refusal::UninitStackVariable { reg, indirect, var_off: base.var.var_off, at, size }
-                });
-            }
-            _ if helper => {
-                let slot = state.slot_mut(off);
-                slot.scrub();
-                slot.bytes[off.rem_euclid(8) as usize] = Byte::Misc;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// What a helper that fills `size` bytes leaves.
-pub(crate) fn fill(state: &mut State, place: Place, size: u32) {
+/// What a helper leaves of `size` bytes that it is given: it may have written them (`check_stack_range_initialized`).
+pub(crate) fn give(state: &mut State, place: Place, size: u32) {
     for off in place.min..place.max + i64::from(size) {
         let slot = state.slot_mut(off);
         slot.scrub();

@@ -9,7 +9,7 @@ use crate::state::State;
 use semantics::insn::{Insn, Size, Source};
 
 /// `dst = *(size *)(src + off)`.
-pub(crate) fn check_load(env: &mut Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+pub(crate) fn check_load(env: &Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
     readable(state, insn.src)?;
     writable(insn.dst)?;
     let loaded = access::load(env, state, insn.src, insn.off as i16, size)?;

@@ -1,0 +1,221 @@
+//! Accepted programs run without a trap and inside the recorded states; with a planted mistake some do not.
+
+use semantics::asm::assemble;
+use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Reg, Source, Width};
+use semantics::interpreter::{Observer, Registers, run};
+use semantics::map::{MapDef, MapType};
+use semantics::memory::Memory;
+use semantics::program::Program;
+use semantics::program_type::ProgramType;
+use semantics::word::Concrete;
+use semantics::world::{Input, World};
+use std::sync::Arc;
+use verifier::rules::Rules;
+use verifier::{Escape, Options, Snapshot, States, Verdict, Verifier, plant};
+
+struct Watch<'a> {
+    states: &'a States,
+    packet_len: u64,
+    escape: Option<Escape>,
+}
+
+impl Observer for Watch<'_> {
+    fn before(&mut self, pc: usize, _: &Insn, regs: &Registers, world: &mut World) {
+        let run = Snapshot { regs, memory: &world.memory, packet_len: self.packet_len };
+        if self.escape.is_none() {
+            self.escape = self.states.contains(pc, &run).err();
+        }
+    }
+}
+
+fn map() -> MapDef {
+    MapDef { name: "m".into(), map_type: MapType::ARRAY, key_size: 4, value_size: 16, max_entries: 4, flags: 0 }
+}
+
+/// Why a run is unsound, if it is: a trap, or an escape.
+fn unsound(verifier: &mut Verifier, world: &mut World, program: &Arc<Program>, packets: &[Vec<u8>]) -> Option<String> {
+    let options = Options { record: true, ..Options::default() };
+    let Verdict::Accept(accepted) = verifier.verify(program, &options) else { return None };
+    let states = accepted.states.unwrap();
+    world.load(program).unwrap();
+    let found = packets.iter().find_map(|packet| {
+        world.reset(&Input { packet: packet.clone(), ..Input::default() }).unwrap();
+        let mut watch = Watch { states: &states, packet_len: packet.len() as u64, escape: None };
+        let stop = run(program, world, 10_000, &mut watch);
+        match (stop.result, watch.escape) {
+            (Ok(_), None) => None,
+            (result, escape) => Some(format!("{result:?} {}", escape.map_or_else(String::new, |e| e.to_string()))),
+        }
+    });
+    verifier.recycle(states);
+    found
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+    fn imm(&mut self) -> i32 {
+        let edges = [0, 1, 2, 7, 8, 14, 15, 16, 31, 255, -1, -2, -8, i32::MAX, i32::MIN, i32::MIN + 1, 0xffff];
+        if self.below(4) == 0 { self.below(1 << 32) as i32 } else { self.pick(&edges) }
+    }
+}
+
+const REGS: [Reg; 5] = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4];
+
+/// Random numbers from the packet, then arithmetic, spills, comparisons and accesses with what came of them.
+fn random_program(random: &mut Random) -> Vec<Insn> {
+    let mut insns = assemble(
+        "r6 = *(u32 *)(r1 + 0)\n r7 = *(u32 *)(r1 + 4)\n r2 = r6\n r2 += 32\n r0 = 0\n if r2 > r7 goto +0\n \
+         r9 = *(u64 *)(r6 + 0)\n r0 = *(u64 *)(r6 + 8)\n r1 = *(u32 *)(r6 + 16)\n r2 = *(u16 *)(r6 + 20)\n \
+         r3 = *(u8 *)(r6 + 22)\n r4 = 1\n r8 = r10\n r8 += -32\n *(u64 *)(r10 - 32) = r9\n *(u64 *)(r10 - 24) = r9",
+    )
+    .unwrap();
+    let start = insns.len();
+    let body = 8 + random.below(12) as usize;
+    while insns.len() < start + body {
+        let left = (start + body - insns.len()) as u64;
+        let (dst, src) = (random.pick(&REGS), random.pick(&REGS));
+        let width = random.pick(&[Width::W64, Width::W32]);
+        let source = random.pick(&[Source::K, Source::X]);
+        let op = match random.below(12) {
+            0..4 => Op::Alu { op: random.pick(&AluOp::ALL), width, source },
+            4 => Op::Mov { width, source },
+            5 => Op::Neg { width },
+            6..9 => Op::Jump { cond: random.pick(&Cond::ALL), width, source },
+            9 => {
+                let (into, at) = (random.below(2) == 0, -8 * (1 + random.below(4) as i16));
+                insns.push(if into {
+                    Insn::new(random.pick(&[Opcode::StxDw, Opcode::StxW, Opcode::StxB])).dst(Reg::R10).src(src).off(at)
+                } else {
+                    Insn::new(random.pick(&[Opcode::LdxDw, Opcode::LdxW, Opcode::LdxB])).dst(dst).src(Reg::R10).off(at)
+                });
+                continue;
+            }
+            10 => {
+                insns.extend(assemble("r5 = r6\n r5 += r3\n r5 += 4").unwrap());
+                let compare = random.pick(&["if r5 > r7 goto +1", "if r5 >= r7 goto +1", "if r7 >= r5 goto +0"]);
+                insns.extend(assemble(compare).unwrap());
+                let access = random.pick(&["r0 = *(u8 *)(r5 - 1)", "r0 = *(u8 *)(r5 + 0)", "r0 = *(u32 *)(r5 - 4)"]);
+                insns.extend(assemble(access).unwrap());
+                continue;
+            }
+            _ => {
+                insns.extend(assemble("r5 = r8\n r5 += r4\n *(u8 *)(r5 + 0) = 7").unwrap());
+                continue;
+            }
+        };
+        let insn = Insn::new(Opcode::of(op)).dst(dst);
+        let insn = if source == Source::X && op.reads_src() { insn.src(src) } else { insn };
+        let insn = if source == Source::K && !matches!(op, Op::Neg { .. }) { insn.imm(random.imm()) } else { insn };
+        insns.push(if op.is_jump() { insn.off(random.below(left) as i16) } else { insn });
+    }
+    for _ in 0..24 {
+        insns.push(Insn::new(Opcode::Mov64K).dst(Reg::R5));
+    }
+    insns.push(Insn::new(Opcode::Exit));
+    // The prologue leaves where the packet is too short.
+    insns[5].off = (insns.len() - 7) as u16;
+    insns
+}
+
+/// The first unsound program among `rounds`, and how many were accepted up to it.
+fn search(rules: Rules<Concrete>, rounds: usize) -> (Option<String>, usize) {
+    let mut verifier = Verifier::with_rules(rules);
+    let mut world = World::new(Memory::detached().unwrap());
+    let mut random = Random(7);
+    let mut accepted = 0;
+    for _ in 0..rounds {
+        let Ok(program) = Program::new("random", ProgramType::Xdp, "GPL", vec![], random_program(&mut random)) else {
+            continue;
+        };
+        let program = Arc::new(program);
+        let packets = [0, 1, 2, 3].map(|kind| {
+            let byte = |random: &mut Random| match kind {
+                0 => random.below(256) as u8,
+                1 => random.pick(&[0, 0xff]),
+                2 => random.pick(&[0, 1, 0x7f, 0x80, 0xff]),
+                _ => u8::from(random.below(8) == 0),
+            };
+            (0..33 + random.below(3) * 20).map(|_| byte(&mut random)).collect::<Vec<u8>>()
+        });
+        accepted += usize::from(verifier.verify(&program, &Options::default()).is_accept());
+        if let Some(found) = unsound(&mut verifier, &mut world, &program, &packets) {
+            let listing = program.instructions().map(|(at, insn)| format!("{at}: {insn}\n")).collect::<String>();
+            return (Some(format!("{found}\n{listing}")), accepted);
+        }
+    }
+    (None, accepted)
+}
+
+#[test]
+fn runs_stay_inside_the_states() {
+    let (found, accepted) = search(Rules::default(), 4_000);
+    if let Some(found) = found {
+        panic!("{found}");
+    }
+    assert!(accepted > 1_000, "{accepted} accepted");
+}
+
+#[test]
+fn most_planted_mistakes_show_in_runs() {
+    let shown = plant::all::<Concrete>().map(|plant| {
+        let mut rules = Rules::default();
+        (plant.apply)(&mut rules);
+        (plant.name, search(rules, 20_000).0.is_some())
+    });
+    let missed: Vec<_> = shown.iter().filter(|(_, shown)| !shown).map(|(name, _)| *name).collect();
+    assert!(missed.is_empty(), "not found by random programs: {missed:?}");
+}
+
+#[test]
+fn map_values_and_loops_are_contained() {
+    let text = "r9 = 0\n again: *(u32 *)(r10 - 4) = r9\n r2 = r10\n r2 += -4\n r1 = map 0 ll\n call 1\n if r0 == 0 goto out\n \
+                r3 = *(u64 *)(r0 + 8)\n r3 &= 7\n r4 = r0\n r4 += r3\n *(u8 *)(r4 + 0) = 5\n *(u64 *)(r10 - 16) = r0\n \
+                r5 = *(u64 *)(r10 - 16)\n *(u64 *)(r5 + 8) = r9\n r9 += 1\n if r9 < 6 goto again\n out: r0 = r9\n exit";
+    let insns = assemble(text).unwrap();
+    let program = Arc::new(Program::new("loop", ProgramType::Xdp, "GPL", vec![map()], insns).unwrap());
+    let mut verifier = Verifier::default();
+    let mut world = World::new(Memory::detached().unwrap());
+    assert!(verifier.verify(&program, &Options::default()).is_accept());
+    assert_eq!(unsound(&mut verifier, &mut world, &program, &[vec![0; 64]]), None);
+}
+
+#[test]
+fn values_outside_of_the_states_escape() {
+    let insns = assemble("r0 = *(u32 *)(r1 + 12)\n r0 &= 7\n *(u64 *)(r10 - 8) = r0\n r0 = 1\n exit").unwrap();
+    let program = Arc::new(Program::new("p", ProgramType::Xdp, "GPL", vec![], insns).unwrap());
+    let Verdict::Accept(accepted) =
+        Verifier::default().verify(&program, &Options { record: true, ..Options::default() })
+    else {
+        panic!()
+    };
+    let states = accepted.states.unwrap();
+    let mut world = World::new(Memory::detached().unwrap());
+    world.load(&program).unwrap();
+    world.reset(&Input { packet: vec![0; 64], ..Input::default() }).unwrap();
+    let mut regs = [0; 11];
+    regs[1] = semantics::memory::layout::CONTEXT;
+    regs[10] = semantics::memory::layout::frame_top(0);
+    let at = |pc, regs: &Registers, world: &World| {
+        states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64 })
+    };
+    regs[0] = 7;
+    assert_eq!(at(2, &regs, &world), Ok(()));
+    assert_eq!(at(4, &regs, &world), Err(Escape::Register { insn: 4, reg: Reg::R0, value: 7 }));
+    regs[0] = 8;
+    assert_eq!(at(2, &regs, &world), Err(Escape::Register { insn: 2, reg: Reg::R0, value: 8 }));
+    regs[0] = 7;
+    world.memory.poke(regs[10] - 8, &9u64.to_le_bytes());
+    assert_eq!(at(3, &regs, &world), Err(Escape::Stack { insn: 3, depth: 8, value: 9 }));
+    regs[10] -= 8;
+    let stray = Escape::Register { insn: 2, reg: Reg::FP, value: regs[10] };
+    assert_eq!(at(2, &regs, &world), Err(stray));
+    assert_eq!(at(7, &regs, &world), Err(Escape::Unexplored { insn: 7 }));
+}

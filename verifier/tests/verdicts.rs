@@ -1,0 +1,280 @@
+//! What is accepted, and what is rejected in which words.
+
+use semantics::asm::assemble;
+use semantics::map::{MapDef, MapType};
+use semantics::program::Program;
+use semantics::program_type::ProgramType;
+use std::sync::Arc;
+use verifier::{Dialect, Options, Refusal, Rejection, Verdict, verify};
+
+fn map() -> MapDef {
+    MapDef { name: "m".into(), map_type: MapType::ARRAY, key_size: 4, value_size: 16, max_entries: 4, flags: 0 }
+}
+
+fn program(text: &str, program_type: ProgramType, license: &str) -> Arc<Program> {
+    let insns = assemble(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    Arc::new(Program::new("test", program_type, license, vec![map()], insns).unwrap())
+}
+
+fn verdict(text: &str) -> Verdict {
+    verify(&program(text, ProgramType::Xdp, "GPL"), &Options::default())
+}
+
+fn rejection(text: &str) -> Rejection {
+    match verdict(text) {
+        Verdict::Reject(rejection) => rejection,
+        other => panic!("{other:?}\n{text}"),
+    }
+}
+
+fn accepts(text: &str) {
+    match verdict(text) {
+        Verdict::Accept(_) => {}
+        Verdict::Reject(rejection) => panic!("{rejection}\n{text}"),
+        Verdict::Unsupported(unsupported) => panic!("{unsupported}\n{text}"),
+    }
+}
+
+fn rejects(message: &str, text: &str) {
+    let rejection = rejection(text);
+    assert_eq!(rejection.message(), message, "{text}");
+    assert!(rejection.explanation().ends_with('.'), "{}", rejection.explanation());
+}
+
+const LOOKUP: &str = "*(u32 *)(r10 - 4) = 1\n r2 = r10\n r2 += -4\n r1 = map 0 ll\n call 1\n";
+const PACKET: &str = "r6 = *(u32 *)(r1 + 0)\n r7 = *(u32 *)(r1 + 4)\n r0 = 0\n";
+
+#[test]
+fn registers() {
+    accepts("r0 = 0; exit");
+    rejects("R2 !read_ok", "r0 = r2; exit");
+    rejects("R0 !read_ok", "exit");
+    rejects("frame pointer is read only", "r10 = 0; r0 = 0; exit");
+    rejects("R1 !read_ok", &format!("{LOOKUP} r0 = r1; exit"));
+    rejects("R0 invalid mem access 'scalar'", "r0 = 0\n r0 = *(u8 *)(r0 + 0)\n exit");
+    rejects("unreachable insn 1", "goto +1\n r0 = 1\n r0 = 0\n exit");
+}
+
+#[test]
+fn context() {
+    accepts("r0 = *(u32 *)(r1 + 12)\n exit");
+    rejects("invalid bpf_context access off=12 size=2", "r0 = *(u16 *)(r1 + 12)\n exit");
+    rejects("invalid bpf_context access off=24 size=4", "r0 = *(u32 *)(r1 + 24)\n exit");
+    rejects("negative offset ctx ptr R1 off=-4 disallowed", "r1 += -4\n r0 = *(u32 *)(r1 + 4)\n exit");
+    let variable = "r2 = *(u32 *)(r1 + 12)\n r2 &= 4\n r1 += r2\n r0 = *(u32 *)(r1 + 12)\n exit";
+    rejects("variable ctx access var_off=(0x0; 0x4) disallowed", variable);
+    let both = "r2 = *(u32 *)(r1 + 12)\n r3 = r10\n *(u64 *)(r10 - 8) = 0\n if r2 == 0 goto skip\n r3 = r1\n goto read\n \
+                skip: r3 += -8\n read: r0 = *(u32 *)(r3 + 0)\n r0 = 0\n exit";
+    rejects("same insn cannot be used with different pointers", both);
+}
+
+#[test]
+fn stack() {
+    accepts("*(u64 *)(r10 - 8) = r1\n r1 = *(u64 *)(r10 - 8)\n r0 = *(u32 *)(r1 + 12)\n exit");
+    rejects("invalid write to stack R10 off=0 size=8", "*(u64 *)(r10 + 0) = r1\n r0 = 0\n exit");
+    rejects("invalid write to stack R10 off=-520 size=8", "*(u64 *)(r10 - 520) = r1\n r0 = 0\n exit");
+    rejects("misaligned stack access off (0x0; 0x0)+0+-4 size 8", "r0 = *(u64 *)(r10 - 4)\n exit");
+    rejects("invalid size of register spill", "*(u32 *)(r10 - 8) = r1\n r0 = 0\n exit");
+    rejects("invalid size of register fill", "*(u64 *)(r10 - 8) = r1\n r0 = *(u32 *)(r10 - 8)\n exit");
+    let overwritten =
+        "*(u64 *)(r10 - 8) = r1\n *(u8 *)(r10 - 8) = 0\n r1 = *(u64 *)(r10 - 8)\n r0 = *(u32 *)(r1 + 0)\n exit";
+    rejects("R1 invalid mem access 'scalar'", overwritten);
+    let index = |mask| {
+        format!(
+            "r2 = *(u32 *)(r1 + 12)\n r2 &= {mask}\n r3 = r10\n r3 += -16\n r3 += r2\n *(u8 *)(r3 + 0) = 0\n r0 = 0\n exit"
+        )
+    };
+    accepts(&index(15));
+    rejects("invalid variable-offset write to stack R3 var_off=(0x0; 0x1f) off=-16 size=1", &index(31));
+}
+
+#[test]
+fn spilled_numbers_keep_their_range() {
+    let text = |bound| {
+        format!(
+            "r6 = r1\n {LOOKUP} if r0 == 0 goto out\n r1 = *(u32 *)(r6 + 12)\n r1 &= {bound}\n *(u64 *)(r10 - 16) = r1\n \
+             r2 = *(u64 *)(r10 - 16)\n r0 += r2\n r0 = *(u8 *)(r0 + 0)\n out: r0 = 0\n exit"
+        )
+    };
+    accepts(&text(15));
+    rejects(
+        "invalid access to map value, value_size=16 off=31 size=1\nR0 max value is outside of the allowed memory range",
+        &text(31),
+    );
+}
+
+#[test]
+fn packet() {
+    let checked = |compare: &str, access: &str| {
+        format!("{PACKET} r2 = r6\n r2 += 14\n if {compare} goto out\n r0 = *({access})\n out: exit")
+    };
+    for compare in ["r2 > r7", "r7 < r2"] {
+        accepts(&checked(compare, "u16 *)(r6 + 12"));
+        rejects(
+            "invalid access to packet, off=13 size=2, R6(id=0,off=13,r=14)\nR6 offset is outside of the packet",
+            &checked(compare, "u16 *)(r6 + 13"),
+        );
+    }
+    // Strictly below the end: one byte more.
+    for compare in ["r2 >= r7", "r7 <= r2"] {
+        accepts(&checked(compare, "u16 *)(r6 + 13"));
+    }
+    rejects(
+        "invalid access to packet, off=0 size=1, R6(id=0,off=0,r=0)\nR6 offset is outside of the packet",
+        &format!("{PACKET} r0 = *(u8 *)(r6 + 0)\n exit"),
+    );
+    rejects("R7 pointer arithmetic on pkt_end prohibited", &format!("{PACKET} r7 += 1\n exit"));
+    let rejection = rejection(&checked("r2 > r7", "u16 *)(r6 + 13"));
+    assert_eq!((rejection.insn, rejection.path.len()), (6, 1));
+    assert!(rejection.explanation().contains("only 14 bytes of the packet"), "{rejection}");
+}
+
+#[test]
+fn packet_with_a_variable_offset() {
+    let text = |mask| {
+        format!(
+            "{PACKET} r3 = *(u32 *)(r1 + 12)\n r3 &= {mask}\n r6 += r3\n r2 = r6\n r2 += 4\n if r2 > r7 goto out\n \
+             r0 = *(u32 *)(r6 + 0)\n out: exit"
+        )
+    };
+    accepts(&text(0xfff));
+    // Beyond the longest packet the addresses might wrap.
+    rejects(
+        "invalid access to packet, off=0 size=4, R6(id=1,off=0,r=0)\nR6 offset is outside of the packet",
+        &text(0xf_ffff),
+    );
+}
+
+#[test]
+fn map_values() {
+    accepts(&format!("{LOOKUP} if r0 == 0 goto out\n *(u64 *)(r0 + 8) = 1\n out: r0 = 0\n exit"));
+    rejects("R0 invalid mem access 'map_value_or_null'", &format!("{LOOKUP} r0 = *(u8 *)(r0 + 0)\n exit"));
+    rejects(
+        "R0 pointer arithmetic on map_value_or_null prohibited, null-check it first",
+        &format!("{LOOKUP} r0 += 8\n exit"),
+    );
+    rejects(
+        "invalid access to map value, value_size=16 off=12 size=8\nR0 min value is outside of the allowed memory range",
+        &format!("{LOOKUP} if r0 == 0 goto out\n *(u64 *)(r0 + 12) = 1\n out: r0 = 0\n exit"),
+    );
+    let indexed = |learn: &str| {
+        format!(
+            "r6 = r1\n {LOOKUP} if r0 == 0 goto out\n r1 = *(u64 *)(r0 + 0)\n {learn}\n r0 += r1\n \
+             r0 = *(u8 *)(r0 + 0)\n out: r0 = 0\n exit"
+        )
+    };
+    accepts(&indexed("if r1 > 15 goto out"));
+    rejects("math between map_value pointer and register with unbounded min value is not allowed", &indexed(""));
+    rejects(
+        "R0 min value is negative, either use unsigned index or do a if (index >=0) check.",
+        &indexed("if r1 s> 15 goto out\n if r1 s< -5 goto out"),
+    );
+    rejects("R0 unbounded memory access, make sure to bounds check any such access", &indexed("if r1 s< 0 goto out"));
+    rejects(
+        "value -4294967296 makes map_value pointer be out of bounds",
+        &indexed("r2 = -0x100000000 ll\n if r1 s< r2 goto out\n if r1 s> 15 goto out"),
+    );
+}
+
+#[test]
+fn linked_numbers_learn_together() {
+    let text = "r6 = *(u32 *)(r1 + 12)\n r7 = r6\n *(u32 *)(r10 - 4) = 0\n r2 = r10\n r2 += -4\n r1 = map 0 ll\n call 1\n \
+                if r0 == 0 goto out\n if r6 > 15 goto out\n r0 += r7\n r0 = *(u8 *)(r0 + 0)\n out: r0 = 0\n exit";
+    accepts(text);
+}
+
+#[test]
+fn pointer_arithmetic() {
+    rejects("R1 32-bit pointer arithmetic prohibited", "w1 += 1\n r0 = 0\n exit");
+    rejects("R1 bitwise operator &= on pointer prohibited", "r1 &= 7\n r0 = 0\n exit");
+    rejects("R1 pointer += pointer prohibited", "r1 += r10\n r0 = 0\n exit");
+    rejects("R2 tried to subtract pointer from scalar", "r2 = 1\n r2 -= r1\n r0 = 0\n exit");
+    rejects("R2 subtraction from stack pointer prohibited", "r2 = r10\n r2 -= 8\n r0 = 0\n exit");
+    rejects(
+        "fp pointer offset 1073741822 is not allowed",
+        "r2 = r10\n r2 += 0x1fffffff\n r2 += 0x1fffffff\n r2 += 0x1fffffff\n r0 = 0\n exit",
+    );
+    rejects("math between fp pointer and 2147483647 is not allowed", "r2 = r10\n r2 += 0x7fffffff\n r0 = 0\n exit");
+    rejects("R1 pointer arithmetic on map_ptr prohibited", "r1 = map 0 ll\n r1 += 8\n r0 = 0\n exit");
+    accepts("r2 = r10\n r2 -= r1\n r0 = r2\n exit");
+    accepts("r0 = r10\n w0 = w0\n exit");
+}
+
+#[test]
+fn calls() {
+    rejects("invalid func unknown#1234567", "call 1234567\n r0 = 0\n exit");
+    rejects("R1 type=ctx expected=map_ptr", "call 1\n exit");
+    rejects(
+        "R2 type=ctx expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
+        "r2 = r1\n r1 = map 0 ll\n call 1\n r0 = 0\n exit",
+    );
+    rejects("R2 !read_ok", "r1 = map 0 ll\n call 1\n exit");
+    rejects("invalid indirect access to stack R2 off=-2 size=4", "r2 = r10\n r2 += -2\n r1 = map 0 ll\n call 1\n exit");
+    assert!(matches!(verdict("call 8\n exit"), Verdict::Unsupported(_)), "get_smp_processor_id is not modelled");
+}
+
+#[test]
+fn licenses_and_program_types() {
+    let run =
+        |text: &str, program_type, license: &str| verify(&program(text, program_type, license), &Options::default());
+    let gpl_only = "r1 = r10\n r1 += -8\n r2 = 8\n r3 = 0\n call 4\n r0 = 0\n exit";
+    let closed = run("r2 = 4\n call 65\n r0 = 0\n exit", ProgramType::SocketFilter, "GPL");
+    assert!(matches!(closed, Verdict::Reject(r) if matches!(r.refusal, Refusal::ClosedHelper { .. })));
+    assert!(!run(gpl_only, ProgramType::SocketFilter, "MIT").is_accept());
+    let data = "r0 = *(u32 *)(r1 + 76)\n exit";
+    let Verdict::Reject(rejection) = run(data, ProgramType::SocketFilter, "GPL") else { panic!() };
+    assert_eq!(rejection.message(), "invalid bpf_context access off=76 size=4");
+}
+
+#[test]
+fn loops() {
+    accepts("r0 = 0\n again: r0 += 1\n if r0 < 1000 goto again\n exit");
+    rejects("infinite loop detected at insn 1", "r0 = 0\n again: if r0 == r1 goto again\n goto again\n");
+    let endless = rejection("r0 = 0\n again: r0 += 1\n r0 -= 1\n if r0 == 0 goto again\n exit");
+    assert!(matches!(endless.refusal, Refusal::InfiniteLoop { .. }), "{endless}");
+    let too_long = rejection("r0 = 0\n again: r0 += 1\n goto again");
+    assert!(matches!(too_long.refusal, Refusal::TooLarge { .. }), "{too_long}");
+}
+
+#[test]
+fn paths_that_join_are_followed_once() {
+    let mut text = "r6 = *(u32 *)(r1 + 12)\n r0 = 0\n".to_owned();
+    for bit in 0..40 {
+        use std::fmt::Write;
+        writeln!(
+            text,
+            "r2 = r6\n r2 &= {}\n if r2 == 0 goto skip{bit}\n r3 = {bit}\n r3 += 1\n skip{bit}: r4 = 1",
+            1u64 << (bit % 31)
+        )
+        .unwrap();
+    }
+    text.push_str("exit");
+    let Verdict::Accept(accepted) = verdict(&text) else { panic!() };
+    assert!(accepted.stats.insns < 100_000, "{}", accepted.stats);
+}
+
+#[test]
+fn log_reads_like_the_kernels() {
+    let options = Options { log: true, ..Options::default() };
+    let text = "r0 = *(u32 *)(r1 + 12)\n r0 &= 255\n if r0 == 7 goto +1\n exit\n r0 = r2\n exit";
+    let Verdict::Reject(rejection) = verify(&program(text, ProgramType::Xdp, "GPL"), &options) else { panic!() };
+    for line in [
+        " R1=ctx() R10=fp0",
+        "1: (57) r0 &= 0xff ; R0=scalar(smin=smin32=0,smax=umax=smax32=umax32=255,var_off=(0x0; 0xff))",
+        "from 2 to 4: R0=7 R1=ctx() R10=fp0",
+        "R2 !read_ok",
+        "processed 5 insns (limit 1000000) total_states 0",
+    ] {
+        assert!(rejection.log.lines().any(|l| l == line), "{line}\n{}", rejection.log);
+    }
+    assert_eq!(rejection.to_string().lines().last(), Some("Path: 2 taken"));
+}
+
+#[test]
+fn dialects_differ() {
+    let text = "r6 = r1\n *(u64 *)(r10 - 8) = 8\n r1 = *(u64 *)(r10 - 8)\n r2 = r10\n r2 += -16\n r2 += r1\n \
+                *(u8 *)(r2 + 0) = 0\n r0 = 0\n exit";
+    let program = program(text, ProgramType::Xdp, "GPL");
+    let accepts = |dialect| verify(&program, &Options { dialect, ..Options::default() }).is_accept();
+    assert_eq!(Dialect::ALL.map(accepts), [false, true, true]);
+}
