@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::insn::table::TABLE;
-use crate::insn::{Field, Insn, Op, Opcode, Reg, Row};
+use crate::insn::{Field, Fields, Insn, Op, Opcode, Reg, Row};
 
 /// Bytes of a slot.
 pub const SLOT_LEN: usize = 8;
@@ -204,7 +204,9 @@ pub fn decode_slots(slots: impl IntoIterator<Item = Slot>) -> Result<Vec<Insn>, 
 /// Encodes a program: one slot per entry, whatever the entries are. The bytes of a [`Opcode::WideTail`] come from the
 /// entry before it.
 pub fn encode(insns: &[Insn]) -> Vec<u8> {
-    encode_slots(insns).flat_map(Slot::to_bytes).collect()
+    let mut bytes = Vec::with_capacity(insns.len() * SLOT_LEN);
+    encode_slots(insns).for_each(|slot| bytes.extend_from_slice(&slot.to_bytes()));
+    bytes
 }
 
 /// The slots of a program, one per entry.
@@ -270,26 +272,35 @@ fn tail(slot: Slot, row: &Row) -> Result<i32, DecodeErrorKind> {
 
 /// The row that admits the slot's fields.
 fn row_of(slot: Slot) -> Result<&'static Row, DecodeErrorKind> {
-    let mut nearest: Option<(&Row, FieldName)> = None;
+    let word = u64::from_le_bytes(slot.to_bytes());
     let mut at = CHAINS.first[usize::from(slot.code)];
     while let Some(row) = TABLE.get(usize::from(at)) {
-        match reserved(slot, row) {
-            None => return Ok(row),
-            // Of several rows the one that the source field selects is meant.
-            Some(field) if nearest.is_none() || field != FieldName::Src => nearest = Some((row, field)),
-            Some(_) => {}
+        let (mask, value) = CHAINS.patterns[usize::from(at)];
+        if word & mask == value {
+            return Ok(row);
         }
         at = CHAINS.next[usize::from(at)];
     }
+    Err(why_no_row(slot))
+}
+
+/// What is wrong with a slot that no row admits.
+#[cold]
+fn why_no_row(slot: Slot) -> DecodeErrorKind {
+    let mut nearest: Option<(&Row, FieldName)> = None;
+    let rows = TABLE.iter().filter(|row| row.code == slot.code && row.opcode != Opcode::WideTail);
+    for (row, field) in rows.filter_map(|row| reserved(slot, row).map(|field| (row, field))) {
+        // Of several rows the one that the source field selects is meant.
+        if nearest.is_none() || field != FieldName::Src {
+            nearest = Some((row, field));
+        }
+    }
     match (unsupported(slot), nearest) {
-        (Some(what), _) => Err(DecodeErrorKind::Unsupported { code: slot.code, what }),
-        (None, None) => Err(DecodeErrorKind::ReservedOpcode(slot.code)),
-        (None, Some((row, field))) => Err(DecodeErrorKind::ReservedField {
-            field,
-            value: slot.field(field),
-            opcode: row.opcode,
-            mnemonic: row.name,
-        }),
+        (Some(what), _) => DecodeErrorKind::Unsupported { code: slot.code, what },
+        (None, None) => DecodeErrorKind::ReservedOpcode(slot.code),
+        (None, Some((row, field))) => {
+            DecodeErrorKind::ReservedField { field, value: slot.field(field), opcode: row.opcode, mnemonic: row.name }
+        }
     }
 }
 
@@ -337,18 +348,21 @@ fn unsupported(slot: Slot) -> Option<&'static str> {
     }
 }
 
-/// The rows of each code, as chains of indices into the table; an index beyond the table ends a chain.
+/// The rows of each code, as chains of indices into the table; an index beyond the table ends a chain. A row admits a slot,
+/// register numbers aside, if the slot's bits under its mask are its value.
 struct Chains {
     first: [u8; 256],
     next: [u8; TABLE.len()],
+    patterns: [(u64, u64); TABLE.len()],
 }
 
 static CHAINS: Chains = {
-    let mut chains = Chains { first: [u8::MAX; 256], next: [u8::MAX; TABLE.len()] };
+    let mut chains = Chains { first: [u8::MAX; 256], next: [u8::MAX; TABLE.len()], patterns: [(0, 0); TABLE.len()] };
     assert!(TABLE.len() < u8::MAX as usize);
     let mut at = TABLE.len();
     while at > 0 {
         at -= 1;
+        chains.patterns[at] = pattern(&TABLE[at]);
         // The second slot of a wide instruction is never found by its code.
         if !matches!(TABLE[at].op, Op::WideTail) {
             let code = TABLE[at].code as usize;
@@ -358,3 +372,20 @@ static CHAINS: Chains = {
     }
     chains
 };
+
+/// Mask and value of the bits that a row fixes.
+const fn pattern(row: &Row) -> (u64, u64) {
+    let Fields { dst, src, off, imm } = row.fields;
+    let fields = [(dst, 8, 0xf), (src, 12, 0xf), (off, 16, 0xffff), (imm, 32, 0xffff_ffff)];
+    let (mut mask, mut value) = (0xff, row.code as u64);
+    let mut at = 0;
+    while at < fields.len() {
+        let (field, shift, bits) = fields[at];
+        if let Field::Only(only) = field {
+            mask |= bits << shift;
+            value |= (only as u64 & bits) << shift;
+        }
+        at += 1;
+    }
+    (mask, value)
+}

@@ -37,8 +37,12 @@ impl Token<'_> {
             b'w' => Width::W32,
             _ => return None,
         };
-        let digits = &self.text[1..];
-        Reg::ALL.into_iter().find(|reg| reg.to_string()[1..] == *digits).map(|reg| (reg, width))
+        let number = match self.text.as_bytes() {
+            [_, digit @ b'0'..=b'9'] => digit - b'0',
+            [_, b'1', b'0'] => 10,
+            _ => return None,
+        };
+        Reg::from_number(number).map(|reg| (reg, width))
     }
 }
 
