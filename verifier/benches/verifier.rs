@@ -1,5 +1,7 @@
 //! What a verification costs: the fuzzer verifies 50,000 programs of about 20 instructions a second.
 
+#![allow(missing_docs)] // criterion's macros make undocumented functions
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use semantics::asm::assemble;
 use semantics::insn::{AluOp, Insn, Width};

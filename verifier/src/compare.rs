@@ -23,18 +23,16 @@ impl IdMap {
         self.0.push((old, cur));
         true
     }
-    /// Numbers that were linked have to be linked (`check_scalar_ids`). `unlinked` makes an id for one that is not.
+    /// Numbers that were linked have to be linked (`check_scalar_ids`).
     fn numbers(&mut self, old: u32, cur: u32) -> bool {
         if old == 0 {
             return true;
         }
-        match self.0.iter().find(|(known, _)| *known == old) {
-            Some((_, known)) => cur != 0 && *known == cur,
-            None => {
-                self.0.push((old, cur));
-                true
-            }
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == old) {
+            return cur != 0 && *known == cur;
         }
+        self.0.push((old, cur));
+        true
     }
 }
 
@@ -101,8 +99,10 @@ fn reg_equal(old: &RegState, cur: &RegState, ids: &mut IdMap) -> bool {
 fn slot_subsumes(old: &Slot, cur: &Slot, ids: &mut IdMap) -> bool {
     for (old_byte, cur_byte) in old.bytes.iter().zip(&cur.bytes) {
         let covered = match (old_byte, cur_byte) {
-            (Byte::Invalid, _) | (Byte::Misc, Byte::Misc | Byte::Zero) => true,
-            (Byte::Zero, Byte::Zero) | (Byte::Spill, Byte::Spill) => true,
+            (Byte::Invalid, _)
+            | (Byte::Misc, Byte::Misc | Byte::Zero | Byte::Invalid)
+            | (Byte::Zero, Byte::Zero)
+            | (Byte::Spill, Byte::Spill) => true,
             (Byte::Misc, Byte::Spill) => cur.spill.kind == Kind::Scalar,
             _ => false,
         };

@@ -79,8 +79,12 @@ fn numbers(var: &Number, kind: Kind, parts: &mut Parts<'_, '_>) -> fmt::Result {
         if bounds[..at].iter().any(|bound| shares(&bound)) {
             continue;
         }
-        let others: String = bounds[at + 1..].iter().filter(shares).map(|(other, ..)| format!("={other}")).collect();
-        parts.add(&format!("{name}{others}"), value)?;
+        let mut names = (*name).to_owned();
+        for (other, ..) in bounds[at + 1..].iter().filter(shares) {
+            names.push('=');
+            names.push_str(other);
+        }
+        parts.add(&names, value)?;
     }
     if var.var_off != unknown.var_off {
         parts.add("var_off", bits(&var.var_off))?;
@@ -126,13 +130,13 @@ pub(crate) fn state(log: &mut String, state: &State, program: &Program) {
         if slot.is_spilled() {
             let _ = write!(log, " fp-{off}={}", Shown(&slot.spill, program));
         } else if slot.bytes.iter().any(|byte| *byte != Byte::Invalid) {
-            let marks: String = slot.bytes.iter().rev().map(mark).collect();
+            let marks: String = slot.bytes.iter().rev().copied().map(mark).collect();
             let _ = write!(log, " fp-{off}={marks}");
         }
     }
 }
 
-fn mark(byte: &Byte) -> char {
+fn mark(byte: Byte) -> char {
     match byte {
         Byte::Invalid => '?',
         Byte::Spill => 'r',

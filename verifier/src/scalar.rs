@@ -112,7 +112,6 @@ impl<A: Algebra> Scalar<A> {
         other.var_off.is_subset(&self.var_off).and(&wide).and(&half)
     }
     /// A set around both.
-    #[inline(always)]
     pub fn join(&self, other: &Self) -> Self {
         Scalar {
             var_off: self.var_off.union(&other.var_off),
@@ -127,7 +126,6 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// A set with every value that is in both, not synchronised.
-    #[inline(always)]
     pub fn meet(&self, other: &Self) -> Self {
         Scalar {
             var_off: self.var_off.intersect(&other.var_off),
@@ -150,7 +148,6 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// The low halves of the values, zero-extended (`zext_32_to_64`).
-    #[inline(always)]
     pub fn zero_extend_32(&self) -> Self {
         let (min, max) = (A::zext(&self.u32_min), A::zext(&self.u32_max));
         Scalar {
@@ -173,7 +170,6 @@ impl<A: Algebra> Scalar<A> {
     }
     /// Itself, or everything where a view is empty: what the kernel does with a state that cannot arise
     /// (`reg_bounds_sanity_check`).
-    #[inline(always)]
     pub fn or_unknown_if_empty(&self) -> Self {
         Self::select(&self.well_formed(), self, &Self::unknown())
     }
@@ -200,23 +196,19 @@ impl<A: Algebra> Scalar<A> {
 /// The pieces of the synchronisation. Each only narrows views, and loses no value that all five contained.
 impl<A: Algebra> Scalar<A> {
     /// Lets every view tell the others what it knows (`reg_bounds_sync`).
-    #[inline(always)]
     pub fn sync(&self) -> Self {
         self.bounds_from_tnum().deduce().deduce().tnum_from_bounds().bounds_from_tnum()
     }
     /// One round of deduction between the ranges (`__reg_deduce_bounds`).
-    #[inline(always)]
     pub fn deduce(&self) -> Self {
         self.deduce_32().deduce_64().deduce_mixed()
     }
     /// All ranges from the known bits (`__update_reg_bounds`).
-    #[inline(always)]
     pub fn bounds_from_tnum(&self) -> Self {
         self.bounds_from_tnum_32().bounds_from_tnum_64()
     }
 
     /// The ranges of the low half from its known bits (`__update_reg32_bounds`).
-    #[inline(always)]
     pub fn bounds_from_tnum_32(&self) -> Self {
         let low = self.var_off.cast::<A::W32>();
         let (smin, smax) = signed_bounds(&low);
@@ -229,7 +221,6 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// The ranges of the whole from its known bits (`__update_reg64_bounds`).
-    #[inline(always)]
     pub fn bounds_from_tnum_64(&self) -> Self {
         let (smin, smax) = signed_bounds(&self.var_off);
         Scalar {
@@ -241,7 +232,6 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// The ranges of the low half from those of the whole and from each other (`__reg32_deduce_bounds`).
-    #[inline(always)]
     pub fn deduce_32(&self) -> Self {
         self.deduce_32_from(&self.umin, &self.umax).deduce_32_from(&self.smin, &self.smax).deduce_32_signs()
     }
@@ -249,7 +239,6 @@ impl<A: Algebra> Scalar<A> {
     ///
     /// With one high half the low halves run from end to end. With two successive ones they pass 0 once, and where the
     /// first end is negative and the second is not, that is the order of signed numbers.
-    #[inline(always)]
     pub fn deduce_32_from(&self, min: &A::W64, max: &A::W64) -> Self {
         let (low_min, low_max) = (A::low(min), A::low(max));
         let (high_min, high_max) = (high_half::<A>(min), high_half::<A>(max));
@@ -267,14 +256,12 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// The two ranges of the low half from each other: one that does not cross the other's seam holds there too.
-    #[inline(always)]
     pub fn deduce_32_signs(&self) -> Self {
         let (s32_min, s32_max) = as_signed(&self.u32_min, &self.u32_max, &self.s32_min, &self.s32_max);
         let (u32_min, u32_max) = as_unsigned(&s32_min, &s32_max, &self.u32_min, &self.u32_max);
         Scalar { u32_min, u32_max, s32_min, s32_max, ..self.clone() }
     }
     /// The two ranges of the whole from each other (`__reg64_deduce_bounds`).
-    #[inline(always)]
     pub fn deduce_64(&self) -> Self {
         let (smin, smax) = as_signed(&self.umin, &self.umax, &self.smin, &self.smax);
         let (umin, umax) = as_unsigned(&smin, &smax, &self.umin, &self.umax);
@@ -282,7 +269,6 @@ impl<A: Algebra> Scalar<A> {
     }
     /// The ranges of the whole with tighter low halves (`__reg_deduce_mixed_bounds`): the least value is at least the
     /// least high half followed by the least low half.
-    #[inline(always)]
     pub fn deduce_mixed(&self) -> Self {
         let with_low = |whole: &A::W64, low: &A::W32| whole.and(&A::zext(&A::W32::ones()).not()).or(&A::zext(low));
         Scalar {
@@ -295,7 +281,6 @@ impl<A: Algebra> Scalar<A> {
         .deduce_sign_extended()
     }
     /// The ranges of the whole where it is a sign-extended half that is not negative (end of `__reg_deduce_mixed_bounds`).
-    #[inline(always)]
     pub fn deduce_sign_extended(&self) -> Self {
         let least: A::W64 = A::W32::signed_min().sx();
         let most: A::W64 = A::W32::signed_max().sx();
@@ -310,7 +295,6 @@ impl<A: Algebra> Scalar<A> {
         }
     }
     /// The known bits from the unsigned ranges (`__reg_bound_offset`).
-    #[inline(always)]
     pub fn tnum_from_bounds(&self) -> Self {
         let whole = self.var_off.intersect(&Tnum::range(&self.umin, &self.umax));
         let half = whole.cast::<A::W32>().intersect(&Tnum::range(&self.u32_min, &self.u32_max));

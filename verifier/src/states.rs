@@ -124,7 +124,7 @@ fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), 
     let frame = run.memory.peek(layout::frame_bottom(0), layout::FRAME_LEN);
     let (words, _) = frame.as_chunks::<8>();
     for (at, (slot, bytes)) in state.stack.iter().zip(words.iter().rev()).enumerate() {
-        if !slot_contains(slot, bytes, run) {
+        if !slot_contains(slot, *bytes, run) {
             let value = u64::from_le_bytes(*bytes);
             return Err((11 + at, Escape::Stack { insn, depth: 8 * (at + 1), value }));
         }
@@ -132,9 +132,9 @@ fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), 
     Ok(())
 }
 
-fn slot_contains(slot: &Slot, bytes: &[u8; 8], run: &Snapshot<'_>) -> bool {
+fn slot_contains(slot: &Slot, bytes: [u8; 8], run: &Snapshot<'_>) -> bool {
     if slot.bytes == [Byte::Spill; 8] {
-        return reg_contains(&slot.spill, u64::from_le_bytes(*bytes), run);
+        return reg_contains(&slot.spill, u64::from_le_bytes(bytes), run);
     }
     if slot.is_spilled() {
         let size = match slot.spilled_bytes() {
@@ -144,12 +144,12 @@ fn slot_contains(slot: &Slot, bytes: &[u8; 8], run: &Snapshot<'_>) -> bool {
             // Part of the register was overwritten: the rest of it is not read as such any more.
             _ => return true,
         };
-        let low = u64::from_le_bytes(*bytes) & ((1 << (8 * size.bytes())) - 1);
+        let low = u64::from_le_bytes(bytes) & ((1 << (8 * size.bytes())) - 1);
         if !slot.spill.cut_to(size).var.contains(&low) {
             return false;
         }
     }
-    slot.bytes.iter().zip(bytes).all(|(known, byte)| *known != Byte::Zero || *byte == 0)
+    slot.bytes.iter().zip(bytes).all(|(known, byte)| *known != Byte::Zero || byte == 0)
 }
 
 #[inline]

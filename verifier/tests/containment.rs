@@ -147,8 +147,8 @@ fn search(rules: Rules<Concrete>, rounds: usize) -> (Option<String>, usize) {
         });
         accepted += usize::from(verifier.verify(&program, &Options::default()).is_accept());
         if let Some(found) = unsound(&mut verifier, &mut world, &program, &packets) {
-            let listing = program.instructions().map(|(at, insn)| format!("{at}: {insn}\n")).collect::<String>();
-            return (Some(format!("{found}\n{listing}")), accepted);
+            let listing: Vec<_> = program.instructions().map(|(at, insn)| format!("{at}: {insn}")).collect();
+            return (Some(format!("{found}\n{}", listing.join("\n"))), accepted);
         }
     }
     (None, accepted)

@@ -74,7 +74,7 @@ fn violation<A: Algebra<Flag = bool>>(
         let (dst, src) = (samples.scalar::<A>(), samples.scalar::<A>());
         let (xs, ys) = (members(&mut samples, &dst), members(&mut samples, &src));
         let found = sync_violation(&dst, &xs)
-            .or_else(|| unary_violation(rules, &dst, &xs, samples.word()))
+            .or_else(|| unary_violation(rules, &dst, &xs, &samples.word()))
             .or_else(|| binary_violation(rules, &dst, &src, &xs, &ys));
         if found.is_some() {
             return found;
@@ -117,15 +117,15 @@ fn unary_violation<A: Algebra<Flag = bool>>(
     rules: &Rules<A>,
     dst: &Scalar<A>,
     xs: &[A::W64],
-    imm: A::W32,
+    imm: &A::W32,
 ) -> Option<String> {
     for width in [Width::W64, Width::W32] {
         let row = rules.at(width);
-        let moved = (row.mov_immediate)(&imm);
-        if !moved.contains(&at::<A>(width, || A::sext(&imm), || imm.clone())) {
+        let moved = (row.mov_immediate)(imm);
+        if !moved.contains(&at::<A>(width, || A::sext(imm), || imm.clone())) {
             return Some(format!("mov {width:?} {imm:?}: {moved:?}"));
         }
-        if !(row.operand)(&imm).contains(&A::sext(&imm)) {
+        if !(row.operand)(imm).contains(&A::sext(imm)) {
             return Some(format!("operand {width:?} {imm:?}"));
         }
         let (neg, mov) = ((row.neg)(dst), (row.mov)(dst));

@@ -21,13 +21,11 @@ use semantics::word::{Algebra, Word};
 /// let sum = alu::transfer(AluOp::Add, Width::W64, &byte, &byte);
 /// assert_eq!((sum.umin, sum.umax), (0, 510));
 /// ```
-#[inline(always)]
 pub fn transfer<A: Algebra>(op: AluOp, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Scalar<A> {
     unsynced(op, width, dst, src).sync()
 }
 
 /// [`transfer`] before the views have told each other what they know.
-#[inline(always)]
 pub fn unsynced<A: Algebra>(op: AluOp, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Scalar<A> {
     match width {
         Width::W64 => {
@@ -45,7 +43,6 @@ pub fn unsynced<A: Algebra>(op: AluOp, width: Width, dst: &Scalar<A>, src: &Scal
 }
 
 /// What `-dst` may be: `0 - dst`.
-#[inline(always)]
 pub fn transfer_neg<A: Algebra>(width: Width, dst: &Scalar<A>) -> Scalar<A> {
     transfer(AluOp::Sub, width, &Scalar::constant(&A::W64::lit(0)), dst)
 }
@@ -57,7 +54,6 @@ pub fn transfer_neg_unknown<A: Algebra>(_dst: &Scalar<A>) -> Scalar<A> {
 }
 
 /// The operation on known bits.
-#[inline(always)]
 pub fn tnum<W: Word>(op: AluOp, dst: &Tnum<W>, src: &Tnum<W>) -> Tnum<W> {
     match op {
         AluOp::Add => dst.add(src),
@@ -69,7 +65,6 @@ pub fn tnum<W: Word>(op: AluOp, dst: &Tnum<W>, src: &Tnum<W>) -> Tnum<W> {
 }
 
 /// The operation on ranges; `bits` are the known bits of the result.
-#[inline(always)]
 pub fn range<W: Word>(op: AluOp, bits: &Tnum<W>, dst: &Range<W>, src: &Range<W>) -> Range<W> {
     match op {
         AluOp::Add => dst.add(src),

@@ -60,7 +60,6 @@ impl<A: Algebra> Refined<A> {
 /// let byte = Scalar::<Concrete>::of_bits(8);
 /// assert!(jump::branch_taken(Cond::Lt, Width::W64, &byte, &Scalar::constant(&256)).always);
 /// ```
-#[inline(always)]
 pub fn branch_taken<A: Algebra>(cond: Cond, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Taken<A::Flag> {
     match (cond, width) {
         (Cond::Ne, _) => branch_taken(Cond::Eq, width, dst, src).inverted(),
@@ -76,13 +75,11 @@ pub fn branch_taken<A: Algebra>(cond: Cond, width: Width, dst: &Scalar<A>, src: 
 }
 
 /// Whether two ranges have nothing in common, in either order of the numbers.
-#[inline(always)]
 fn apart<W: Word>(dst: &Range<W>, src: &Range<W>) -> W::Flag {
     let unsigned = src.umax.ult(&dst.umin).or(&dst.umax.ult(&src.umin));
     unsigned.or(&src.smax.slt(&dst.smin)).or(&dst.smax.slt(&src.smin))
 }
 
-#[inline(always)]
 fn equal<W: Word>(dst_bits: &Tnum<W>, dst: &Range<W>, src_bits: &Tnum<W>, src: &Range<W>) -> Taken<W::Flag> {
     let constants = dst_bits.is_constant().and(&src_bits.is_constant());
     let same = dst_bits.value.same(&src_bits.value);
@@ -90,7 +87,6 @@ fn equal<W: Word>(dst_bits: &Tnum<W>, dst: &Range<W>, src_bits: &Tnum<W>, src: &
 }
 
 /// The conditions other than equality.
-#[inline(always)]
 fn compared<W: Word>(
     cond: Cond,
     dst_bits: &Tnum<W>,
@@ -118,13 +114,11 @@ fn compared<W: Word>(
 }
 
 /// What the operands may be where `dst cond src` came out as `holds`.
-#[inline(always)]
 pub fn refine<A: Algebra>(cond: Cond, width: Width, holds: bool, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     unsynced(cond, width, holds, dst, src).sync()
 }
 
 /// [`refine`] before the views have told each other what they know.
-#[inline(always)]
 pub fn unsynced<A: Algebra>(cond: Cond, width: Width, holds: bool, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     match (cond, holds) {
         (Cond::Eq, true) | (Cond::Ne, false) => assume_equal(width, dst, src),
@@ -142,7 +136,6 @@ pub fn unsynced<A: Algebra>(cond: Cond, width: Width, holds: bool, dst: &Scalar<
 }
 
 /// `dst == src`: each may be what both may be.
-#[inline(always)]
 fn assume_equal<A: Algebra>(width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => {
@@ -159,7 +152,6 @@ fn assume_equal<A: Algebra>(width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> R
 }
 
 /// `dst != src`: a constant at the end of the other's range is shaved off.
-#[inline(always)]
 fn assume_different<A: Algebra>(width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => {
@@ -178,7 +170,6 @@ fn assume_different<A: Algebra>(width: Width, dst: &Scalar<A>, src: &Scalar<A>) 
 }
 
 /// The range without the one value of `by` where that is an end.
-#[inline(always)]
 fn shave<W: Word>(range: &Range<W>, by: &Tnum<W>) -> Range<W> {
     let (constant, one) = (by.is_constant(), W::lit(1));
     let at = |end: &W| constant.and(&end.same(&by.value));
@@ -191,7 +182,6 @@ fn shave<W: Word>(range: &Range<W>, by: &Tnum<W>) -> Range<W> {
 }
 
 /// `low < high`, unsigned.
-#[inline(always)]
 fn assume_below<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => {
@@ -212,7 +202,6 @@ fn assume_below<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -> 
 }
 
 /// `low <= high`, unsigned.
-#[inline(always)]
 fn assume_at_most<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => Refined::new(
@@ -227,7 +216,6 @@ fn assume_at_most<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -
 }
 
 /// `low < high`, signed.
-#[inline(always)]
 fn assume_signed_below<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => {
@@ -248,7 +236,6 @@ fn assume_signed_below<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<
 }
 
 /// `low <= high`, signed.
-#[inline(always)]
 fn assume_signed_at_most<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scalar<A>) -> Refined<A> {
     match width {
         Width::W64 => Refined::new(
@@ -263,7 +250,6 @@ fn assume_signed_at_most<A: Algebra>(width: Width, low: &Scalar<A>, high: &Scala
 }
 
 /// `dst & src` is not zero, or is, as `holds` says: a constant operand teaches bits of the other.
-#[inline(always)]
 fn assume_set<A: Algebra>(width: Width, holds: bool, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     let learned = |of: &Scalar<A>, by: &Scalar<A>| {
         let var_off = match width {
