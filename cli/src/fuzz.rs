@@ -1,0 +1,176 @@
+//! `touchstone fuzz`: a campaign of worker processes.
+//!
+//! JSON: `{tests, accepted, rejected, unsupported, executed, objections, seconds, findings: [{meaning, oracle, engines,
+//! difference, text, file}]}`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use fuzz::campaign::{self, Options, Report};
+use fuzz::plant;
+use fuzz::worker::{self, Launcher, Setup};
+use serde_json::{Value, json};
+
+use crate::{Format, Status};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The same seed gives the same programs, whatever the number of workers
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Seconds; without it and without --tests, 60
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    /// How many tests
+    #[arg(long)]
+    tests: Option<u64>,
+    /// Stop after so many different findings
+    #[arg(long)]
+    findings: Option<usize>,
+    /// Worker processes; by default one per processor
+    #[arg(long)]
+    workers: Option<usize>,
+    /// Instructions of a program, about
+    #[arg(long, default_value_t = 20)]
+    insns: usize,
+    /// Only programs that call this helper
+    #[arg(long)]
+    helper: Option<String>,
+    /// Plant a mistake, which must then be found
+    #[arg(long)]
+    plant: Option<String>,
+    /// List mistakes that can be planted, and do nothing
+    #[arg(long)]
+    list_plants: bool,
+    /// Where findings are written as cases
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    out: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct WorkerArgs {
+    /// The setup, as JSON
+    setup: String,
+}
+
+/// How worker processes are started: this executable again.
+pub fn launcher() -> anyhow::Result<Launcher> {
+    Ok(Launcher {
+        program: std::env::current_exe().context("this executable")?,
+        arguments: vec!["fuzz-worker".to_owned()],
+        patience: Duration::from_secs(20),
+    })
+}
+
+/// What a worker is told.
+pub fn setup(seed: u64, insns: usize, helper: Option<u32>, plant: Option<String>) -> anyhow::Result<Setup> {
+    if let Some(name) = &plant
+        && plant::by_name(name).is_none()
+    {
+        bail!("there is no planted mistake `{name}`; see `touchstone fuzz --list-plants`");
+    }
+    Ok(Setup { seed, insns, helper, plant })
+}
+
+/// The number of a modelled helper.
+fn helper(name: &str) -> anyhow::Result<u32> {
+    let name = name.strip_prefix("bpf_").unwrap_or(name);
+    semantics::helper::modelled()
+        .map(|(_, helper)| helper)
+        .find(|helper| helper.fact().name == name)
+        .map(|helper| helper.id)
+        .ok_or_else(|| anyhow!("helper `{name}` is not modelled"))
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    if args.list_plants {
+        for plant in plant::all() {
+            writeln!(out, "{}: {}", plant.name, plant.story)?;
+        }
+        return Ok(Status::Fine);
+    }
+    let helper = args.helper.as_deref().map(helper).transpose()?;
+    let endless = args.duration.is_none() && args.tests.is_none();
+    let options = Options {
+        setup: setup(args.seed, args.insns, helper, args.plant.clone())?,
+        workers: args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        duration: args.duration.or(endless.then_some(60)).map(Duration::from_secs),
+        tests: args.tests,
+        findings: args.findings,
+        dir: Some(args.out.clone()),
+        launcher: launcher()?,
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let report = campaign::run(&options, &AtomicBool::new(false), &|report| {
+        if terminal {
+            let _ = write!(std::io::stderr(), "\r{}", line(report));
+        }
+    })?;
+    if terminal {
+        let _ = writeln!(std::io::stderr());
+    }
+    match args.format {
+        Format::Text => text(&report, out)?,
+        Format::Json => crate::json(out, &to_json(&report))?,
+    }
+    Ok(Status::of(report.findings.is_empty()))
+}
+
+/// The progress line.
+fn line(report: &Report) -> String {
+    let seconds = report.elapsed.as_secs_f64();
+    let stats = &report.stats;
+    format!(
+        "{seconds:.0} s: {} tests ({:.0}/s), {} accepted, {} rejected, {} not modelled, {} findings",
+        stats.tests,
+        stats.tests as f64 / seconds.max(0.001),
+        stats.accepted,
+        stats.rejected,
+        stats.unsupported,
+        report.findings.len()
+    )
+}
+
+fn text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
+    for (meaning, (finding, written)) in &report.findings {
+        writeln!(out, "{meaning}\n    {}", finding.objection)?;
+        for line in semantics::disasm::disassemble(finding.test.program.insns()).lines() {
+            writeln!(out, "    {line}")?;
+        }
+        match written {
+            Some(Ok(path)) => writeln!(out, "    replay: touchstone repro {}", path.display())?,
+            Some(Err(error)) => writeln!(out, "    not written: {error}")?,
+            None => {}
+        }
+    }
+    Ok(writeln!(out, "{}", line(report))?)
+}
+
+fn to_json(report: &Report) -> Value {
+    let finding = |(meaning, (finding, written)): (&String, &(fuzz::finding::Finding, Option<Result<PathBuf, String>>))| {
+        let objection = &finding.objection;
+        let file = written.as_ref().and_then(|written| written.as_ref().ok());
+        json!({
+            "meaning": meaning, "oracle": objection.oracle.name(), "engines": objection.engines,
+            "difference": objection.kind, "text": objection.text, "file": file,
+        })
+    };
+    let stats = &report.stats;
+    json!({
+        "tests": stats.tests, "accepted": stats.accepted, "rejected": stats.rejected,
+        "unsupported": stats.unsupported, "executed": stats.executed, "objections": report.objections,
+        "seconds": report.elapsed.as_secs_f64(), "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+/// The whole of a worker process.
+pub fn work(args: &WorkerArgs) -> anyhow::Result<Status> {
+    worker::serve(serde_json::from_str(&args.setup).context("the setup")?)?;
+    Ok(Status::Fine)
+}

@@ -1,0 +1,147 @@
+//! Programs as the command line names them: objects, case files, assembly, hexadecimal slots.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use corpus::{Case, text};
+use semantics::map::{self, MapDef, MapType};
+use semantics::program::Program;
+use semantics::program_type::ProgramType;
+use semantics::{asm, encoding, loader};
+
+/// Which program.
+#[derive(Debug, clap::Args)]
+pub struct Source {
+    /// An ELF object, a YAML case file, hexadecimal slots, or assembly; `-` is standard input
+    pub path: PathBuf,
+    /// The section or function of an object that has several programs
+    #[arg(long)]
+    pub section: Option<String>,
+    /// The case of a file that has several
+    #[arg(long)]
+    pub case: Option<String>,
+    /// The program type of assembly, hexadecimal slots, or an object whose section does not say it
+    #[arg(long = "type", value_name = "TYPE", value_parser = program_type)]
+    pub program_type: Option<ProgramType>,
+    /// A map of assembly or hexadecimal slots: NAME=TYPE,KEY_SIZE,VALUE_SIZE,MAX_ENTRIES
+    #[arg(long = "map", value_name = "DEFINITION", value_parser = map_def)]
+    pub maps: Vec<MapDef>,
+}
+
+/// A program, and the case that it came in.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The program.
+    pub program: Arc<Program>,
+    /// The case, if it came in a case file.
+    pub case: Option<Case>,
+}
+
+fn program_type(name: &str) -> Result<ProgramType, String> {
+    let all = || ProgramType::ALL.map(ProgramType::name).join(", ");
+    ProgramType::from_name(name).ok_or_else(|| format!("not modelled; there are: {}", all()))
+}
+
+fn map_def(text: &str) -> Result<MapDef, String> {
+    let shape = "a map is written NAME=TYPE,KEY_SIZE,VALUE_SIZE,MAX_ENTRIES";
+    let (name, rest) = text.split_once('=').ok_or(shape)?;
+    let parts: Vec<&str> = rest.split(',').collect();
+    let [map_type, key_size, value_size, max_entries] = parts[..] else { return Err(shape.to_owned()) };
+    let map_type = MapType::from_name(map_type).ok_or_else(|| format!("Linux has no map type `{map_type}`"))?;
+    let number = |text: &str| {
+        text::number(text).and_then(|n| u32::try_from(n).ok()).ok_or_else(|| format!("`{text}` is not a number of 32 bits"))
+    };
+    let (key_size, value_size, max_entries) = (number(key_size)?, number(value_size)?, number(max_entries)?);
+    let def = MapDef { name: name.to_owned(), map_type, key_size, value_size, max_entries, flags: 0 };
+    map::check(&def).map_err(|error| error.to_string())?;
+    Ok(def)
+}
+
+impl Source {
+    /// Reads and checks the program.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let bytes = read(&self.path)?;
+        if is_yaml(&self.path) {
+            let text = self.utf8(bytes)?;
+            return self.from_cases(corpus::read::parse(&text, &self.path)?);
+        }
+        let program = if bytes.starts_with(b"\x7fELF") {
+            loader::load_as(&bytes, self.section.as_deref(), self.program_type)
+                .with_context(|| self.path.display().to_string())?
+        } else {
+            let text = self.utf8(bytes)?;
+            self.program(self.insns(&text)?)?
+        };
+        Ok(Loaded { program: Arc::new(program), case: None })
+    }
+
+    fn utf8(&self, bytes: Vec<u8>) -> anyhow::Result<String> {
+        String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            anyhow!("{}: byte {at}: neither an ELF object nor text", self.path.display())
+        })
+    }
+
+    /// Assembly or hexadecimal slots.
+    fn insns(&self, text: &str) -> anyhow::Result<Vec<semantics::insn::Insn>> {
+        let path = self.path.display();
+        if is_hex(text) {
+            let bytes = text::bytes(text).with_context(|| path.to_string())?;
+            return encoding::decode(&bytes).with_context(|| path.to_string());
+        }
+        let index = |name: &str| self.maps.iter().position(|map| map.name == name).map(|at| at as u32);
+        asm::assemble_with(text, index).map_err(|error| anyhow!("{path}:{}:{}: {}", error.line, error.column, error.kind))
+    }
+
+    fn program(&self, insns: Vec<semantics::insn::Insn>) -> anyhow::Result<Program> {
+        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let program_type = self.program_type.unwrap_or(ProgramType::SocketFilter);
+        Program::new(name, program_type, "GPL", self.maps.clone(), insns).with_context(|| self.path.display().to_string())
+    }
+
+    fn from_cases(&self, cases: Vec<Case>) -> anyhow::Result<Loaded> {
+        let path = self.path.display();
+        let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
+        let mut chosen =
+            cases.into_iter().filter(|case| self.case.as_ref().is_none_or(|name| case.name == *name)).collect::<Vec<_>>();
+        match chosen.len() {
+            1 => {}
+            0 => bail!("{path}: there is no case `{}`", self.case.as_deref().unwrap_or_default()),
+            _ => bail!("{path}: choose one of its cases with --case: {}", names.join(", ")),
+        }
+        let case = chosen.remove(0);
+        let program = case.program().with_context(|| format!("{path}: case `{}`", case.name))?;
+        Ok(Loaded { program: Arc::new(program), case: Some(case) })
+    }
+}
+
+/// The bytes of a file or of standard input.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+/// Whether a file holds cases.
+pub fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Whether a text is hexadecimal digits and blanks only.
+fn is_hex(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().all(|c| c.is_ascii_hexdigit() || c.is_ascii_whitespace())
+}
+
+/// A packet: hexadecimal digits, or the path of a file with its bytes.
+pub fn packet(argument: &str) -> anyhow::Result<Vec<u8>> {
+    match text::bytes(argument) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) if Path::new(argument).exists() => read(Path::new(argument)),
+        Err(error) => bail!("packet `{argument}`: neither a file nor hexadecimal: {error}"),
+    }
+}

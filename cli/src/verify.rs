@@ -1,0 +1,130 @@
+//! `touchstone verify`: the verdict, in Linux's words and in plain ones.
+//!
+//! JSON: `{program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, taken}],
+//! stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}`.
+
+use std::io::Write;
+
+use semantics::insn::Reg;
+use semantics::program::Program;
+use serde_json::{Value, json};
+use verifier::log::Shown;
+use verifier::state::{Kind, State};
+use verifier::{Dialect, Options, Rejection, States, Stats, Verdict, verify};
+
+use crate::input::Source;
+use crate::{Format, Status, judge};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// The version of Linux whose rules hold: 6.1, 6.8, 7.2
+    #[arg(long, default_value = "6.8", value_parser = judge::dialect)]
+    dialect: Dialect,
+    /// Print the log, like the kernel's at level 2
+    #[arg(long)]
+    log: bool,
+    /// Print what is known of the registers before each instruction
+    #[arg(long)]
+    states: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    let program = args.source.load()?.program;
+    let options = Options { dialect: args.dialect, record: args.states, log: args.log };
+    let verdict = verify(&program, &options);
+    match args.format {
+        Format::Text => text(&program, &verdict, out)?,
+        Format::Json => {
+            let mut value = to_json(&program, &verdict);
+            value["program"] = program.name().into();
+            value["dialect"] = args.dialect.name.into();
+            crate::json(out, &value)?;
+        }
+    }
+    Ok(Status::of(verdict.is_accept()))
+}
+
+fn text(program: &Program, verdict: &Verdict, out: &mut dyn Write) -> anyhow::Result<()> {
+    match verdict {
+        Verdict::Accept(accepted) => {
+            out.write_all(accepted.log.as_bytes())?;
+            if let Some(states) = &accepted.states {
+                write_states(program, states, out)?;
+            }
+            writeln!(out, "accepted: {}\n{}", program.name(), accepted.stats)?;
+        }
+        Verdict::Reject(rejection) => {
+            out.write_all(rejection.log.as_bytes())?;
+            writeln!(out, "rejected: {}", program.name())?;
+            if let Some(insn) = program.insns().get(rejection.insn) {
+                writeln!(out, "{:5}: {insn}", rejection.insn)?;
+            }
+            writeln!(out, "{rejection}\n{}", rejection.stats)?;
+        }
+        Verdict::Unsupported(what) => writeln!(out, "not verified: {}: {what}", program.name())?,
+    }
+    Ok(())
+}
+
+/// Each instruction with the states in which it is reached.
+fn write_states(program: &Program, states: &States, out: &mut dyn Write) -> anyhow::Result<()> {
+    for (slot, insn) in program.instructions() {
+        for state in states.at(slot) {
+            let known: Vec<String> = known(program, state).map(|(reg, value)| format!("{reg}={value}")).collect();
+            writeln!(out, "       ; {}", known.join(" "))?;
+        }
+        writeln!(out, "{slot:5}: {insn}")?;
+    }
+    Ok(())
+}
+
+/// Registers that hold something, as the kernel prints them.
+fn known<'a>(program: &'a Program, state: &'a State) -> impl Iterator<Item = (Reg, String)> + 'a {
+    Reg::ALL.into_iter().zip(&state.regs).filter(|(_, held)| held.kind != Kind::NotInit).map(|(reg, held)| {
+        let shown = Shown(held, program);
+        (reg, shown.to_string())
+    })
+}
+
+fn stats(stats: Stats) -> Value {
+    json!({"insns": stats.insns, "states": stats.saved})
+}
+
+fn to_json(program: &Program, verdict: &Verdict) -> Value {
+    match verdict {
+        Verdict::Accept(accepted) => {
+            let mut value = json!({"verdict": "accept", "stats": stats(accepted.stats), "log": accepted.log});
+            if let Some(states) = &accepted.states {
+                value["states"] = json_states(program, states);
+            }
+            value
+        }
+        Verdict::Reject(rejection) => reject(rejection),
+        Verdict::Unsupported(what) => json!({"verdict": "unsupported", "message": what.to_string()}),
+    }
+}
+
+fn reject(rejection: &Rejection) -> Value {
+    let path: Vec<Value> =
+        rejection.path.iter().map(|step| json!({"insn": step.insn, "taken": step.taken})).collect();
+    json!({
+        "verdict": "reject", "insn": rejection.insn, "message": rejection.message(),
+        "explanation": rejection.explanation(), "path": path, "stats": stats(rejection.stats), "log": rejection.log,
+    })
+}
+
+fn json_states(program: &Program, states: &States) -> Value {
+    let at = |slot: usize| -> Vec<Value> {
+        let one = |state| {
+            let registers = known(program, state).map(|(reg, value)| (reg.to_string(), Value::from(value)));
+            Value::Object(registers.collect())
+        };
+        states.at(slot).map(one).collect()
+    };
+    program.instructions().map(|(slot, _)| json!({"insn": slot, "states": at(slot)})).collect()
+}

@@ -1,0 +1,76 @@
+//! The house is in order: each thing has its room, of the same name, on every floor, and no room is an orphan.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use semantics::helper;
+use semantics::insn::Room;
+use semantics::insn::table::TABLE;
+use semantics::map::MapType;
+use semantics::program_type::ProgramType;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Names of the files of this kind in a folder, without `mod`.
+fn rooms(folder: &str, extension: &str) -> BTreeSet<String> {
+    let path = root().join(folder);
+    let entries = std::fs::read_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    entries
+        .map(|entry| entry.expect("a folder entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| name != "mod")
+        .collect()
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_instruction_family_has_its_room_on_every_floor() {
+    let families = names(Room::ALL.map(Room::name));
+    for floor in ["verifier/src/insn", "jit/src/insn", "proofs/src/insn"] {
+        assert_eq!(rooms(floor, "rs"), families, "{floor}");
+    }
+    assert_eq!(rooms("corpus/insn", "yaml"), families);
+    let mut semantics = families.clone();
+    semantics.insert("table".to_owned());
+    assert_eq!(rooms("semantics/src/insn", "rs"), semantics);
+    for row in TABLE {
+        assert!(Room::ALL.contains(&row.op.room()), "{} has no room", row.name);
+    }
+}
+
+#[test]
+fn every_helper_has_its_topic_and_its_cases() {
+    let topics: BTreeSet<String> = helper::modelled().map(|(topic, _)| topic.to_owned()).collect();
+    let mut files = rooms("semantics/src/helper", "rs");
+    assert!(files.remove("facts"));
+    assert_eq!(files, topics);
+    let helpers = names(helper::modelled().map(|(_, helper)| helper.fact().name));
+    assert_eq!(rooms("corpus/helper", "yaml"), helpers);
+}
+
+#[test]
+fn every_map_type_has_its_room_and_its_cases() {
+    let types = names(MapType::MODELLED.map(MapType::name));
+    assert_eq!(rooms("semantics/src/map", "rs"), types);
+    assert_eq!(rooms("corpus/map", "yaml"), types);
+}
+
+#[test]
+fn every_program_type_has_its_room() {
+    let types = names(ProgramType::ALL.map(ProgramType::name));
+    assert_eq!(rooms("semantics/src/program_type", "rs"), types);
+}
+
+/// A missing or an extra room is noticed.
+#[test]
+fn a_missing_room_would_be_noticed() {
+    let mut families = names(Room::ALL.map(Room::name));
+    families.remove("mov");
+    assert_ne!(rooms("jit/src/insn", "rs"), families);
+}
