@@ -1,6 +1,8 @@
 //! Compile time per instruction, and run time of compiled code beside the JIT and the interpreter of the rbpf crate, on
 //! the same instructions in one run.
 
+#![allow(missing_docs, reason = "the macros of criterion make public functions")]
+
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -70,8 +72,8 @@ fn long_program(len: usize) -> Vec<Insn> {
         op(Opcode::Xor32X, R3, R6),
         Insn::new(Opcode::Add64K).dst(R3).imm(100_000),
     ];
-    let mut insns: Vec<Insn> = block.into_iter().cycle().take(len - 1).collect();
-    insns.push(Insn::new(Opcode::Exit));
+    let mut insns: Vec<Insn> = block.into_iter().cycle().take((len - 1) / block.len() * block.len()).collect();
+    insns.resize(len, Insn::new(Opcode::Exit));
     insns
 }
 

@@ -109,8 +109,8 @@ impl Code {
         let targets = |jump| Targets { jump, epilogue: insns.len() };
         self.places.reserve(insns.len() + EXTRA);
         for (slot, insn) in insns.iter().enumerate() {
-            let unsupported = Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
-            let row = rules.row(insn.opcode).ok_or(unsupported)?;
+            let unsupported = || Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
+            let row = rules.row(insn.opcode).ok_or_else(unsupported)?;
             self.mark();
             row(insn, &mut self.insts);
             self.append(targets(insn.target(slot) as usize));
@@ -138,9 +138,9 @@ impl Code {
     /// Encodes what was lowered, with branches apart.
     #[inline(always)]
     fn append(&mut self, targets: Targets) {
-        for inst in self.insts.drain(..) {
-            let Inst::Branch(branch) = inst else {
-                encode::encode(&inst, &mut self.straight);
+        for inst in &self.insts {
+            let Inst::Branch(branch) = *inst else {
+                encode::encode(inst, &mut self.straight);
                 continue;
             };
             let target = match branch {
@@ -155,6 +155,7 @@ impl Code {
                 self.branches.push(Pending { straight, target: target as u32, branch, reach });
             }
         }
+        self.insts.clear();
     }
 
     /// Decides how far each branch reaches.

@@ -1,6 +1,6 @@
 //! The lowering rules: one row per [`Opcode`]. A planted mistake replaces a row, see [`plant`](crate::plant).
 
-use semantics::insn::*;
+use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Size, Source, Wide, Width};
 use semantics::instructions;
 use semantics::word::{Algebra, Concrete};
 

@@ -58,7 +58,9 @@ impl Harness {
     }
 
     fn put(&mut self, insts: &[Inst]) {
-        insts.iter().for_each(|inst| encode(inst, &mut self.bytes));
+        for inst in insts {
+            encode(inst, &mut self.bytes);
+        }
     }
 
     /// The middle of the scratch bytes, where rsp points.
@@ -74,7 +76,9 @@ impl Harness {
         let output_end = at((&raw const self.buffer.output).cast()) + size_of::<State>() as u64;
         let middle = self.middle();
         self.bytes.clear();
-        KEPT.into_iter().for_each(|src| self.put(&[Inst::Push { src }]));
+        for src in KEPT {
+            self.put(&[Inst::Push { src }]);
+        }
         self.put(&[
             Inst::MovAbs { dst: Reg::Rax, imm: save },
             Inst::Store { size: Size::Dw, base: Reg::Rax, disp: 0, src: Reg::Rsp },
@@ -91,7 +95,9 @@ impl Harness {
             Inst::MovAbs { dst: Reg::Rsp, imm: save },
             Inst::Load { size: Size::Dw, dst: Reg::Rsp, base: Reg::Rsp, disp: 0 },
         ]);
-        KEPT.into_iter().rev().for_each(|dst| self.put(&[Inst::Pop { dst }]));
+        for dst in KEPT.into_iter().rev() {
+            self.put(&[Inst::Pop { dst }]);
+        }
         self.put(&[Inst::Ret]);
         self.image.load(&self.bytes).unwrap();
         let input = (&raw mut self.buffer.input) as u64;
@@ -125,7 +131,9 @@ impl Harness {
         let mut cpu = self.model();
         run(insts, &mut cpu).expect("straight code");
         let mut code = Vec::new();
-        insts.iter().for_each(|inst| encode(inst, &mut code));
+        for inst in insts {
+            encode(inst, &mut code);
+        }
         self.execute(&code);
         for (reg, value) in popped().zip(&self.buffer.output.regs) {
             assert_eq!(cpu.regs[reg.index()], *value, "{reg:?} after {insts:?} on {:x?}", self.buffer.input);

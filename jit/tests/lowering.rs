@@ -121,7 +121,9 @@ fn differs<A: Algebra<W64: PartialEq, Flag: PartialEq>>(
     let flow = exec(insn, &mut bpf).unwrap_or_else(|never| match never {});
     let mut cpu =
         Cpu { regs: std::array::from_fn(|at| A::W64::lit(0xacc0 + at as u64)), flags: None, outside: Memory::new() };
-    Reg::ALL.into_iter().for_each(|reg| cpu.set(native(reg), regs[reg.index()].clone()));
+    for reg in Reg::ALL {
+        cpu.set(native(reg), regs[reg.index()].clone());
+    }
     let untouched = cpu.regs.clone();
     let explain = |what: &str| Some(format!("{what} of {insn:?} on {regs:x?} as {code:x?}"));
     match run(&code, &mut cpu) {
@@ -135,7 +137,8 @@ fn differs<A: Algebra<W64: PartialEq, Flag: PartialEq>>(
     for reg in x64::Reg::ALL {
         let mapped = Reg::ALL.iter().any(|bpf| native(*bpf) == reg);
         let changed = cpu.regs[reg.index()] != untouched[reg.index()];
-        if !mapped && changed && !SCRATCH.contains(&reg) && !(called && x64::Reg::CALLER_SAVED.contains(&reg)) {
+        let may_change = mapped || SCRATCH.contains(&reg) || (called && x64::Reg::CALLER_SAVED.contains(&reg));
+        if changed && !may_change {
             return explain(&format!("{reg:?} changed: registers"));
         }
     }

@@ -14,34 +14,35 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
     match inst {
         Inst::AluRr { op, width, dst, src } => {
             let opcode = if *op == AluOp::Test { 0x85 } else { *op as u8 * 8 + 1 };
-            literal::<A, 3>(out, [rex(*width, src.high(), dst.high()), opcode, modrm(3, src.low(), dst.low())]);
+            literal::<A, 2>(out, rex(*width, src.high(), dst.high()), [opcode, modrm(3, src.low(), dst.low())]);
         }
         Inst::AluRi { op, width, dst, imm } => alu_imm::<A>(*op, *width, *dst, imm, out),
         Inst::Neg { width, dst } => {
-            literal::<A, 3>(out, [rex(*width, 0, dst.high()), 0xf7, modrm(3, 3, dst.low())]);
+            literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xf7, modrm(3, 3, dst.low())]);
         }
         Inst::MovRr { width, dst, src } => {
-            literal::<A, 3>(out, [rex(*width, src.high(), dst.high()), 0x89, modrm(3, src.low(), dst.low())]);
+            literal::<A, 2>(out, rex(*width, src.high(), dst.high()), [0x89, modrm(3, src.low(), dst.low())]);
         }
         Inst::MovZx { dst, imm } => {
-            literal::<A, 2>(out, [rex(Width::W32, 0, dst.high()), 0xb8 + dst.low()]);
+            literal::<A, 1>(out, rex(Width::W32, 0, dst.high()), [0xb8 + dst.low()]);
             little32::<A>(imm, out);
         }
         Inst::MovSx { dst, imm } => {
-            literal::<A, 3>(out, [rex(Width::W64, 0, dst.high()), 0xc7, modrm(3, 0, dst.low())]);
+            literal::<A, 2>(out, rex(Width::W64, 0, dst.high()), [0xc7, modrm(3, 0, dst.low())]);
             little32::<A>(imm, out);
         }
         Inst::MovAbs { dst, imm } => {
-            literal::<A, 2>(out, [rex(Width::W64, 0, dst.high()), 0xb8 + dst.low()]);
-            out.extend((0..8).map(|byte| Convert::<A::W8>::zx(&imm.lshr(&A::W64::lit(8 * byte)))));
+            literal::<A, 1>(out, rex(Width::W64, 0, dst.high()), [0xb8 + dst.low()]);
+            let part = |byte| Convert::<A::W8>::zx(&imm.lshr(&A::W64::lit(8 * byte as u64)));
+            out.extend_from_slice(&std::array::from_fn::<_, 8, _>(part));
         }
         Inst::Load { size, dst, base, disp } => load::<A>(*size, *dst, *base, disp, out),
         Inst::Store { size, base, disp, src } => store::<A>(*size, *base, disp, *src, out),
         Inst::StoreImm { size, base, disp, imm } => store_imm::<A>(*size, *base, disp, imm, out),
-        Inst::Push { src } => literal::<A, 2>(out, [rex(Width::W32, 0, src.high()), 0x50 + src.low()]),
-        Inst::Pop { dst } => literal::<A, 2>(out, [rex(Width::W32, 0, dst.high()), 0x58 + dst.low()]),
+        Inst::Push { src } => literal::<A, 1>(out, rex(Width::W32, 0, src.high()), [0x50 + src.low()]),
+        Inst::Pop { dst } => literal::<A, 1>(out, rex(Width::W32, 0, dst.high()), [0x58 + dst.low()]),
         Inst::CallReg { target } => {
-            literal::<A, 3>(out, [rex(Width::W32, 0, target.high()), 0xff, modrm(3, 2, target.low())]);
+            literal::<A, 2>(out, rex(Width::W32, 0, target.high()), [0xff, modrm(3, 2, target.low())]);
         }
         Inst::Ret => out.push(A::W8::lit(0xc3)),
         Inst::Branch(_) => {}
@@ -75,13 +76,13 @@ pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut 
 fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<A::W8>) {
     let rex = rex(width, 0, dst.high());
     if op == AluOp::Test {
-        literal::<A, 3>(out, [rex, 0xf7, modrm(3, 0, dst.low())]);
+        literal::<A, 2>(out, rex, [0xf7, modrm(3, 0, dst.low())]);
         little32::<A>(imm, out);
     } else if fits8::<A>(imm).decide() {
-        literal::<A, 3>(out, [rex, 0x83, modrm(3, op as u8, dst.low())]);
+        literal::<A, 2>(out, rex, [0x83, modrm(3, op as u8, dst.low())]);
         out.push(imm.zx());
     } else {
-        literal::<A, 3>(out, [rex, 0x81, modrm(3, op as u8, dst.low())]);
+        literal::<A, 2>(out, rex, [0x81, modrm(3, op as u8, dst.low())]);
         little32::<A>(imm, out);
     }
 }
@@ -90,9 +91,9 @@ fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut Ve
     let width = if size == Size::Dw { Width::W64 } else { Width::W32 };
     let rex = rex(width, dst.high(), base.high());
     match size {
-        Size::B => literal::<A, 3>(out, [rex, 0x0f, 0xb6]),
-        Size::H => literal::<A, 3>(out, [rex, 0x0f, 0xb7]),
-        Size::W | Size::Dw => literal::<A, 2>(out, [rex, 0x8b]),
+        Size::B => literal::<A, 2>(out, rex, [0x0f, 0xb6]),
+        Size::H => literal::<A, 2>(out, rex, [0x0f, 0xb7]),
+        Size::W | Size::Dw => literal::<A, 1>(out, rex, [0x8b]),
     }
     memory::<A>(dst.low(), base, disp, out);
 }
@@ -101,14 +102,14 @@ fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut V
     let rex32 = rex(Width::W32, src.high(), base.high());
     match size {
         // Without a REX prefix, 4 to 7 name ah, ch, dh and bh.
-        Size::B if src.number() >= 4 => literal::<A, 2>(out, [0x40 | rex32, 0x88]),
-        Size::B => literal::<A, 2>(out, [rex32, 0x88]),
+        Size::B if src.number() >= 4 => literal::<A, 1>(out, 0x40 | rex32, [0x88]),
+        Size::B => literal::<A, 1>(out, rex32, [0x88]),
         Size::H => {
             byte::<A>(out, 0x66);
-            literal::<A, 2>(out, [rex32, 0x89]);
+            literal::<A, 1>(out, rex32, [0x89]);
         }
-        Size::W => literal::<A, 2>(out, [rex32, 0x89]),
-        Size::Dw => literal::<A, 2>(out, [rex(Width::W64, src.high(), base.high()), 0x89]),
+        Size::W => literal::<A, 1>(out, rex32, [0x89]),
+        Size::Dw => literal::<A, 1>(out, rex(Width::W64, src.high(), base.high()), [0x89]),
     }
     memory::<A>(src.low(), base, disp, out);
 }
@@ -116,13 +117,13 @@ fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut V
 fn store_imm<A: Algebra>(size: Size, base: Reg, disp: &A::W32, imm: &A::W32, out: &mut Vec<A::W8>) {
     let rex32 = rex(Width::W32, 0, base.high());
     match size {
-        Size::B => literal::<A, 2>(out, [rex32, 0xc6]),
+        Size::B => literal::<A, 1>(out, rex32, [0xc6]),
         Size::H => {
             byte::<A>(out, 0x66);
-            literal::<A, 2>(out, [rex32, 0xc7]);
+            literal::<A, 1>(out, rex32, [0xc7]);
         }
-        Size::W => literal::<A, 2>(out, [rex32, 0xc7]),
-        Size::Dw => literal::<A, 2>(out, [rex(Width::W64, 0, base.high()), 0xc7]),
+        Size::W => literal::<A, 1>(out, rex32, [0xc7]),
+        Size::Dw => literal::<A, 1>(out, rex(Width::W64, 0, base.high()), [0xc7]),
     }
     memory::<A>(0, base, disp, out);
     match size {
@@ -180,15 +181,17 @@ fn byte<A: Algebra>(out: &mut Vec<A::W8>, byte: u8) {
     out.push(A::W8::lit(u64::from(byte)));
 }
 
-/// Appends bytes whose first is a REX prefix, left out where it is 0.
+/// Appends a REX prefix, left out where it is 0, and literal bytes.
 #[inline(always)]
-fn literal<A: Algebra, const N: usize>(out: &mut Vec<A::W8>, bytes: [u8; N]) {
-    let skip = usize::from(bytes[0] == 0);
-    out.extend(bytes[skip..].iter().map(|byte| A::W8::lit(u64::from(*byte))));
+fn literal<A: Algebra, const N: usize>(out: &mut Vec<A::W8>, rex: u8, bytes: [u8; N]) {
+    if rex != 0 {
+        byte::<A>(out, rex);
+    }
+    out.extend_from_slice(&bytes.map(|byte| A::W8::lit(u64::from(byte))));
 }
 
 #[inline(always)]
 fn little32<A: Algebra>(value: &A::W32, out: &mut Vec<A::W8>) {
     let part = |byte: u64| -> A::W8 { value.lshr(&A::W32::lit(8 * byte)).zx() };
-    out.extend([part(0), part(1), part(2), part(3)]);
+    out.extend_from_slice(&[part(0), part(1), part(2), part(3)]);
 }

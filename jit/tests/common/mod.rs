@@ -1,7 +1,7 @@
 //! What the tests share: random numbers that like borders, and a memory that native and BPF code see alike.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
-/// SplitMix64.
+/// A seeded generator (`SplitMix64`).
 pub struct Random(pub u64);
 
 impl Random {
