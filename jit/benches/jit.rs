@@ -98,14 +98,17 @@ fn bench_compile(c: &mut Criterion) {
                 image.load(code.bytes()).expect("room");
             });
         });
-        group.bench_function("rbpf", |b| {
-            b.iter(|| {
-                let mut vm = rbpf::EbpfVmRaw::new(None).expect("a machine");
-                vm.set_verifier(|_| Ok(())).expect("no program yet");
-                vm.set_program(&bytes).expect("a program");
-                vm.jit_compile().expect("every opcode");
+        // Longer code does not fit the memory that rbpf's JIT takes.
+        if len < 100 {
+            group.bench_function("rbpf", |b| {
+                b.iter(|| {
+                    let mut vm = rbpf::EbpfVmRaw::new(None).expect("a machine");
+                    vm.set_verifier(|_| Ok(())).expect("no program yet");
+                    vm.set_program(&bytes).expect("a program");
+                    vm.jit_compile().expect("every opcode");
+                });
             });
-        });
+        }
         group.finish();
     }
 }

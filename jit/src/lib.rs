@@ -4,6 +4,9 @@
 //! mistakes to put into it; [`layout`] gives everything its place between the code of [`frame`]; [`image`] holds it,
 //! [`runtime`] enters it, [`engine`] is all of it behind one trait, [`disasm`] shows it.
 
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("the JIT makes and runs x86-64 code on Linux");
+
 pub mod disasm;
 pub mod engine;
 pub mod frame;

@@ -12,7 +12,7 @@ use jit::plant::plants;
 use jit::x64::meaning::{Cpu, Outside, run};
 use jit::{Rules, x64};
 use semantics::insn::table::{Field, TABLE};
-use semantics::insn::{Insn, Machine, Op, Opcode, Reg, Size, exec};
+use semantics::insn::{Insn, Machine, Op, Opcode, Reg, Room, Size, exec};
 use semantics::word::narrow::Eighth;
 use semantics::word::{Algebra, Concrete, Word};
 
@@ -255,6 +255,21 @@ fn planted_mistakes_are_found() {
         (plant.install)(&mut rules);
         assert!(sample(&rules, 3, 3_000).is_some(), "{} is not found: {}", plant.name, plant.story);
     }
+}
+
+/// A room of the semantics is a room here, and the other way round; every instruction has a rule.
+#[test]
+fn rooms_are_the_same_as_in_the_semantics() {
+    let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/insn"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace(".rs", ""))
+        .filter(|name| name != "mod")
+        .collect();
+    let mut rooms = Room::ALL.map(|room| room.name().to_owned()).to_vec();
+    files.sort();
+    rooms.sort();
+    assert_eq!(files, rooms);
+    assert!(TABLE.iter().all(|row| Rules::<Concrete>::standard().row(row.opcode).is_some()));
 }
 
 /// What good code looks like: the number of instructions of the cases that lowering treats apart.
