@@ -120,22 +120,17 @@ fn check_stack_alignment(reg: Reg, base: &RegState, off: i16, size: Size) -> Res
     Err(Refusal::MisalignedStack { reg, var_off, fixed: base.off, off, size: bytes })
 }
 
-/// The pointer is the object's address plus a known constant that is not negative (`check_ptr_off_reg`).
-fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal> {
-    if base.off < 0 {
-        return Err(Refusal::NegativeOffset { reg, kind: base.kind, off: base.off });
+/// The context is accessed and passed on only as it was given (`check_ptr_off_reg`).
+pub(crate) fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal> {
+    let (kind, off, var_off) = (base.kind, base.off, base.var.var_off);
+    if off < 0 {
+        return Err(Refusal::NegativeOffset { reg, kind, off });
     }
-    if base.var.var_off.mask != 0 || base.var.var_off.value != 0 {
-        return Err(Refusal::VariableOffset { reg, kind: base.kind, var_off: base.var.var_off });
+    if off != 0 {
+        return Err(Refusal::ModifiedPointer { reg, kind, off });
     }
-    Ok(())
-}
-
-/// A context as an argument: not moved at all (`check_func_arg_reg_off`).
-pub(crate) fn check_context_argument(reg: Reg, base: &RegState) -> Result<(), Refusal> {
-    check_unmodified(reg, base)?;
-    if base.off != 0 {
-        return Err(Refusal::ModifiedPointer { reg, kind: base.kind, off: base.off });
+    if var_off.mask != 0 || var_off.value != 0 {
+        return Err(Refusal::VariableOffset { reg, kind, var_off });
     }
     Ok(())
 }

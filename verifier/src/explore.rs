@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// The most steps over all paths (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const STEPS_MAX: u32 = 1_000_000;
 
+/// The most ways that wait to be followed (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
+const PENDING_MAX: usize = 8192;
+
 const NONE: u32 = u32::MAX;
 
 /// How to verify.
@@ -312,7 +315,7 @@ impl Exploration<'_> {
             Op::Jump { cond, width, source } => {
                 self.counts.jumps += 1;
                 let ways = branch::check(env, state, &mut self.taken, (cond, width, source), insn)?;
-                return Ok(self.jump(ways, insn));
+                return Ok(self.jump(ways, insn)?);
             }
             Op::Exit => {
                 call::check_exit(state)?;
@@ -333,7 +336,7 @@ impl Exploration<'_> {
     }
 
     /// Goes one way, and keeps the other for later.
-    fn jump(&mut self, ways: Ways, insn: &Insn) -> Next {
+    fn jump(&mut self, ways: Ways, insn: &Insn) -> Result<Next, Refusal> {
         let pc = self.at.pc;
         let before = self.at.trail;
         let target = insn.target(pc) as usize;
@@ -351,10 +354,13 @@ impl Exploration<'_> {
             let pending = store.work.push(|| Pending { state: State::entry(), at });
             pending.at = at;
             std::mem::swap(&mut pending.state, &mut self.taken);
-            return Next::Follow(pc + 1);
+            if store.work.used > PENDING_MAX {
+                return Err(Refusal::TooManyJumps { jumps: store.work.used });
+            }
+            return Ok(Next::Follow(pc + 1));
         }
         self.at.trail = decide(ways == Ways::Take);
-        Next::Follow(if ways == Ways::Take { target } else { pc + 1 })
+        Ok(Next::Follow(if ways == Ways::Take { target } else { pc + 1 }))
     }
 
     /// Ends this path and takes up another; false where there is none (`update_branch_counts`, `pop_stack`).

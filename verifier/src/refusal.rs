@@ -35,6 +35,8 @@ pub enum Refusal {
     InfiniteLoop { insn: usize },
     #[error("BPF program is too large. Processed {processed} insn")]
     TooLarge { processed: u32 },
+    #[error("The sequence of {jumps} jumps is too complex.")]
+    TooManyJumps { jumps: usize },
     #[error("{} !read_ok", upper(*reg))]
     NotReadable { reg: Reg },
     #[error("frame pointer is read only")]
@@ -115,7 +117,7 @@ pub enum Refusal {
     OffsetRange { reg: Reg, kind: Kind, value: i64 },
     #[error("invalid func unknown#{id}")]
     InvalidHelper { id: i32 },
-    #[error("unknown func {name}#{id}")]
+    #[error("unknown func bpf_{name}#{id}")]
     ClosedHelper { name: &'static str, id: u32 },
     #[error("cannot call GPL-restricted function from non-GPL compatible program")]
     GplOnly { name: &'static str },
@@ -162,6 +164,7 @@ impl Refusal {
             R::Unreachable { .. }
             | R::InfiniteLoop { .. }
             | R::TooLarge { .. }
+            | R::TooManyJumps { .. }
             | R::InvalidHelper { .. }
             | R::ClosedHelper { .. }
             | R::GplOnly { .. }
@@ -218,6 +221,9 @@ impl Refusal {
             R::TooLarge { processed } => format!(
                 "Following all paths took {processed} steps, the most that is allowed. Shorten loops or join paths earlier."
             ),
+            R::TooManyJumps { jumps } => {
+                format!("After {jumps} undecided jumps in a row no path has come to its end. Shorten loops.")
+            }
             R::NotReadable { reg } => {
                 format!("{reg} is read, but on this path nothing was ever written to it (a call clears r1 to r5).")
             }
@@ -239,7 +245,9 @@ impl Refusal {
                 format!("{reg} is a {kind} plus a number that is not known; only constant offsets are possible here.")
             }
             R::ModifiedPointer { reg, off, .. } => {
-                format!("{reg} has been moved by {off} bytes; pass the unmodified pointer.")
+                format!(
+                    "{reg} has been moved by {off} bytes. Use the pointer as it was given, with the offset in the instruction."
+                )
             }
             R::ImmediateToContext { reg, .. } => {
                 format!("{reg} is the context: store through a register instead of an immediate.")

@@ -84,7 +84,7 @@ fn random_program(random: &mut Random) -> Vec<Insn> {
         let (dst, src) = (random.pick(&REGS), random.pick(&REGS));
         let width = random.pick(&[Width::W64, Width::W32]);
         let source = random.pick(&[Source::K, Source::X]);
-        let op = match random.below(12) {
+        let op = match random.below(14) {
             0..4 => Op::Alu { op: random.pick(&AluOp::ALL), width, source },
             4 => Op::Mov { width, source },
             5 => Op::Neg { width },
@@ -104,6 +104,22 @@ fn random_program(random: &mut Random) -> Vec<Insn> {
                 insns.extend(assemble(compare).unwrap());
                 let access = random.pick(&["r0 = *(u8 *)(r5 - 1)", "r0 = *(u8 *)(r5 + 0)", "r0 = *(u32 *)(r5 - 4)"]);
                 insns.extend(assemble(access).unwrap());
+                continue;
+            }
+            11 => {
+                // A map value, spilled and filled; then numbers again, some of them linked.
+                let lookup = "*(u32 *)(r10 - 36) = 2\n r2 = r10\n r2 += -36\n r1 = map 0 ll\n call 1\n r1 = r9\n r3 = r9\n \
+                              r3 &= 255\n r2 = r3\n w4 = w9\n r4 &= 7\n if r0 == 0 goto +5\n *(u64 *)(r10 - 48) = r0\n \
+                              r5 = *(u64 *)(r10 - 48)\n r5 += r4\n *(u8 *)(r5 + 1) = 3\n r0 = *(u64 *)(r5 + 0)\n r0 = r1";
+                insns.extend(assemble(lookup).unwrap());
+                continue;
+            }
+            12 => {
+                // Linked numbers, one of which then bounds an access.
+                let bounded = random.pick(&["if r3 > 24 goto +4", "if w3 > 24 goto +4", "if r4 s> 24 goto +4"]);
+                insns.extend(assemble(random.pick(&["r4 = r3", "r3 = r4", "w4 = w3"])).unwrap());
+                insns.extend(assemble(bounded).unwrap());
+                insns.extend(assemble("if r3 s< 0 goto +3\n r5 = r8\n r5 += r4\n *(u8 *)(r5 + 0) = 7").unwrap());
                 continue;
             }
             _ => {
@@ -132,7 +148,8 @@ fn search(rules: Rules<Concrete>, rounds: usize) -> (Option<String>, usize) {
     let mut random = Random(7);
     let mut accepted = 0;
     for _ in 0..rounds {
-        let Ok(program) = Program::new("random", ProgramType::Xdp, "GPL", vec![], random_program(&mut random)) else {
+        let Ok(program) = Program::new("random", ProgramType::Xdp, "GPL", vec![map()], random_program(&mut random))
+        else {
             continue;
         };
         let program = Arc::new(program);

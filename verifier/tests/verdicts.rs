@@ -60,6 +60,7 @@ fn context() {
     accepts("r0 = *(u32 *)(r1 + 12)\n exit");
     rejects("invalid bpf_context access off=12 size=2", "r0 = *(u16 *)(r1 + 12)\n exit");
     rejects("invalid bpf_context access off=24 size=4", "r0 = *(u32 *)(r1 + 24)\n exit");
+    rejects("dereference of modified ctx ptr R1 off=4 disallowed", "r1 += 4\n r0 = *(u32 *)(r1 + 8)\n exit");
     rejects("negative offset ctx ptr R1 off=-4 disallowed", "r1 += -4\n r0 = *(u32 *)(r1 + 4)\n exit");
     let variable = "r2 = *(u32 *)(r1 + 12)\n r2 &= 4\n r1 += r2\n r0 = *(u32 *)(r1 + 12)\n exit";
     rejects("variable ctx access var_off=(0x0; 0x4) disallowed", variable);
@@ -234,6 +235,9 @@ fn loops() {
     assert!(matches!(endless.refusal, Refusal::InfiniteLoop { .. }), "{endless}");
     let too_long = rejection("r0 = 0\n again: r0 += 1\n goto again");
     assert!(matches!(too_long.refusal, Refusal::TooLarge { .. }), "{too_long}");
+    let undecided =
+        "r0 = 0\n r6 = r1\n again: r0 += 1\n r2 = *(u32 *)(r6 + 12)\n if r2 == 7 goto out\n goto again\n out: exit";
+    rejects("The sequence of 8193 jumps is too complex.", undecided);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn check_argument(
         }
         ArgKind::Ctx => {
             expect(kind == Kind::Ctx, "ctx")?;
-            access::check_context_argument(reg, &held)?;
+            access::check_unmodified(reg, &held)?;
         }
         _ => return Err(unsupported().into()),
     }
