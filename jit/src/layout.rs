@@ -5,7 +5,7 @@
 //! **Invariant of relaxation.** Every branch starts short and only ever grows to near. The distance between two places is
 //! a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch that did not fit 8 bits
 //! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
-//! after [`ROUNDS_MAX`] all remaining branches become near, which fits always.
+//! after `ROUNDS_MAX` all remaining branches become near, which fits always.
 
 use semantics::insn::Insn;
 use semantics::program::Verified;

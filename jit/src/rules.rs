@@ -11,6 +11,14 @@ use crate::x64::Inst;
 pub type Lower<A> = fn(&Insn<A>, &mut Vec<Inst<A>>);
 
 /// The table of rules.
+///
+/// ```
+/// use jit::x64::{Inst, Reg};
+/// use semantics::insn::{Insn, Opcode};
+/// let (rules, mut code) = (jit::Rules::standard(), Vec::new());
+/// rules.lower(&Insn::new(Opcode::Mov64K).imm(-1), &mut code).expect("every opcode has a rule");
+/// assert_eq!(code, [Inst::MovSx { dst: Reg::Rax, imm: u32::MAX }]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rules<A: Algebra = Concrete> {
     rows: Vec<Option<Lower<A>>>,
