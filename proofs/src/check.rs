@@ -16,6 +16,8 @@ pub const EXHAUSTIVE_BITS: u32 = 16;
 pub const SAMPLES: usize = 20_000;
 /// How many values of an obligation without narrow worlds are drawn at full width, shared out among its cases.
 pub const FULL_SAMPLES: usize = 2_000;
+/// How many values are drawn before a goal whose argument fails is put to the solver whole.
+pub const SEARCH: usize = 50_000;
 /// The least number of values drawn per case.
 pub const CASE_SAMPLES: usize = 20;
 
@@ -42,6 +44,14 @@ pub fn failing_goal<S: Statement>(
     match run::<Concrete, S>(statement, case, plant, &mut Given { values, bytes }) {
         Run::Fails(goal) => Some(goal),
         Run::Holds | Run::NotAdmitted => None,
+    }
+}
+
+/// Looks for a counterexample of one case among [`SEARCH`] samples at full width.
+pub(crate) fn search<S: Statement>(statement: &S, case: usize, plant: Option<&str>) -> Option<Counterexample> {
+    match sample::<Concrete, S>(statement, case, SEARCH, plant) {
+        Outcome::Refuted(found) => Some(found),
+        Outcome::Proven | Outcome::Unknown { .. } => None,
     }
 }
 

@@ -102,7 +102,9 @@ pub fn same<A: Theory>(left: &Scalar<A>, right: &Scalar<A>) -> A::Flag {
         let unsigned = left.umin.same(&right.umin).and(&left.umax.same(&right.umax));
         unsigned.and(&left.smin.same(&right.smin)).and(&left.smax.same(&right.smax))
     }
-    same_tnum(&left.var_off, &right.var_off).and(&ranges(&left.wide(), &right.wide())).and(&ranges(&left.half(), &right.half()))
+    same_tnum(&left.var_off, &right.var_off)
+        .and(&ranges(&left.wide(), &right.wide()))
+        .and(&ranges(&left.half(), &right.half()))
 }
 
 /// Whether two tnums are the same.

@@ -41,10 +41,7 @@ pub fn give_up(reason: impl Into<String>) -> ! {
 }
 
 /// Runs `run` once per feasible path and hands its result and the path condition to `each`, until that breaks.
-pub fn explore<T, B>(
-    mut run: impl FnMut() -> T,
-    mut each: impl FnMut(T, &[Bool]) -> ControlFlow<B>,
-) -> ControlFlow<B> {
+pub fn explore<T, B>(mut run: impl FnMut() -> T, mut each: impl FnMut(T, &[Bool]) -> ControlFlow<B>) -> ControlFlow<B> {
     let mut script = Vec::new();
     for _ in 0..MAX_PATHS {
         PATH.set(Some(Path { script, ..Path::default() }));

@@ -11,6 +11,7 @@ pub mod prove;
 pub mod report;
 pub mod runner;
 pub mod scalar;
+pub mod second;
 pub mod solver;
 pub mod sym;
 pub mod theory;
@@ -19,6 +20,8 @@ pub mod x64;
 
 /// Every obligation, by floor and room.
 pub fn obligations() -> Vec<obligation::Obligation> {
-    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations()].into_iter().flatten().collect()
+    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
-#[cfg(test)] mod scratch;

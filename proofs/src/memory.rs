@@ -28,7 +28,9 @@ fn same_log<W: Word>(left: &[Access<W>], right: &[Access<W>]) -> W::Flag {
     }
     left.iter().zip(right).fold(W::Flag::lit(true), |all, (l, r)| {
         all.and(&match (l, r) {
-            (Access::Load(n, a), Access::Load(m, b)) | (Access::Store(n, a), Access::Store(m, b)) if n == m => a.same(b),
+            (Access::Load(n, a), Access::Load(m, b)) | (Access::Store(n, a), Access::Store(m, b)) if n == m => {
+                a.same(b)
+            }
             (Access::Call(a), Access::Call(b)) if a.len() == b.len() => {
                 a.iter().zip(b).fold(W::Flag::lit(true), |all, (a, b)| all.and(&a.same(b)))
             }
@@ -54,7 +56,8 @@ impl SymMemory {
         let word = Sort::bitvector(64);
         let memory = Sort::array(&word, &Sort::bitvector(8));
         let domain: Vec<&Sort> = args.iter().map(|_| &word).chain([&memory]).collect();
-        let actual: Vec<&dyn Ast> = args.iter().map(|arg| arg.term() as &dyn Ast).chain([&self.bytes as &dyn Ast]).collect();
+        let actual: Vec<&dyn Ast> =
+            args.iter().map(|arg| arg.term() as &dyn Ast).chain([&self.bytes as &dyn Ast]).collect();
         FuncDecl::new(name, &domain, range).apply(&actual)
     }
 }
@@ -107,7 +110,10 @@ pub struct ByteMap<A: Algebra> {
 
 impl<A: Algebra> Debug for ByteMap<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ByteMap").field("written", &self.written).field("accesses", &self.accesses).finish_non_exhaustive()
+        f.debug_struct("ByteMap")
+            .field("written", &self.written)
+            .field("accesses", &self.accesses)
+            .finish_non_exhaustive()
     }
 }
 

@@ -128,7 +128,10 @@ mod tests {
     #[test]
     fn text_names_the_counterexample() {
         let text = report().text();
-        assert!(text.contains("refuted     0.50 s     1  tnum::sub64\n         x < 1 & \"y\" fails at x=0xff\n"), "{text}");
+        assert!(
+            text.contains("refuted     0.50 s     1  tnum::sub64\n         x < 1 & \"y\" fails at x=0xff\n"),
+            "{text}"
+        );
         assert!(text.contains("3 obligations with 3 cases: 1 proven, 1 refuted, 1 unknown"), "{text}");
     }
 

@@ -27,6 +27,8 @@ pub enum Width {
 pub struct Options {
     /// Only obligations whose names match: `*` stands for any text; a name without one also for all paths below it.
     pub only: Option<String>,
+    /// None of these names.
+    pub skip: Vec<String>,
     /// Only the part with this number, from 0, of so many equal parts.
     pub shard: Option<(usize, usize)>,
     /// At which widths.
@@ -48,9 +50,10 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             only: None,
+            skip: Vec::new(),
             shard: None,
             width: Width::Full,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             plant: None,
             cache: None,
             smt2: None,
@@ -98,7 +101,8 @@ pub struct Planted {
 /// All mistakes that can be planted.
 pub fn plants() -> Vec<Planted> {
     let verifier = verifier::plant::all::<Concrete>();
-    let verifier = verifier.iter().map(|plant| Planted { name: plant.name, story: plant.story, floor: Floor::Verifier });
+    let verifier =
+        verifier.iter().map(|plant| Planted { name: plant.name, story: plant.story, floor: Floor::Verifier });
     let jit = jit::plant::plants::<Concrete>();
     let jit = jit.iter().map(|plant| Planted { name: plant.name, story: plant.story, floor: Floor::Jit });
     let encoder = crate::x64::plant::ALL.iter();
@@ -142,7 +146,8 @@ pub struct Report {
 impl Report {
     /// How many are proven, refuted, unknown.
     pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |matches: fn(&Outcome) -> bool| self.results.iter().filter(|result| matches(&result.outcome)).count();
+        let count =
+            |matches: fn(&Outcome) -> bool| self.results.iter().filter(|result| matches(&result.outcome)).count();
         (
             count(|outcome| matches!(outcome, Outcome::Proven)),
             count(|outcome| matches!(outcome, Outcome::Refuted(_))),
@@ -183,6 +188,7 @@ pub fn select(options: &Options) -> Result<Vec<Obligation>, RunError> {
     }
     let only = options.only.as_deref().unwrap_or("*");
     let matching = crate::obligations().into_iter().filter(|obligation| matches(only, &obligation.name));
+    let matching = matching.filter(|obligation| !options.skip.contains(&obligation.name));
     let matching = matching.filter(|obligation| floor.is_none_or(|floor| floor == obligation.floor));
     let chosen: Vec<Obligation> =
         matching.enumerate().filter(|(at, _)| at % count == index).map(|(_, obligation)| obligation).collect();

@@ -79,15 +79,18 @@ struct Sync;
 
 impl Statement for Sync {
     fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
-        use Piece::*;
-        const ROUND: [Piece; 5] =
-            [Deduce32FromUnsigned, Deduce32FromSigned, Deduce32Signs, Deduce64, DeduceMixed];
-        const BOUNDS: [Piece; 2] = [BoundsFromTnum32, BoundsFromTnum64];
+        const ROUND: [Piece; 5] = [
+            Piece::Deduce32FromUnsigned,
+            Piece::Deduce32FromSigned,
+            Piece::Deduce32Signs,
+            Piece::Deduce64,
+            Piece::DeduceMixed,
+        ];
+        const BOUNDS: [Piece; 2] = [Piece::BoundsFromTnum32, Piece::BoundsFromTnum64];
         let word: A::W64 = cx.word("x");
         let scalar = domain::scalar(cx, "x", &word);
-        // The second ends of a round are those that the first deduction left.
         let run = |scalar: &Scalar<A>, pieces: &[Piece]| pieces.iter().fold(scalar.clone(), |s, piece| piece.apply(&s));
-        let pieces = [&BOUNDS[..], &ROUND, &ROUND, &[TnumFromBounds], &BOUNDS].concat();
+        let pieces = [&BOUNDS[..], &ROUND, &ROUND, &[Piece::TnumFromBounds], &BOUNDS].concat();
         let lemma = domain::same(&scalar.sync(), &run(&scalar, &pieces));
         claim_contains_by(cx, "the result", &scalar.sync(), &word, &[lemma]);
     }

@@ -26,7 +26,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { timeout: Duration::from_secs(60), smt2: None, cache: None }
+        Settings { timeout: Duration::from_mins(1), smt2: None, cache: None }
     }
 }
 
@@ -149,7 +149,8 @@ impl Session {
     fn cache_entry(&self, text: Option<&str>) -> Option<PathBuf> {
         let directory = self.settings.cache.as_ref()?;
         let hash = Sha256::new().chain_update(z3::full_version()).chain_update(text?).finalize();
-        Some(directory.join(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+        let name = hash.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+        Some(directory.join(name))
     }
 
     /// Writes the query with its answer, if queries are written.
@@ -160,10 +161,10 @@ impl Session {
             Answer::No => "unsat",
             Answer::Unknown(_) => "unknown",
         };
-        let text: String = text.lines().filter(|line| !line.contains(":status")).map(|line| format!("{line}\n")).collect();
+        let text: Vec<&str> = text.lines().filter(|line| !line.contains(":status")).collect();
         let file = directory.join(format!("{}.{}.smt2", self.name, self.written));
         self.written += 1;
-        let content = format!("(set-info :status {status})\n(set-logic ALL)\n{text}");
+        let content = format!("(set-info :status {status})\n(set-logic ALL)\n{}\n", text.join("\n"));
         if fs::write(file, content).is_err() {
             self.stats.unwritten += 1;
         }

@@ -101,7 +101,10 @@ pub struct Context<'a, A: Theory> {
 
 impl<A: Theory> Debug for Context<'_, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("assumptions", &self.assumptions).field("goals", &self.goals).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("assumptions", &self.assumptions)
+            .field("goals", &self.goals)
+            .finish_non_exhaustive()
     }
 }
 

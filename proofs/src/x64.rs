@@ -51,9 +51,9 @@ impl Form {
         let alu = AluOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width)));
         let alu = alu.flat_map(|(op, width)| [Form::AluRr(op, width), Form::AluRi(op, width)]);
         let by_width = WIDTHS.into_iter().flat_map(|width| [Form::Neg(width), Form::MovRr(width)]);
-        let by_size = Size::ALL.into_iter().flat_map(|size| [Form::Load(size), Form::Store(size), Form::StoreImm(size)]);
-        let others =
-            [Form::MovZx, Form::MovSx, Form::MovAbs, Form::Push, Form::Pop, Form::CallReg, Form::Ret];
+        let by_size =
+            Size::ALL.into_iter().flat_map(|size| [Form::Load(size), Form::Store(size), Form::StoreImm(size)]);
+        let others = [Form::MovZx, Form::MovSx, Form::MovAbs, Form::Push, Form::Pop, Form::CallReg, Form::Ret];
         let kinds = Cc::ALL.into_iter().map(Branch::Jcc).chain([Branch::Jmp, Branch::Exit]);
         let branches = kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| Form::Branch(kind, reach)));
         let call = [Form::Branch(Branch::Call, Reach::Near)];
@@ -111,7 +111,7 @@ impl Form {
 
 /// One obligation per kind of instruction.
 pub fn obligations() -> Vec<Obligation> {
-    let mut kinds: Vec<(&str, Vec<(Form, Reg, Reg)>)> = Vec::new();
+    let mut kinds: Vec<(&str, Vec<Case>)> = Vec::new();
     for form in Form::all() {
         let all = |used: bool| if used { &Reg::ALL[..] } else { &[Reg::Rax][..] };
         let (first, second) = (all(form.registers() > 0), all(form.registers() > 1));
@@ -128,8 +128,11 @@ pub fn obligations() -> Vec<Obligation> {
 /// An encoder: the JIT's, or one with a mistake.
 type Encode<A> = fn(&Inst<A>, &mut Vec<<A as semantics::word::Algebra>::W8>);
 
+/// A form with its registers, as far as it has any.
+type Case = (Form, Reg, Reg);
+
 struct RoundTrip {
-    cases: Vec<(Form, Reg, Reg)>,
+    cases: Vec<Case>,
 }
 
 impl Statement for RoundTrip {
@@ -186,7 +189,7 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
 
 /// Whether two instructions are the same: an immediate that is stored counts only as far as it is stored.
 fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
-    use Inst::*;
+    use Inst::{AluRi, AluRr, CallReg, Load, MovAbs, MovRr, MovSx, MovZx, Neg, Pop, Push, Ret, Store, StoreImm};
     let flag = A::Flag::lit;
     match (left, right) {
         (AluRr { op, width, dst, src }, AluRr { op: o, width: w, dst: d, src: s }) => {
@@ -223,8 +226,8 @@ fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
 /// Planted mistakes of the encoder. It is no table of rules, so each is a wrapper around the right one.
 pub mod plant {
     use super::{Encode, Flag, Inst, Reg, Size, Theory, Word};
-    use semantics::word::Convert;
     use jit::x64::encode::encode;
+    use semantics::word::Convert;
 
     /// Their names, with what goes wrong.
     pub const ALL: [(&str, &str); 3] = [

@@ -10,7 +10,7 @@ use crate::domain::{self, claim_contains_bits_by, claim_contains_by, same, same_
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
-use semantics::insn::{AluOp, Opcode, Op, Room, Source, Width};
+use semantics::insn::{AluOp, Op, Opcode, Room, Source, Width};
 use semantics::word::{Algebra, Word};
 use verifier::insn::alu;
 use verifier::scalar::Scalar;
@@ -27,9 +27,10 @@ pub fn obligations() -> Vec<Obligation> {
     let transfers = rows.flat_map(|row| {
         let statement = |registers| Transfer { opcode: row.opcode, op: row.op, registers };
         let name = format!("insn::alu::transfer::{}", path_name(row.name));
-        let aliased = row.op.reads_src().then(|| {
-            Obligation::verifier(format!("{name}_aliased"), Some(Room::Alu), statement(Registers::Aliased))
-        });
+        let aliased = row
+            .op
+            .reads_src()
+            .then(|| Obligation::verifier(format!("{name}_aliased"), Some(Room::Alu), statement(Registers::Aliased)));
         [Obligation::verifier(name, Some(Room::Alu), statement(Registers::Distinct))].into_iter().chain(aliased)
     });
     operators.chain(transfers).chain(lowering::obligations(Room::Alu)).collect()

@@ -136,12 +136,12 @@ impl Statement for Rule {
 }
 
 /// A packet pointer at a constant offset that was found at, or strictly below, the packet's end proves the bytes before it,
-/// and its own: no byte that is granted lies at or beyond the end. For offsets of 0 to 255 and those around the largest
+/// and its own: no byte that is granted lies at or beyond the end. For offsets of 0 to 63 and those around the largest
 /// one; where the packet lies is symbolic. The rule is arithmetic on plain integers, so offsets are enumerated.
 struct PacketRange;
 
 impl PacketRange {
-    const SMALL: usize = 256;
+    const SMALL: usize = 64;
     /// The largest offset of a packet pointer (kernel: `MAX_PACKET_OFF`).
     const LARGE: [i64; 3] = [0x7fff, 0xfffe, 0xffff];
 

@@ -16,7 +16,7 @@ use crate::theory::{Context, Memory, Statement, Theory};
 use jit::insn::{SCRATCH, native};
 use jit::rules::Rules;
 use jit::x64::{self, Inst, meaning};
-use semantics::insn::table::{TABLE, Field, Row};
+use semantics::insn::table::{Field, Row, TABLE};
 use semantics::insn::{self, Flow, Insn, Op, Reg, Room};
 use semantics::word::{Flag, Word};
 
@@ -83,7 +83,7 @@ impl Statement for Lowering {
         }
         let used = |field: Field, reg: Reg| (field == Field::Any).then_some(reg);
         let (dst, src) = (used(self.row.fields.dst, insn.dst), used(self.row.fields.src, insn.src));
-        let mut program = Bpf::any(cx, dst, src);
+        let mut program = Bpf::any(cx, dst, src, self.row.op == Op::CallHelper);
         let mut cpu = program.processor(cx);
         let before = cpu.regs.clone();
         let Ok(expected) = insn::exec(&insn, &mut program);

@@ -5,7 +5,7 @@ use jit::insn::native;
 use jit::x64::meaning::{Cpu, Outside};
 use jit::x64::{self, Reg as Native};
 use semantics::insn::{Machine, Reg, Size};
-use semantics::word::Algebra;
+use semantics::word::{Algebra, Word};
 use std::convert::Infallible;
 
 /// What a helper call leaves in the registers that it may change, by [`Native::index`]: the same on both sides.
@@ -31,19 +31,27 @@ pub struct Surroundings<A: Theory> {
 
 impl<A: Theory> Bpf<A> {
     /// Any state. Registers are variables named by the part that they play in an instruction with these operands, so that
-    /// the questions of one choice of registers are literally those of another.
-    pub fn any(cx: &mut Context<'_, A>, dst: Option<Reg>, src: Option<Reg>) -> Self {
+    /// the questions of one choice of registers are literally those of another. Memory is any, and what a call leaves in
+    /// registers too if there is one.
+    pub fn any(cx: &mut Context<'_, A>, dst: Option<Reg>, src: Option<Reg>, calls: bool) -> Self {
         let role = |reg: Reg| match (dst == Some(reg), src == Some(reg)) {
             (true, _) => "dst".to_owned(),
             (_, true) => "src".to_owned(),
             _ => format!("{reg}"),
         };
         let regs: [A::W64; 11] = Reg::ALL.map(|reg| cx.word(&role(reg)));
-        let clobbered: Clobbered<A> = Native::ALL.map(|reg| match Native::CALLER_SAVED.contains(&reg) {
-            true => cx.word(&format!("clobbered_{reg:?}").to_lowercase()),
-            false => regs[0].clone(),
+        let clobbered: Clobbered<A> = Native::ALL.map(|reg| {
+            let clobbered = calls && Native::CALLER_SAVED.contains(&reg);
+            if clobbered { cx.word(&format!("clobbered_{reg:?}").to_lowercase()) } else { A::W64::lit(0) }
         });
         Bpf { regs, memory: cx.memory(), clobbered }
+    }
+    /// A state in which only R1 and R2 hold anything.
+    pub fn operands(cx: &mut Context<'_, A>, dst: A::W64, src: A::W64) -> Self {
+        let zero = || A::W64::lit(0);
+        let mut regs = [(); 11].map(|()| zero());
+        (regs[Reg::R1.index()], regs[Reg::R2.index()]) = (dst, src);
+        Bpf { regs, memory: cx.memory(), clobbered: [(); 16].map(|()| zero()) }
     }
     /// The processor in the state that represents this one; registers that stand for none are variables.
     pub fn processor(&self, cx: &mut Context<'_, A>) -> Cpu<A, Surroundings<A>> {

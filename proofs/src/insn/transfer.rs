@@ -45,8 +45,12 @@ pub fn instance<A: Theory>(
     let imm: A::W32 = if source == Source::K { cx.word("imm") } else { Insn::<A>::new(opcode).imm };
     let src = if registers == Registers::Aliased { Reg::R1 } else { Reg::R2 };
     let insn = Insn { dst: Reg::R1, src, imm: imm.clone(), ..Insn::new(opcode) };
-    let mut machine = Bpf::any(cx, Some(Reg::R1), (src == Reg::R2).then_some(Reg::R2));
-    let (dst_value, register) = (machine.regs[1].clone(), machine.regs[src.index()].clone());
+    let dst_value: A::W64 = cx.word("dst");
+    let register = match (source, registers) {
+        (Source::X, Registers::Distinct) => cx.word("src"),
+        _ => dst_value.clone(),
+    };
+    let mut machine = Bpf::operands(cx, dst_value.clone(), register.clone());
     let dst = crate::domain::scalar(cx, "dst", &dst_value);
     let (src, src_value) = match (source, registers) {
         (Source::K, _) => ((rules.operand)(&imm), A::sext(&imm)),

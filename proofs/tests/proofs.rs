@@ -1,0 +1,126 @@
+//! What `cargo test` proves: everything at narrow widths, what is quick at 64 bits, and that planted mistakes are refuted.
+
+use proofs::obligation::{Floor, Outcome};
+use proofs::runner::{Options, Report, Width, plants, run};
+use semantics::insn::Op;
+use semantics::insn::table::TABLE;
+use std::collections::BTreeSet;
+
+/// What the 64-bit part of this test may take on two idle cores, in seconds of wall-clock time.
+const BUDGET: f64 = 60.0;
+
+/// The obligations that are left out of it, because each takes seconds; `touchstone prove` proves them too.
+const SLOW: [&str; 8] = [
+    "tnum::sub64",
+    "insn::alu::operator::add64",
+    "insn::alu::operator::sub64",
+    "insn::jump::taken::jeq64_x",
+    "insn::jump::taken::jne64_x",
+    "insn::jump::taken::jeq32_x",
+    "insn::jump::taken::jne32_x",
+    "insn::jump::packet_range",
+];
+
+fn failures(report: &Report) -> String {
+    let failed = report.results.iter().filter(|result| result.outcome != Outcome::Proven);
+    failed.map(|result| result.line(report.width) + "\n").collect()
+}
+
+#[test]
+fn everything_holds_at_narrow_widths() {
+    let report = run(&Options { width: Width::Narrow, ..Options::default() }, |_| ()).unwrap();
+    println!("{}", report.summary());
+    assert!(report.is_success(), "{}", failures(&report));
+    assert_eq!(report.results.len(), proofs::obligations().len());
+}
+
+#[test]
+fn what_is_quick_is_proven_at_64_bits() {
+    let quick = Options { skip: SLOW.map(str::to_owned).to_vec(), ..Options::default() };
+    let report = run(&quick, |_| ()).unwrap();
+    println!("{}", report.summary());
+    if report.seconds > BUDGET {
+        eprintln!("warning: {:.0} s are more than the {BUDGET:.0} s that are planned for this test", report.seconds);
+    }
+    assert!(report.is_success(), "{}", failures(&report));
+    assert_eq!(
+        report.results.len() + SLOW.len(),
+        proofs::obligations().len(),
+        "a slow obligation has another name now"
+    );
+}
+
+/// Where each planted mistake must be refuted.
+const REFUTED: [(&str, &str); 22] = [
+    ("mov32_sign_extended", "insn::mov::transfer::mov32_k"),
+    ("mov32_signed_bounds", "insn::mov::transfer::mov32_x"),
+    ("add32_on_64_bits", "insn::alu::transfer::add32_x"),
+    ("or32_upper_bound", "insn::alu::transfer::or32_x"),
+    ("jeq32_narrows_64_bits", "insn::jump::refine_holds::jeq32_x"),
+    ("packet_range_off_by_one", "insn::jump::packet_range"),
+    ("alu::identity32_dropped", "insn::alu::lower::add32_k"),
+    ("alu::and64_zero_extended", "insn::alu::lower::and64_k"),
+    ("alu::sub_swapped", "insn::alu::lower::sub64_x"),
+    ("mov::self32_elided", "insn::mov::lower::mov32_x"),
+    ("mov::imm64_zero_extended", "insn::mov::lower::mov64_k"),
+    ("wide::high_half_lost", "insn::wide::lower::lddw"),
+    ("load_store::upper_half_kept", "insn::load_store::lower::ldx_w"),
+    ("load_store::store_too_wide", "insn::load_store::lower::stx_h"),
+    ("load_store::displacement_wrapped", "insn::load_store::lower::ldx_dw"),
+    ("jump::signed_as_unsigned", "insn::jump::lower::jsgt64_x"),
+    ("jump::set_clobbers", "insn::jump::lower::jset64_k"),
+    ("jump::set32_tests64", "insn::jump::lower::jset32_x"),
+    ("call::id_in_r8", "insn::call::lower::call"),
+    ("x64::byte_register_without_rex", "x64::encode::store"),
+    ("x64::sib_forgotten", "x64::encode::load"),
+    ("x64::imm8_unsigned", "x64::encode::alu_ri"),
+];
+
+#[test]
+fn planted_mistakes_are_refuted_and_replayed() {
+    let known: BTreeSet<&str> = plants().iter().map(|plant| plant.name).collect();
+    for (plant, name) in REFUTED {
+        assert!(known.contains(plant), "{plant}");
+        let options = Options { only: Some(name.into()), plant: Some(plant.into()), ..Options::default() };
+        let report = run(&options, |_| ()).unwrap();
+        let [result] = &report.results[..] else { panic!("{name} is {} obligations", report.results.len()) };
+        let Outcome::Refuted(counterexample) = &result.outcome else {
+            panic!("{plant}: {}", result.line(report.width))
+        };
+        assert!(report.is_success());
+        // From its recorded values alone it fails on the planted code, and not on the right one.
+        let obligations = proofs::obligations();
+        let obligation = obligations.iter().find(|obligation| obligation.name == name).unwrap();
+        assert!(obligation.replay(counterexample, Some(plant)), "{plant}: {counterexample}");
+        assert!(!obligation.replay(counterexample, None), "{plant}: {counterexample}");
+    }
+    let floor =
+        |floor| plants().iter().filter(|p| p.floor == floor && REFUTED.iter().any(|(n, _)| *n == p.name)).count();
+    assert!(floor(Floor::Verifier) >= 3 && floor(Floor::Jit) >= 3);
+}
+
+/// Mistakes that samples find without a solver, at narrow widths or, for the JIT, at full width.
+#[test]
+fn planted_mistakes_are_found_at_narrow_widths() {
+    for plant in
+        ["mov32_sign_extended", "add32_on_64_bits", "jslt64_off_by_one", "mov::self32_elided", "call::id_in_r8"]
+    {
+        let options = Options { plant: Some(plant.into()), width: Width::Narrow, ..Options::default() };
+        let report = run(&options, |_| ()).unwrap();
+        assert!(report.is_success(), "{plant} was not found");
+    }
+}
+
+#[test]
+fn every_row_of_the_table_has_its_obligations() {
+    let names: BTreeSet<String> = proofs::obligations().into_iter().map(|obligation| obligation.name).collect();
+    let count = |verb: &str| names.iter().filter(|name| name.split("::").any(|part| part == verb)).count();
+    let rows = |matches: fn(Op) -> bool| TABLE.iter().filter(|row| matches(row.op)).count();
+    let jumps = rows(|op| matches!(op, Op::Jump { .. }));
+    let pairs = rows(|op| matches!(op, Op::Alu { .. }) && op.reads_src());
+    assert_eq!(count("lower"), TABLE.len());
+    assert_eq!(count("transfer"), pairs + rows(|op| matches!(op, Op::Alu { .. } | Op::Neg { .. } | Op::Mov { .. })));
+    // With a register compared with itself where that can go this way.
+    assert_eq!(count("taken"), jumps + jumps / 2);
+    assert_eq!(count("refine_holds") + count("refine_fails"), 2 * jumps + jumps / 2 + 2);
+}
