@@ -1,7 +1,7 @@
 //! The judge: verifies a test, runs it on every engine, and asks the oracles.
 
 use jit::{Jit, Rules as JitRules};
-use semantics::engine::Engine;
+use semantics::engine::{self, Engine};
 use semantics::interpreter::{self, FUEL};
 use semantics::memory::Memory;
 use semantics::outcome::Outcome;
@@ -41,11 +41,11 @@ pub enum JudgeError {
 }
 
 /// A world, a verifier and engines, reused from test to test.
-#[derive(Debug)]
 pub struct Judge {
     world: World,
     verifier: Verifier,
-    jit: Jit,
+    /// The engines that are compared with the interpreter.
+    engines: Vec<Box<dyn Engine>>,
     ours: Outcome,
     theirs: Outcome,
     tests: u64,
@@ -57,6 +57,13 @@ const REJECTED_FUEL: u64 = 10_000;
 const WATCH_EVERY: u64 = 64;
 /// One of so many rejected programs is run on the interpreter, to see that it traps rather than panics.
 const REJECTED_EVERY: u64 = 8;
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let engines: Vec<_> = self.engines.iter().map(|engine| engine.name()).collect();
+        f.debug_struct("Judge").field("engines", &engines).field("tests", &self.tests).finish_non_exhaustive()
+    }
+}
 
 impl Judge {
     /// A judge with this mistake planted, or none.
@@ -73,7 +80,7 @@ impl Judge {
         Ok(Judge {
             world,
             verifier: Verifier::with_rules(verifier_rules),
-            jit: Jit::with_rules(jit_rules)?,
+            engines: vec![Box::new(Jit::with_rules(jit_rules)?)],
             ours: Outcome::default(),
             theirs: Outcome::default(),
             tests: 0,
@@ -134,17 +141,18 @@ impl Judge {
             Err(trap) => return Judgement::Objection(Objection::trapped(stop.pc, &trap)),
             Ok(_) => self.world.observe(stop.result, &mut self.ours),
         }
-        if let Err(unsupported) = self.jit.load(&accepted.verified) {
-            return Judgement::Unsupported(unsupported.to_string());
+        for engine in &mut self.engines {
+            if let Err(unsupported) = engine.load(&accepted.verified) {
+                return Judgement::Unsupported(unsupported.to_string());
+            }
+            if let Err(error) = engine::run_on(&mut **engine, &mut self.world, &test.input, &mut self.theirs) {
+                return Judgement::Unsupported(error.to_string());
+            }
+            if let Some(objection) = oracle::agree(&self.ours, engine.name(), &self.theirs) {
+                return Judgement::Objection(objection);
+            }
         }
-        // The input fitted a moment ago.
-        let _ = self.world.reset(&test.input);
-        let result = self.jit.run(&mut self.world);
-        self.world.observe(result, &mut self.theirs);
-        match oracle::agree(&self.ours, self.jit.name(), &self.theirs) {
-            Some(objection) => Judgement::Objection(objection),
-            None => Judgement::Fine(stop.retired),
-        }
+        Judgement::Fine(stop.retired)
     }
 
     /// Judges a test and takes a panic of our own code for an objection. Afterwards this judge is not to be used again

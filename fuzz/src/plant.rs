@@ -7,7 +7,7 @@ use semantics::word::Concrete;
 use verifier::rules::Rules as VerifierRules;
 
 /// Where a mistake is planted.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Site {
     /// The JIT's lowering.
     Jit(fn(&mut JitRules<Concrete>)),
@@ -18,7 +18,7 @@ pub enum Site {
 }
 
 /// A planted mistake.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Plant {
     /// `floor::mistake`.
     pub name: String,
@@ -26,12 +26,6 @@ pub struct Plant {
     pub story: &'static str,
     /// Where.
     pub site: Site,
-}
-
-impl std::fmt::Debug for Plant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)
-    }
 }
 
 /// All of them.

@@ -62,7 +62,7 @@ impl Region {
             return (offset < self.len).then_some(self.base);
         }
         let index = offset / self.stride;
-        (index < self.count && offset % self.stride < self.len).then_some(self.base + index * self.stride)
+        (index < self.count && offset % self.stride < self.len).then(|| self.base + index * self.stride)
     }
     /// One past the last byte.
     pub fn end(&self) -> u64 {
