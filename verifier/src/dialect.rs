@@ -7,6 +7,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// A stored immediate is remembered like a spilled register (since 6.3).
     pub st_imm_spills: bool,
+    /// Part of a spilled 0 is 0 (since 6.8).
+    pub zero_fills: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
     /// The ranges of both operands decide a jump; before 6.4 the source had to be a constant.
@@ -22,6 +24,7 @@ impl Dialect {
     pub const V6_1: Dialect = Dialect {
         name: "6.1",
         st_imm_spills: false,
+        zero_fills: false,
         st_imm_to_ctx: false,
         two_ranges_decide: false,
         ne_shaves: false,
@@ -31,6 +34,7 @@ impl Dialect {
     pub const V6_8: Dialect = Dialect {
         name: "6.8",
         st_imm_spills: true,
+        zero_fills: true,
         st_imm_to_ctx: true,
         two_ranges_decide: true,
         ne_shaves: true,

@@ -25,6 +25,8 @@ use std::sync::Arc;
 /// The most steps over all paths (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const STEPS_MAX: u32 = 1_000_000;
 
+/// The most states that are recorded, about a kilobyte each: a program with more is accepted without them.
+pub const RECORDS_MAX: usize = 1 << 16;
 /// The most ways that wait to be followed (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
 const PENDING_MAX: usize = 8192;
 
@@ -35,7 +37,7 @@ const NONE: u32 = u32::MAX;
 pub struct Options {
     /// The version of Linux whose rules hold.
     pub dialect: Dialect,
-    /// Keep the states before every instruction, for [`States::contains`]. Registers that nobody reads any more are then
+    /// Keep the states before every instruction, [`RECORDS_MAX`] at most, for [`States::contains`]. Registers that nobody reads any more are then
     /// compared like others.
     pub record: bool,
     /// Write a log like the kernel's at level 2.
@@ -201,7 +203,8 @@ impl Verifier {
         }
         // SAFETY: every path was followed to its end, and every access on it found to be in bounds.
         let verified = unsafe { Verified::trust(Arc::clone(program)) };
-        let states = options.record.then(|| std::mem::take(&mut self.spare));
+        let complete = options.record && self.spare.len() < RECORDS_MAX;
+        let states = complete.then(|| std::mem::take(&mut self.spare));
         Verdict::Accept(Accepted { verified, states, stats, log: std::mem::take(&mut self.log) })
     }
 
@@ -271,7 +274,7 @@ impl Exploration<'_> {
         if self.store.flow.joins[pc] && self.visit()? {
             return Ok(Next::End);
         }
-        if self.options.record {
+        if self.options.record && self.store.spare.len() < RECORDS_MAX {
             self.store.spare.record(pc, &self.state);
         }
         if self.options.log {

@@ -211,6 +211,7 @@ impl Refusal {
     }
 
     /// What it means and what to do, in a sentence or two.
+    #[allow(clippy::too_many_lines)] // a table, a line per refusal
     pub fn explanation(&self) -> String {
         use Refusal as R;
         match *self {

@@ -128,7 +128,7 @@ fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
 
 /// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`). Bytes that
 /// were never written may be read, and hold anything.
-pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, Refusal> {
+pub(crate) fn read(state: &State, place: Place, size: Size, dialect: Dialect) -> Result<RegState, Refusal> {
     let (off, bytes) = (place.min, size.bytes());
     if place.exact {
         let slot = state.stack.get(slot_of(off)).unwrap_or(&Slot::INVALID);
@@ -138,6 +138,11 @@ pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, 
         }
         if slot.is_spilled() && slot.spill.kind != Kind::Scalar {
             return Err(Refusal::FillSize { reg: place.reg });
+        }
+        let first = off.rem_euclid(8) as usize;
+        let part = slot.bytes[first..first + bytes as usize].iter().all(|byte| *byte == Byte::Spill);
+        if dialect.zero_fills && part && slot.spill.as_constant() == Some(0) {
+            return Ok(RegState::constant(0));
         }
     }
     let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(off) == Byte::Zero);

@@ -33,7 +33,7 @@ impl Verdict {
 pub struct Accepted {
     /// The program, fit to run natively.
     pub verified: Verified,
-    /// The states before every instruction, if asked for.
+    /// The states before every instruction, if asked for and not too many.
     pub states: Option<States>,
     /// What it took.
     pub stats: Stats,

@@ -278,7 +278,15 @@ fn log_reads_like_the_kernels() {
 fn dialects_differ() {
     let text = "r6 = r1\n *(u64 *)(r10 - 8) = 8\n r1 = *(u64 *)(r10 - 8)\n r2 = r10\n r2 += -16\n r2 += r1\n \
                 *(u8 *)(r2 + 0) = 0\n r0 = 0\n exit";
-    let program = program(text, ProgramType::Xdp, "GPL");
-    let accepts = |dialect| verify(&program, &Options { dialect, ..Options::default() }).is_accept();
-    assert_eq!(Dialect::ALL.map(accepts), [false, true, true]);
+    let spilled = program(text, ProgramType::Xdp, "GPL");
+    let zero = program(
+        "r1 = 0\n *(u64 *)(r10 - 8) = r1\n r1 = *(u32 *)(r10 - 4)\n r2 = r10\n r2 += r1\n *(u8 *)(r2 - 1) = 0\n r0 = 0\n exit",
+        ProgramType::Xdp,
+        "GPL",
+    );
+    let accepts =
+        |program: &Arc<Program>, dialect| verify(program, &Options { dialect, ..Options::default() }).is_accept();
+    for program in [spilled, zero] {
+        assert_eq!(Dialect::ALL.map(|dialect| accepts(&program, dialect)), [false, true, true]);
+    }
 }
