@@ -1,7 +1,8 @@
 //! Accepted programs run without a trap and inside the recorded states; with a planted mistake some do not.
 
 use semantics::asm::assemble;
-use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Reg, Source, Width};
+use semantics::insn::table::TABLE;
+use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Reg, Source, Wide, Width};
 use semantics::interpreter::{Observer, Registers, run};
 use semantics::map::{MapDef, MapType};
 use semantics::memory::Memory;
@@ -178,6 +179,50 @@ fn runs_stay_inside_the_states() {
         panic!("{found}");
     }
     assert!(accepted > 1_000, "{accepted} accepted");
+}
+
+/// Any rows of the table with any operands, mostly nonsense.
+fn arbitrary_program(random: &mut Random) -> Vec<Insn> {
+    let mut insns = assemble("r0 = 0").unwrap();
+    for _ in 0..1 + random.below(10) {
+        let row = &TABLE[random.below(TABLE.len() as u64) as usize];
+        let reg = |random: &mut Random| Reg::ALL[random.below(11) as usize];
+        let off = random.pick(&[0, 1, 2, -1, -4, -8, -16, 4, 8, 12, i16::MAX, i16::MIN]);
+        let mut insn = Insn::new(row.opcode).dst(reg(random)).src(reg(random)).off(off).imm(random.imm());
+        match row.op {
+            Op::WideTail => continue,
+            Op::Wide(Wide::Map) => insn = insn.imm(0),
+            Op::Jump { .. } | Op::Ja => insn = insn.off(random.below(3) as i16),
+            Op::CallHelper => insn = insn.imm(random.pick(&[1, 2, 5, 7])),
+            _ => {}
+        }
+        insns.push(insn);
+        if insn.slots() == 2 {
+            insns.push(Insn::new(Opcode::WideTail));
+        }
+    }
+    insns.extend(assemble("r3 = 0\n r4 = 0\n r0 = 0\n exit").unwrap());
+    insns
+}
+
+#[test]
+fn arbitrary_programs_get_a_verdict_that_holds() {
+    let mut verifier = Verifier::default();
+    let mut world = World::new(Memory::detached().unwrap());
+    let mut random = Random(99);
+    let mut verdicts = 0;
+    for _ in 0..20_000 {
+        let insns = arbitrary_program(&mut random);
+        let Ok(program) = Program::new("arbitrary", ProgramType::Xdp, "GPL", vec![map()], insns) else { continue };
+        let program = Arc::new(program);
+        verdicts += 1;
+        if let Verdict::Reject(rejection) = verifier.verify(&program, &Options { log: true, ..Options::default() }) {
+            assert!(!rejection.to_string().is_empty() && rejection.insn < program.insns().len());
+        } else if let Some(found) = unsound(&mut verifier, &mut world, &program, &[vec![0xff; 64]]) {
+            panic!("{found}\n{program:?}");
+        }
+    }
+    assert!(verdicts > 5_000, "{verdicts}");
 }
 
 #[test]
