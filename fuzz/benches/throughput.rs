@@ -1,5 +1,7 @@
 //! Programs per second of one process: generated, verified, run on both engines, compared and contained.
 
+#![allow(missing_docs)] // criterion_group! writes functions without them
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fuzz::dice::Dice;
 use fuzz::generate::{Generator, Options};

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arbitrary::{Arbitrary, Unstructured};
 use semantics::encoding::Slot;
 use semantics::helper;
 use semantics::insn::table::{Field, Row, TABLE};
@@ -21,6 +22,16 @@ use crate::test::Test;
 const SLOTS_MAX: usize = 512;
 /// The longest packet that is read.
 const PACKET_MAX: usize = 255;
+
+impl<'a> Arbitrary<'a> for Test {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let len = u.arbitrary_len::<u8>()?;
+        Ok(decode(u.bytes(len)?))
+    }
+    fn arbitrary_take_rest(u: Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(decode(u.take_rest()))
+    }
+}
 
 struct Reader<'a>(&'a [u8]);
 

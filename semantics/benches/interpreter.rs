@@ -1,5 +1,7 @@
 //! Time per instruction of the interpreter, beside the interpreter of the rbpf crate, on the same bytes in one run.
 
+#![allow(missing_docs)] // criterion_group! writes functions without them
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use semantics::insn::{Insn, Opcode, Reg};
 use semantics::interpreter;
