@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use corpus::runner::{CaseResult, Failure, Runner};
+use corpus::Case;
+use corpus::runner::{CaseResult, Failure, Judgement, Runner, Skip};
 use corpus::suite::{self, Entry};
 use semantics::memory::Memory;
 use semantics::program::Program;
@@ -277,6 +278,15 @@ impl Drop for Worker {
     }
 }
 
+/// What the model lacks for a case, as far as the verifier can tell.
+fn unsupported(case: &Case) -> Option<Skip> {
+    let program = Arc::new(case.program().ok()?);
+    match judge::judge(&mut Verifier::default(), &program, Dialect::default()) {
+        Judgement::Unsupported(skip) => Some(skip),
+        _ => None,
+    }
+}
+
 /// The whole of a worker process: one line per case.
 pub fn work(args: &WorkerArgs, out: &mut dyn Write) -> anyhow::Result<Status> {
     let mut jit = judge::jit()?;
@@ -284,11 +294,14 @@ pub fn work(args: &WorkerArgs, out: &mut dyn Write) -> anyhow::Result<Status> {
     for entry in suite::read(&args.file)?.iter().skip(args.start) {
         let reply = match &entry.case {
             Err(skip) => Reply::Skipped { reason: skip.to_string() },
-            Ok(case) => {
-                let runner = Runner::new(&mut world).without_interpreter().engine(&mut jit);
-                // SAFETY: this process exists to be lost; whoever started it notes that and goes on with the next case.
-                unsafe { runner.trusting() }.run(case).into()
-            }
+            Ok(case) => match unsupported(case) {
+                Some(skip) => CaseResult::Skipped(skip).into(),
+                None => {
+                    let runner = Runner::new(&mut world).without_interpreter().engine(&mut jit);
+                    // SAFETY: this process exists to be lost; whoever started it notes that and goes on with the next.
+                    unsafe { runner.trusting() }.run(case).into()
+                }
+            },
         };
         serde_json::to_writer(&mut *out, &reply)?;
         writeln!(out)?;

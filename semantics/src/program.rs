@@ -37,7 +37,7 @@ pub enum ProgramError {
         to: i64,
     },
     /// A jump to the second slot of a wide instruction.
-    #[error("jump from insn {from} into the middle of the wide instruction at insn {wide}")]
+    #[error("jump into the middle of ldimm64 insn {wide} from insn {from}")]
     JumpIntoWide {
         /// The jump.
         from: usize,
@@ -51,7 +51,7 @@ pub enum ProgramError {
     #[error("last insn {0} is not an exit or jmp")]
     FallsOff(usize),
     /// A map index beyond the program's list.
-    #[error("insn {at}: the program has no map {map}")]
+    #[error("insn {at}: fd {map} is not pointing to valid bpf_map")]
     NoSuchMap {
         /// The instruction.
         at: usize,

@@ -73,7 +73,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
     let code = if lines.has(Section::Asm) {
         match mnemonic::assemble(lines.of_section(Section::Asm)) {
             Ok(code) => code,
-            Err(mnemonic::Lack::Unsupported(what)) => return Ok(Entry { name, case: Err(Skip::Instruction(what)) }),
+            Err(mnemonic::Lack::Unsupported(what)) => return Ok(Entry { name, dialect: None, case: Err(Skip::Instruction(what)) }),
             Err(mnemonic::Lack::Wrong(line, reason)) => return Err(fail(line, reason)),
         }
     } else {
@@ -112,7 +112,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
         }],
         finding: None,
     };
-    Ok(Entry { name, case: super::linux::modelled(&case).map(|()| case) })
+    Ok(Entry { name, dialect: None, case: super::linux::modelled(&case).map(|()| case) })
 }
 
 /// The program behind a prologue that makes R1 the address of the packet and R2 its length, as suites about plain

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use semantics::encoding::{SLOT_LEN, Slot};
+use semantics::encoding::{self, SLOT_LEN, Slot};
+use semantics::insn::{Insn, Opcode};
 use semantics::map::{self, MapDef, MapType};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
@@ -98,6 +99,9 @@ enum RawReturn {
     Word(String),
 }
 
+/// The version of Linux whose verdicts these are.
+const DIALECT: &str = "6.1";
+
 /// Why there is no case: the file is wrong, or something is not modelled.
 enum Lack {
     Wrong(Wrong),
@@ -123,9 +127,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Entry>, ReadError> {
         .enumerate()
         .map(|(at, raw)| {
             let name = raw.name.clone();
+            let dialect = Some(DIALECT);
             match case(raw) {
-                Ok(case) => Ok(Entry { name, case: Ok(case) }),
-                Err(Lack::Skip(skip)) => Ok(Entry { name, case: Err(skip) }),
+                Ok(case) => Ok(Entry { name, dialect, case: Ok(case) }),
+                Err(Lack::Skip(skip)) => Ok(Entry { name, dialect, case: Err(skip) }),
                 Err(Lack::Wrong(wrong)) => Err(wrong.at(Step::Nth(at)).located(text, file, &name)),
             }
         })
@@ -151,6 +156,9 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
     }
     let mut code = bytes(&raw.bytecode, "bytecode")?;
     refer(&mut code, &raw.map_refs, &names)?;
+    if raw.expect.verdict.is_none() {
+        end(&mut code);
+    }
     let plain_memory = raw.context.is_some();
     let runs = raw.expect.runs.iter().map(|run| self::run(run, &elements)).collect::<Checked<Vec<Run>>>()?;
     let case = Case {
@@ -230,6 +238,14 @@ fn refer(code: &mut [u8], refs: &BTreeMap<usize, String>, names: &[&String]) -> 
         *bytes = Slot { imm: index as i32, ..slot }.to_bytes();
     }
     Ok(())
+}
+
+/// Ends a program that nobody verifies with an exit, so that control cannot run off it.
+fn end(code: &mut Vec<u8>) {
+    let exit = encoding::encode(&[Insn::new(Opcode::Exit)]);
+    if !code.ends_with(&exit) {
+        code.extend(exit);
+    }
 }
 
 fn run(raw: &RawRun, elements: &[(usize, Vec<u8>, Vec<u8>)]) -> Checked<Run> {

@@ -20,13 +20,15 @@ mod mnemonic;
 pub struct Entry {
     /// Its name in the suite.
     pub name: String,
+    /// The version of Linux whose verdict it states, if it states whose.
+    pub dialect: Option<&'static str>,
     /// The case, or why there is none.
     pub case: Result<Case, Skip>,
 }
 
 impl From<Case> for Entry {
     fn from(case: Case) -> Entry {
-        Entry { name: case.name.clone(), case: Ok(case) }
+        Entry { name: case.name.clone(), dialect: None, case: Ok(case) }
     }
 }
 
