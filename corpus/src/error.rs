@@ -156,7 +156,10 @@ pub struct YamlError(pub(crate) serde_yaml::Error);
 impl std::fmt::Display for YamlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.0.to_string();
-        f.write_str(text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason))
+        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+        // Before it may stand a path such as `[0].maps`, which line and column say better.
+        let is_path = |head: &str| head.contains('[') && !head.contains(' ');
+        f.write_str(reason.split_once(": ").filter(|(head, _)| is_path(head)).map_or(reason, |(_, rest)| rest))
     }
 }
 

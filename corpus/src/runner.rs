@@ -289,7 +289,7 @@ impl<'a> Runner<'a> {
             Err(malformed) => return refused(case, malformed),
         };
         let judged = self.judge(case, &program)?;
-        let mut tried = judged.is_some();
+        let mut tried = judged.is_some() && case.verdict != Verdict::Any;
         let verified = match judged {
             Some(Judgement::Accepted { verified, .. }) => Some(verified),
             _ => None,
