@@ -62,7 +62,7 @@ pub fn check<S: Statement>(statement: &S, scales: bool, plant: Option<&str>) -> 
             let outcome = if scales {
                 let exhausted = exhaust::<Sixteenth, S>(statement, case, plant);
                 let sampled = || sample::<Eighth, S>(statement, case, SAMPLES / statement.cases(), plant);
-                exhausted.filter(|outcome| *outcome != Outcome::Proven).unwrap_or_else(sampled)
+                exhausted.filter(|outcome| matches!(outcome, Outcome::Refuted(_))).unwrap_or_else(sampled)
             } else {
                 sample::<Concrete, S>(statement, case, FULL_SAMPLES / statement.cases(), plant)
             };

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod domain;
 pub mod explore;
+pub mod frame;
 pub mod insn;
 pub mod memory;
 pub mod obligation;
@@ -20,7 +21,7 @@ pub mod x64;
 
 /// Every obligation, by floor and room.
 pub fn obligations() -> Vec<obligation::Obligation> {
-    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations()]
+    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations(), frame::obligations()]
         .into_iter()
         .flatten()
         .collect()

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use z3::Model;
 use z3::ast::{Ast, BV, Bool};
+use z3::{DeclKind, Model};
 
 /// Remembers which variables a statement takes.
 #[derive(Debug, Default)]
@@ -156,12 +156,40 @@ impl<S: Statement> Task<'_, S> {
     }
 }
 
-/// Values that meet the condition and break the flag.
+/// Values that meet the condition and break the flag. Each way to break it is a question of its own: together they can
+/// take the solver a hundred times as long.
 fn violation(flag: &SFlag, condition: &[Bool]) -> Answer {
     let negated = flag.term().not().simplify();
-    if negated.as_bool() == Some(false) {
-        return Answer::No;
+    let mut answer = Answer::No;
+    for way in disjuncts(&negated) {
+        if way.as_bool() == Some(false) {
+            continue;
+        }
+        let query: Vec<Bool> = condition.iter().cloned().chain([way]).collect();
+        match solver::model(&query) {
+            Answer::No => {}
+            Answer::Yes(model) => return Answer::Yes(model),
+            unknown @ Answer::Unknown(_) => answer = unknown,
+        }
     }
-    let query: Vec<Bool> = condition.iter().cloned().chain([negated]).collect();
-    solver::model(&query)
+    answer
+}
+
+/// The terms of a disjunction, or the term itself; also below a conjunction with one.
+fn disjuncts(term: &Bool) -> Vec<Bool> {
+    let children = |term: &Bool| {
+        term.children().iter().map(|part| part.as_bool().expect("parts of a Boolean")).collect::<Vec<_>>()
+    };
+    let is = |term: &Bool, kind| term.is_app() && term.decl().kind() == kind;
+    if is(term, DeclKind::Or) {
+        return children(term);
+    }
+    if is(term, DeclKind::And) {
+        let mut rest = children(term);
+        if let Some(at) = rest.iter().position(|part| is(part, DeclKind::Or)) {
+            let either = rest.swap_remove(at);
+            return children(&either).into_iter().map(|way| Bool::and(&rest) & way).collect();
+        }
+    }
+    vec![term.clone()]
 }

@@ -141,8 +141,17 @@ impl Statement for Subsumes {
         };
         cx.claim("every scalar subsumes itself", small.subsumes(&small));
         cx.claim("what contains a value is well-formed", small.well_formed());
-        cx.assume(&large.subsumes(&small));
-        claim_contains(cx, "what subsumes", &large, &word);
+        let (low, subsumes) = (A::low(&word), large.subsumes(&small));
+        let views = [
+            ("tnum", large.var_off.contains(&word)),
+            ("unsigned", large.umin.ule(&word).and(&word.ule(&large.umax))),
+            ("signed", large.smin.sle(&word).and(&word.sle(&large.smax))),
+            ("unsigned half", large.u32_min.ule(&low).and(&low.ule(&large.u32_max))),
+            ("signed half", large.s32_min.sle(&low).and(&low.sle(&large.s32_max))),
+        ];
+        for (view, flag) in views {
+            cx.claim(format!("what subsumes contains: {view}"), subsumes.implies(&flag));
+        }
     }
 }
 

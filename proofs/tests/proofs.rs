@@ -124,3 +124,46 @@ fn every_row_of_the_table_has_its_obligations() {
     assert_eq!(count("taken"), jumps + jumps / 2);
     assert_eq!(count("refine_holds") + count("refine_fails"), 2 * jumps + jumps / 2 + 2);
 }
+
+/// A directory that is removed at the end.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("touchstone-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_cache_remembers_what_is_proven() {
+    let cache = Scratch::new("cache");
+    let options = Options { only: Some("tnum::*32".into()), cache: Some(cache.0.clone()), ..Options::default() };
+    let remembered = |report: &Report| report.results.iter().map(|result| result.solver.remembered).sum::<u64>();
+    let (first, second) = (run(&options, |_| ()).unwrap(), run(&options, |_| ()).unwrap());
+    assert!(first.is_success() && second.is_success());
+    assert!(remembered(&second) > remembered(&first));
+}
+
+#[test]
+fn a_second_solver_agrees() {
+    let queries = Scratch::new("queries");
+    let options = Options { only: Some("scalar".into()), smt2: Some(queries.0.clone()), ..Options::default() };
+    assert!(run(&options, |_| ()).unwrap().is_success());
+    let packages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.solver");
+    match proofs::second::ask(&queries.0, &packages, std::time::Duration::from_secs(20)) {
+        Ok(opinion) => {
+            println!("{} of {} queries answered alike", opinion.agreed, opinion.queries);
+            assert_eq!(opinion.disagreed, Vec::<std::path::PathBuf>::new());
+            assert!(opinion.agreed > 0);
+        }
+        Err(error) => println!("skipped: {error}"),
+    }
+}

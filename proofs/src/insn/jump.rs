@@ -103,8 +103,25 @@ struct Rule {
     way: Way,
 }
 
+impl Rule {
+    /// The ways that the jump can go: a register compared with itself has only one, but for `jset`.
+    fn ways(&self) -> Vec<bool> {
+        let possible = |way: &Way| self.registers == Registers::Distinct || way.is_possible_aliased(self.op);
+        let ways = [(true, Way::Holds), (false, Way::Fails)];
+        ways.into_iter().filter(|(_, way)| possible(way)).map(|(holds, _)| holds).collect()
+    }
+}
+
 impl Statement for Rule {
-    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+    fn cases(&self) -> usize {
+        if matches!(self.way, Way::Taken) { self.ways().len() } else { 1 }
+    }
+    fn case_name(&self, case: usize) -> String {
+        let way =
+            if matches!(self.way, Way::Taken) { if self.ways()[case] { "taken" } else { "not taken" } } else { "" };
+        way.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
         let Op::Jump { cond, width, source } = self.op else { unreachable!("{:?} is no condition", self.op) };
         let rules = domain::rules(cx);
         let rules = rules.at(width);
@@ -114,8 +131,13 @@ impl Statement for Rule {
         let (row, holds) = match self.way {
             Way::Taken => {
                 let decided = (branch.taken)(&run.dst, &run.src);
-                cx.claim("always taken", decided.always.implies(&taken));
-                return cx.claim("never taken", decided.never.implies(&taken.not()));
+                let holds = self.ways()[case];
+                cx.assume(&taken.iff(&A::Flag::lit(holds)));
+                return if holds {
+                    cx.claim("what is taken is not never taken", decided.never.not());
+                } else {
+                    cx.claim("what is not taken is not always taken", decided.always.not());
+                };
             }
             Way::Holds => (branch.holds, true),
             Way::Fails => (branch.fails, false),
@@ -136,12 +158,12 @@ impl Statement for Rule {
 }
 
 /// A packet pointer at a constant offset that was found at, or strictly below, the packet's end proves the bytes before it,
-/// and its own: no byte that is granted lies at or beyond the end. For offsets of 0 to 63 and those around the largest
+/// and its own: no byte that is granted lies at or beyond the end. For offsets of 0 to 15 and those around the largest
 /// one; where the packet lies is symbolic. The rule is arithmetic on plain integers, so offsets are enumerated.
 struct PacketRange;
 
 impl PacketRange {
-    const SMALL: usize = 64;
+    const SMALL: usize = 16;
     /// The largest offset of a packet pointer (kernel: `MAX_PACKET_OFF`).
     const LARGE: [i64; 3] = [0x7fff, 0xfffe, 0xffff];
 
@@ -160,16 +182,16 @@ impl Statement for PacketRange {
     }
     fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
         use semantics::word::Word;
-        let (offset, strictly) = (Self::offset(case), case % 2 == 1);
+        let strictly = case % 2 == 1;
+        // Offsets scale with the width.
+        let offset =
+            if A::W64::BITS == 64 { Self::offset(case) } else { Self::offset(case) % (1 << (A::W64::BITS - 2)) };
         let granted = (domain::rules(cx).packet_range)(offset, strictly);
         let word = |value: i64| A::W64::lit(value as u64);
-        // An offset that the width does not hold says nothing there.
-        let fits = A::Flag::lit(A::W64::BITS == 64 || granted.max(offset) >> (A::W64::BITS - 1) == 0);
-        let data: A::W64 = cx.word("data");
-        let end: A::W64 = cx.word_where("data_end", |end: &A::W64| data.ule(end));
+        let data: A::W64 = cx.word_where("data", |data: &A::W64| data.ule(&data.add(&word(offset))));
         let pointer = data.add(&word(offset));
-        cx.assume(&data.ule(&pointer));
-        cx.assume(&if strictly { pointer.ult(&end) } else { pointer.ule(&end) });
-        cx.claim("granted bytes lie in the packet", fits.implies(&word(granted).ule(&end.sub(&data))));
+        let found = |end: &A::W64| if strictly { pointer.ult(end) } else { pointer.ule(end) };
+        let end: A::W64 = cx.word_where("data_end", found);
+        cx.claim("granted bytes lie in the packet", word(granted).ule(&end.sub(&data)));
     }
 }
