@@ -78,6 +78,7 @@ fn cases(corpus: &Path, floor: &str, name: &str) -> usize {
 
 /// The room of each obligation, if this was built with proofs.
 #[cfg(feature = "proofs")]
+#[allow(clippy::unnecessary_wraps)] // the other build has none
 fn obligations() -> Option<Vec<Option<Room>>> {
     Some(proofs::obligations().iter().map(|obligation| obligation.room).collect())
 }

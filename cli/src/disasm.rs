@@ -4,8 +4,8 @@ use std::io::Write;
 
 use semantics::disasm;
 
-use crate::input::Source;
 use crate::Status;
+use crate::input::Source;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

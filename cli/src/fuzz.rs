@@ -1,10 +1,8 @@
 //! `touchstone fuzz`: a campaign of worker processes.
-//!
-//! JSON: `{tests, accepted, rejected, unsupported, executed, objections, seconds, findings: [{meaning, oracle, engines,
-//! difference, text, file}]}`.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -13,10 +11,16 @@ use fuzz::campaign::{self, Options, Report};
 use fuzz::plant;
 use fuzz::worker::{self, Launcher, Setup};
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{Format, Status};
 
+/// What `--format json` prints.
+const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, objections, seconds, findings: [{meaning, oracle, \
+    engines, difference, text, file}]}.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
     /// The same seed gives the same programs, whatever the number of workers
     #[arg(long, default_value_t = 0)]
@@ -88,6 +92,16 @@ fn helper(name: &str) -> anyhow::Result<u32> {
         .ok_or_else(|| anyhow!("helper `{name}` is not modelled"))
 }
 
+/// Set by Ctrl-C and SIGTERM: what was found so far is still reported. A second Ctrl-C ends the process at once.
+pub fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if args.list_plants {
         for plant in plant::all() {
@@ -107,7 +121,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         launcher: launcher()?,
     };
     let terminal = std::io::stderr().is_terminal();
-    let report = campaign::run(&options, &AtomicBool::new(false), &|report| {
+    let report = campaign::run(&options, &*interrupted()?, &|report| {
         if terminal {
             let _ = write!(std::io::stderr(), "\r{}", line(report));
         }
@@ -123,6 +137,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 }
 
 /// The progress line.
+#[allow(clippy::cast_precision_loss)] // a rate for people
 fn line(report: &Report) -> String {
     let seconds = report.elapsed.as_secs_f64();
     let stats = &report.stats;
@@ -153,24 +168,27 @@ fn text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn to_json(report: &Report) -> Value {
-    let finding = |(meaning, (finding, written)): (&String, &(fuzz::finding::Finding, Option<Result<PathBuf, String>>))| {
+    let mut findings = Vec::new();
+    for (meaning, (finding, written)) in &report.findings {
         let objection = &finding.objection;
         let file = written.as_ref().and_then(|written| written.as_ref().ok());
-        json!({
+        findings.push(json!({
             "meaning": meaning, "oracle": objection.oracle.name(), "engines": objection.engines,
             "difference": objection.kind, "text": objection.text, "file": file,
-        })
-    };
+        }));
+    }
     let stats = &report.stats;
     json!({
         "tests": stats.tests, "accepted": stats.accepted, "rejected": stats.rejected,
         "unsupported": stats.unsupported, "executed": stats.executed, "objections": report.objections,
-        "seconds": report.elapsed.as_secs_f64(), "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "seconds": report.elapsed.as_secs_f64(), "findings": findings,
     })
 }
 
 /// The whole of a worker process.
 pub fn work(args: &WorkerArgs) -> anyhow::Result<Status> {
+    // Ctrl-C reaches the whole process group; the campaign decides when its workers end.
+    signal_hook::flag::register(SIGINT, Arc::default())?;
     worker::serve(serde_json::from_str(&args.setup).context("the setup")?)?;
     Ok(Status::Fine)
 }

@@ -1,7 +1,4 @@
 //! `touchstone helpers`: every helper of Linux 6.8, and which are modelled.
-//!
-//! JSON: `[{id, name, prototype, topic, modelled, gpl_only, program_types, arguments: [{name, type, kind}], result,
-//! changes, results}]`.
 
 use std::io::Write;
 
@@ -13,7 +10,12 @@ use serde_json::{Value, json};
 
 use crate::{Format, Status};
 
+/// What `--format json` prints.
+const JSON: &str = "JSON: [{id, name, prototype, topic, modelled, gpl_only, program_types, arguments: [{name, type, kind}], \
+    result, changes, results}].";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
     /// One helper, with or without `bpf_`
     name: Option<String>,
@@ -78,7 +80,7 @@ fn modifiers(arg: &Arg) -> String {
         (Arg::RINGBUF, "of a ring buffer"),
         (Arg::LOCAL, "of local memory"),
     ];
-    all.into_iter().filter(|(bit, _)| arg.is(*bit)).map(|(_, text)| format!(", {text}")).collect()
+    all.into_iter().filter(|(bit, _)| arg.is(*bit)).fold(String::new(), |all, (_, text)| all + ", " + text)
 }
 
 fn detail(fact: &Fact, out: &mut dyn Write) -> anyhow::Result<()> {

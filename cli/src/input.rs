@@ -25,7 +25,7 @@ pub struct Source {
     /// The program type of assembly, hexadecimal slots, or an object whose section does not say it
     #[arg(long = "type", value_name = "TYPE", value_parser = program_type)]
     pub program_type: Option<ProgramType>,
-    /// A map of assembly or hexadecimal slots: NAME=TYPE,KEY_SIZE,VALUE_SIZE,MAX_ENTRIES
+    /// A map of assembly or hexadecimal slots: `NAME=TYPE,KEY_SIZE,VALUE_SIZE,MAX_ENTRIES`
     #[arg(long = "map", value_name = "DEFINITION", value_parser = map_def)]
     pub maps: Vec<MapDef>,
 }
@@ -51,7 +51,9 @@ fn map_def(text: &str) -> Result<MapDef, String> {
     let [map_type, key_size, value_size, max_entries] = parts[..] else { return Err(shape.to_owned()) };
     let map_type = MapType::from_name(map_type).ok_or_else(|| format!("Linux has no map type `{map_type}`"))?;
     let number = |text: &str| {
-        text::number(text).and_then(|n| u32::try_from(n).ok()).ok_or_else(|| format!("`{text}` is not a number of 32 bits"))
+        text::number(text)
+            .and_then(|n| u32::try_from(n).ok())
+            .ok_or_else(|| format!("`{text}` is not a number of 32 bits"))
     };
     let (key_size, value_size, max_entries) = (number(key_size)?, number(value_size)?, number(max_entries)?);
     let def = MapDef { name: name.to_owned(), map_type, key_size, value_size, max_entries, flags: 0 };
@@ -65,7 +67,7 @@ impl Source {
         let bytes = read(&self.path)?;
         if is_yaml(&self.path) {
             let text = self.utf8(bytes)?;
-            return self.from_cases(corpus::read::parse(&text, &self.path)?);
+            return self.choose(corpus::read::parse(&text, &self.path)?);
         }
         let program = if bytes.starts_with(b"\x7fELF") {
             loader::load_as(&bytes, self.section.as_deref(), self.program_type)
@@ -92,20 +94,24 @@ impl Source {
             return encoding::decode(&bytes).with_context(|| path.to_string());
         }
         let index = |name: &str| self.maps.iter().position(|map| map.name == name).map(|at| at as u32);
-        asm::assemble_with(text, index).map_err(|error| anyhow!("{path}:{}:{}: {}", error.line, error.column, error.kind))
+        asm::assemble_with(text, index)
+            .map_err(|error| anyhow!("{path}:{}:{}: {}", error.line, error.column, error.kind))
     }
 
     fn program(&self, insns: Vec<semantics::insn::Insn>) -> anyhow::Result<Program> {
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let program_type = self.program_type.unwrap_or(ProgramType::SocketFilter);
-        Program::new(name, program_type, "GPL", self.maps.clone(), insns).with_context(|| self.path.display().to_string())
+        Program::new(name, program_type, "GPL", self.maps.clone(), insns)
+            .with_context(|| self.path.display().to_string())
     }
 
-    fn from_cases(&self, cases: Vec<Case>) -> anyhow::Result<Loaded> {
+    fn choose(&self, cases: Vec<Case>) -> anyhow::Result<Loaded> {
         let path = self.path.display();
         let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-        let mut chosen =
-            cases.into_iter().filter(|case| self.case.as_ref().is_none_or(|name| case.name == *name)).collect::<Vec<_>>();
+        let mut chosen = cases
+            .into_iter()
+            .filter(|case| self.case.as_ref().is_none_or(|name| case.name == *name))
+            .collect::<Vec<_>>();
         match chosen.len() {
             1 => {}
             0 => bail!("{path}: there is no case `{}`", self.case.as_deref().unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! `touchstone prove`: the obligations, proven by the solver or checked at narrow widths.
 //!
-//! JSON and JUnit are the reports of the proofs crate.
+//! JSON and `JUnit` are the reports of the proofs crate.
 
 use std::io::Write;
 

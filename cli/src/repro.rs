@@ -1,7 +1,4 @@
 //! `touchstone repro`: findings, replayed as they were found.
-//!
-//! JSON: `[{file, case, run, objection: {oracle, engines, difference, text} | null, rejected: text | null, same}]`, where
-//! `same` says whether the objection is the one that the case notes.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +11,12 @@ use serde_json::{Value, json};
 
 use crate::{Format, Status};
 
+/// What `--format json` prints.
+const JSON: &str = "JSON: [{file, case, run, objection: {oracle, engines, difference, text} | null, rejected: text | null, \
+    same}], where same says whether the objection is the one that the case notes.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
     /// Case files with findings
     #[arg(required = true)]

@@ -1,7 +1,4 @@
 //! `touchstone run`: a program on inputs, on one engine or on both.
-//!
-//! JSON: `{program, type, runs: [{input, engine, result: {r0, name} | {trap}, retired?, packet, maps: {name: [{key, value}]},
-//! effects: [{helper, args, result, class}]}], agree}`; numbers of 64 bits and bytes are hexadecimal strings.
 
 use std::io::Write;
 
@@ -24,7 +21,13 @@ use verifier::Dialect;
 use crate::input::{self, Loaded, Source};
 use crate::{Format, Status, judge};
 
+/// What `--format json` prints.
+const JSON: &str = "JSON: {program, type, runs: [{input, engine, result: {r0, name} | {trap}, retired?, packet, maps: {name: \
+    [{key, value}]}, effects: [{helper, args, result, class}]}], agree}; numbers of 64 bits and bytes are \
+    hexadecimal strings.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
     #[command(flatten)]
     source: Source,

@@ -1,8 +1,6 @@
 //! `touchstone suite`: case files and other projects' suites, on one engine or the verifier.
 //!
 //! The JIT runs each file in a process of its own, which may be lost: cases about engines are not verified.
-//!
-//! JSON: `{engine, passed, failed, skipped, failures: [{file, case, kind, why}], skips: {reason: count}}`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -26,9 +24,14 @@ use verifier::{Dialect, Verifier};
 
 use crate::{Format, Status, judge};
 
+/// What `--format json` prints.
+const JSON: &str =
+    "JSON: {engine, passed, failed, skipped, failures: [{file, case, kind, why}], skips: {reason: count}}.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
-    /// Case files (.yaml), bpf_conformance files (.data), or directories with them
+    /// Case files (.yaml), `bpf_conformance` files (.data), or directories with them
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// What the cases are tried on
@@ -157,7 +160,9 @@ fn report(args: &Args, totals: &Totals, out: &mut dyn Write) -> anyhow::Result<S
         }
         Format::Text => {
             let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-            failures.iter().for_each(|failure| *kinds.entry(&failure.kind).or_default() += 1);
+            for failure in failures {
+                *kinds.entry(&failure.kind).or_default() += 1;
+            }
             let mut skips: Vec<(&String, &usize)> = skips.iter().collect();
             skips.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), (*reason).clone()));
             for (kind, count) in kinds {
@@ -294,14 +299,15 @@ pub fn work(args: &WorkerArgs, out: &mut dyn Write) -> anyhow::Result<Status> {
     for entry in suite::read(&args.file)?.iter().skip(args.start) {
         let reply = match &entry.case {
             Err(skip) => Reply::Skipped { reason: skip.to_string() },
-            Ok(case) => match unsupported(case) {
-                Some(skip) => CaseResult::Skipped(skip).into(),
-                None => {
+            Ok(case) => {
+                if let Some(skip) = unsupported(case) {
+                    CaseResult::Skipped(skip).into()
+                } else {
                     let runner = Runner::new(&mut world).without_interpreter().engine(&mut jit);
                     // SAFETY: this process exists to be lost; whoever started it notes that and goes on with the next.
                     unsafe { runner.trusting() }.run(case).into()
                 }
-            },
+            }
         };
         serde_json::to_writer(&mut *out, &reply)?;
         writeln!(out)?;

@@ -1,7 +1,4 @@
 //! `touchstone verify`: the verdict, in Linux's words and in plain ones.
-//!
-//! JSON: `{program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, taken}],
-//! stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}`.
 
 use std::io::Write;
 
@@ -15,7 +12,12 @@ use verifier::{Dialect, Options, Rejection, States, Stats, Verdict, verify};
 use crate::input::Source;
 use crate::{Format, Status, judge};
 
+/// What `--format json` prints.
+const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
+    taken}], stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = JSON)]
 pub struct Args {
     #[command(flatten)]
     source: Source,
@@ -110,8 +112,7 @@ fn to_json(program: &Program, verdict: &Verdict) -> Value {
 }
 
 fn reject(rejection: &Rejection) -> Value {
-    let path: Vec<Value> =
-        rejection.path.iter().map(|step| json!({"insn": step.insn, "taken": step.taken})).collect();
+    let path: Vec<Value> = rejection.path.iter().map(|step| json!({"insn": step.insn, "taken": step.taken})).collect();
     json!({
         "verdict": "reject", "insn": rejection.insn, "message": rejection.message(),
         "explanation": rejection.explanation(), "path": path, "stats": stats(rejection.stats), "log": rejection.log,

@@ -142,7 +142,8 @@ fn suite_counts_and_fails() {
 
 #[test]
 fn conformance_files_are_read() {
-    let data = b"# a note\n-- asm\nmov %r0, 1 # one\nldxb %r3, [%r1+2]\nadd %r0, %r3\njeq %r2, 3, exit\nmov %r0, 0\nexit\n\
+    let data =
+        b"# a note\n-- asm\nmov %r0, 1 # one\nldxb %r3, [%r1+2]\nadd %r0, %r3\njeq %r2, 3, exit\nmov %r0, 0\nexit\n\
                  -- mem\n01 02 03\n-- result\n0x4\n";
     let path = file("sum.data", data);
     for engine in ["interpreter", "jit"] {
@@ -161,7 +162,10 @@ fn helpers_are_listed_and_shown() {
     assert!(out.contains("211 in all") && out.contains("map_lookup_elem"), "{out}");
     let (out, _, code) = run(&["helpers", "bpf_map_update_elem"]);
     assert_eq!(code, 0);
-    assert!(out.contains("bpf_map_update_elem(struct bpf_map *map, const void *key") && out.contains("-E2BIG"), "{out}");
+    assert!(
+        out.contains("bpf_map_update_elem(struct bpf_map *map, const void *key") && out.contains("-E2BIG"),
+        "{out}"
+    );
     let (value, _) = json(&["helpers", "--format", "json"]);
     assert_eq!(value.as_array().map(Vec::len), Some(211));
     assert_eq!(run(&["helpers", "no_such"]).2, 2);
@@ -181,11 +185,28 @@ fn a_planted_mistake_is_found_written_and_replayed() {
     let _ = std::fs::remove_dir_all(&directory);
     let (out, _, code) = run(&["fuzz", "--list-plants"]);
     assert_eq!(code, 0);
-    let plant = out.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name).find(|name| name.starts_with("jit::"));
+    let plant = out
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, _)| name)
+        .find(|name| name.starts_with("jit::"));
     let plant = plant.expect("a mistake to plant into the JIT");
     let out = directory.to_str().unwrap();
-    let args =
-        ["fuzz", "--plant", plant, "--findings", "1", "--duration", "60", "--workers", "1", "--out", out, "--format", "json"];
+    let args = [
+        "fuzz",
+        "--plant",
+        plant,
+        "--findings",
+        "1",
+        "--duration",
+        "60",
+        "--workers",
+        "1",
+        "--out",
+        out,
+        "--format",
+        "json",
+    ];
     let (value, code) = json(&args);
     assert_eq!(code, 1, "{value}");
     let case = value["findings"][0]["file"].as_str().expect("a file").to_owned();

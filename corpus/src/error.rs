@@ -19,7 +19,7 @@ pub struct ReadError {
     pub case: Option<String>,
     /// The reason.
     #[source]
-    pub reason: Reason,
+    pub reason: Box<Reason>,
 }
 
 impl std::fmt::Display for ReadError {

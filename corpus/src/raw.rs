@@ -30,7 +30,7 @@ pub(crate) struct Case {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Map {
     #[serde(rename = "type")]
-    pub map_type: String,
+    pub of: String,
     pub key_size: String,
     pub value_size: String,
     pub max_entries: String,

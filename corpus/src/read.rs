@@ -29,7 +29,7 @@ pub fn read(file: &Path) -> Result<Vec<Case>, ReadError> {
 
 /// Reads a file as text.
 pub(crate) fn read_text(file: &Path) -> Result<String, ReadError> {
-    let whole = |reason| ReadError { file: file.to_owned(), line: 0, column: 0, case: None, reason };
+    let whole = |reason| ReadError { file: file.to_owned(), line: 0, column: 0, case: None, reason: Box::new(reason) };
     let bytes = std::fs::read(file).map_err(|error| whole(error.into()))?;
     String::from_utf8(bytes).map_err(|error| whole(Reason::NotUtf8(error.utf8_error().valid_up_to())))
 }
@@ -55,7 +55,7 @@ const FIELD_NAME: Step = Step::Field("name");
 /// What the YAML reader refuses.
 pub(crate) fn yaml(file: &Path, error: serde_yaml::Error) -> ReadError {
     let (line, column) = error.location().map_or((0, 0), |place| (place.line(), place.column()));
-    ReadError { file: file.to_owned(), line, column, case: None, reason: Reason::Yaml(YamlError(error)) }
+    ReadError { file: file.to_owned(), line, column, case: None, reason: Box::new(Reason::Yaml(YamlError(error))) }
 }
 
 /// A reason on its way up to whoever knows the text.
@@ -64,14 +64,14 @@ pub(crate) struct Wrong {
     path: Vec<Step>,
     /// Lines and columns from the start of the scalar at the end of the path, from 0.
     inside: Option<(usize, usize)>,
-    reason: Reason,
+    reason: Box<Reason>,
 }
 
 pub(crate) type Checked<T> = Result<T, Wrong>;
 
 impl Wrong {
     pub(crate) fn new(reason: impl Into<Reason>) -> Wrong {
-        Wrong { path: Vec::new(), inside: None, reason: reason.into() }
+        Wrong { path: Vec::new(), inside: None, reason: Box::new(reason.into()) }
     }
     pub(crate) fn at(mut self, step: Step) -> Wrong {
         self.path.push(step);
@@ -226,8 +226,8 @@ fn maps(raw: raw::Pairs<raw::Map>) -> Checked<Vec<MapDef>> {
 }
 
 fn map(name: String, raw: raw::Map) -> Checked<MapDef> {
-    let map_type = MapType::from_name(&raw.map_type)
-        .ok_or_else(|| Wrong::new(Reason::MapType(raw.map_type)).at(Step::Field("type")))?;
+    let map_type =
+        MapType::from_name(&raw.of).ok_or_else(|| Wrong::new(Reason::MapType(raw.of)).at(Step::Field("type")))?;
     Ok(MapDef {
         name,
         map_type,
@@ -277,15 +277,15 @@ fn runs(
         (None, None, None) => Ok(Vec::new()),
         (None, packet_text, result) => {
             let mut run = Run::default();
-            run.input.packet = field("packet", packet_text, Vec::new(), packet)?;
+            run.input.packet = field("packet", packet_text, Vec::new(), |text| packet(&text))?;
             run.expect.result = field("result", result, None, |text| Ok(Some(Ending::Result(number(text)?))))?;
             Ok(vec![run])
         }
     }
 }
 
-fn packet(text: String) -> Checked<Vec<u8>> {
-    let bytes = hex(&text)?;
+fn packet(text: &str) -> Checked<Vec<u8>> {
+    let bytes = hex(text)?;
     if bytes.len() as u64 > layout::PACKET_MAX {
         return Err(Wrong::new(Reason::PacketTooLong(bytes.len())));
     }
@@ -294,7 +294,7 @@ fn packet(text: String) -> Checked<Vec<u8>> {
 
 fn run(case: &Case, raw: raw::Input) -> Checked<Run> {
     let input = Input {
-        packet: field("packet", raw.packet, Vec::new(), packet)?,
+        packet: field("packet", raw.packet, Vec::new(), |text| packet(&text))?,
         context: field("context", raw.context, Vec::new(), |raw| context(case.program_type, raw))?,
         elements: field("maps", raw.maps, Vec::new(), |raw| {
             let maps = map_elements(case, raw)?;

@@ -369,9 +369,9 @@ impl<'a> Runner<'a> {
             let outcome = self.world.outcome(result);
             let check = Check { engine: engine.name(), case, at, run };
             if trusted {
-                check.ending(&outcome)?
+                check.ending(&outcome)?;
             } else {
-                check.all(&outcome)?
+                check.all(&outcome)?;
             }
             if let Some(difference) = others.and_then(|others| others[at].difference(&outcome)) {
                 let engines = ("interpreter", engine.name());
@@ -491,7 +491,8 @@ impl Check<'_> {
         let all_exist = self.case.maps.get(map).is_some_and(|def| def.map_type == semantics::map::MapType::ARRAY);
         let surplus = pieces.iter().find(|piece| {
             let listed = elements.iter().any(|(key, _)| key == piece.key);
-            !listed && !(all_exist && piece.bytes.iter().all(|byte| *byte == 0))
+            let void = all_exist && piece.bytes.iter().all(|byte| *byte == 0);
+            !(listed || void)
         });
         match surplus {
             Some(piece) if all_exist => Err(fail(piece.key, Some(&vec![0; piece.bytes.len()]), Some(piece.bytes))),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use corpus::case::{Case, Code, Ending, Expected, FindingNote, Run, Verdict};
+use corpus::case::{Case, Code, Element, Ending, Expected, FindingNote, Run, Verdict};
 use corpus::read::parse;
 use corpus::write::to_yaml;
 use proptest::prelude::*;
@@ -61,11 +61,18 @@ fn errors_in_maps_and_inputs_name_their_place() {
         (input("expect: {result: 1, trap: x}"), "6:33: case `n`: a run ends in one way"),
         (input("packet: 0x"), "6:15: case `n`: `x` is not a hexadecimal digit"),
         (input("world: {seed: red}"), "6:21: case `n`: `red` is not a number"),
-        (refusal(&format!("{ASM}  maps:\n    m: {{type: heap, key_size: 1, value_size: 2, max_entries: 1}}\n")),
-            "4:15: case `n`: Linux has no map type `heap`"),
-        (refusal(&format!("{ASM}  maps:\n    m: {{type: array, key_size: 1, value_size: 2, max_entries: 1}}\n")),
-            "4:8: case `n`: map m: the kernel refuses it with EINVAL"),
-        (case("    m: {type: array, key_size: 4, value_size: 2, max_entries: 1}\n"), "5:5: case `n`: the name `m` stands twice"),
+        (
+            refusal(&format!("{ASM}  maps:\n    m: {{type: heap, key_size: 1, value_size: 2, max_entries: 1}}\n")),
+            "4:15: case `n`: Linux has no map type `heap`",
+        ),
+        (
+            refusal(&format!("{ASM}  maps:\n    m: {{type: array, key_size: 1, value_size: 2, max_entries: 1}}\n")),
+            "4:8: case `n`: map m: the kernel refuses it with EINVAL",
+        ),
+        (
+            case("    m: {type: array, key_size: 4, value_size: 2, max_entries: 1}\n"),
+            "5:5: case `n`: the name `m` stands twice",
+        ),
     ] {
         assert!(found.starts_with(expected), "found    {found:?}\nexpected {expected:?}");
     }
@@ -92,7 +99,7 @@ fn maps() -> impl Strategy<Value = Vec<MapDef>> {
         .prop_flat_map(|names| names.into_iter().map(map_def).collect::<Vec<_>>())
 }
 
-fn elements(maps: &[MapDef]) -> impl Strategy<Value = Vec<(usize, Vec<(Vec<u8>, Vec<u8>)>)>> + use<> {
+fn elements(maps: &[MapDef]) -> impl Strategy<Value = Vec<(usize, Vec<Element>)>> + use<> {
     let of_map = |(at, def): (usize, &MapDef)| {
         let bytes = |len: u32| proptest::collection::vec(any::<u8>(), len as usize);
         let elements = proptest::collection::vec((bytes(def.key_size), bytes(def.value_size)), 0..3);
@@ -120,7 +127,10 @@ fn run(maps: &[MapDef]) -> impl Strategy<Value = Run> + use<> {
         input: Input {
             packet,
             context: mark.map(|mark| ("rx_queue_index".to_owned(), u64::from(mark))).into_iter().collect(),
-            elements: before.into_iter().flat_map(|(map, all)| all.into_iter().map(move |(k, v)| (map, k, v))).collect(),
+            elements: before
+                .into_iter()
+                .flat_map(|(map, all)| all.into_iter().map(move |(k, v)| (map, k, v)))
+                .collect(),
             world: world.map_or_else(WorldConfig::default, |(clock_ns, clock_step_ns, seed)| WorldConfig {
                 clock_ns,
                 clock_step_ns,
@@ -200,8 +210,30 @@ impl Choices {
 
 /// Texts that real files are broken with.
 const TOKENS: [&str; 24] = [
-    "- ", ": ", "|", "|2", ">", "'", "\"", "{", "}", "[", "]", "&a ", "*a", "!!int ", "#", "\n", "\n  ", "0x", "~", "- name: n\n",
-    "asm: ", "inputs:\n", "\u{0}", "\u{fffd}",
+    "- ",
+    ": ",
+    "|",
+    "|2",
+    ">",
+    "'",
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    "&a ",
+    "*a",
+    "!!int ",
+    "#",
+    "\n",
+    "\n  ",
+    "0x",
+    "~",
+    "- name: n\n",
+    "asm: ",
+    "inputs:\n",
+    "\u{0}",
+    "\u{fffd}",
 ];
 
 /// One step of breaking a text.

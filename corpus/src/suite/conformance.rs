@@ -68,12 +68,19 @@ impl<'a> Lines<'a> {
 pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let lines = Lines::of(text);
-    let fail =
-        |line, reason| ReadError { file: file.to_owned(), line, column: usize::from(line > 0), case: None, reason };
+    let fail = |line, reason| ReadError {
+        file: file.to_owned(),
+        line,
+        column: usize::from(line > 0),
+        case: None,
+        reason: Box::new(reason),
+    };
     let code = if lines.has(Section::Asm) {
         match mnemonic::assemble(lines.of_section(Section::Asm)) {
             Ok(code) => code,
-            Err(mnemonic::Lack::Unsupported(what)) => return Ok(Entry { name, dialect: None, case: Err(Skip::Instruction(what)) }),
+            Err(mnemonic::Lack::Unsupported(what)) => {
+                return Ok(Entry { name, dialect: None, case: Err(Skip::Instruction(what)) });
+            }
             Err(mnemonic::Lack::Wrong(line, reason)) => return Err(fail(line, reason)),
         }
     } else {
