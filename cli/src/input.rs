@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use corpus::case::Malformed;
 use corpus::{Case, text};
+use semantics::encoding::{DecodeError, DecodeErrorKind};
+use semantics::loader::LoadError;
 use semantics::map::{self, MapDef, MapType};
-use semantics::program::Program;
+use semantics::program::{Program, ProgramError};
 use semantics::program_type::ProgramType;
 use semantics::{asm, encoding, loader};
 
@@ -121,6 +124,20 @@ impl Source {
         let program = case.program().with_context(|| format!("{path}: case `{}`", case.name))?;
         Ok(Loaded { program: Arc::new(program), case: Some(case) })
     }
+}
+
+/// Whether a program was not loaded for what a verifier would refuse: slots that are no instructions, jumps that lead
+/// nowhere. Else the input is bad, or something is not modelled.
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    let decode = |error: &DecodeError| !matches!(error.kind, DecodeErrorKind::Unsupported { .. });
+    match error.downcast_ref::<LoadError>() {
+        Some(LoadError::Decode { error, .. }) => return decode(error),
+        Some(LoadError::Program { .. }) => return true,
+        _ => {}
+    }
+    error.downcast_ref::<DecodeError>().is_some_and(decode)
+        || error.downcast_ref::<ProgramError>().is_some()
+        || error.downcast_ref::<Malformed>().is_some_and(Malformed::is_rejection)
 }
 
 /// The bytes of a file or of standard input.

@@ -94,7 +94,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         }
     })?;
     match args.format {
-        ProveFormat::Text => writeln!(out, "{}", report.summary())?,
+        ProveFormat::Text => {
+            for finished in report.results.iter().filter(|finished| finished.outcome.word() != "proven") {
+                writeln!(out, "{}", finished.line(options.width))?;
+            }
+            writeln!(out, "{}", report.summary())?;
+        }
         ProveFormat::Json => writeln!(out, "{}", report.json())?,
         ProveFormat::Junit => write!(out, "{}", report.junit())?,
     }

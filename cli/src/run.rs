@@ -232,7 +232,7 @@ impl Session<'_> {
             let args: Vec<String> = args.iter().take(count).map(|arg| format!("{arg:#x}")).collect();
             row("call", format!("{name}({}) = {result:#x} ({class})", args.join(", ")));
         }
-        Ok(writeln!(out, "{table}\n")?)
+        Ok(writeln!(out, "{}\n", table.trim_fmt())?)
     }
 
     /// Map elements that are not all zero, of all maps.

@@ -9,7 +9,7 @@ use verifier::log::Shown;
 use verifier::state::{Kind, State};
 use verifier::{Dialect, Options, Rejection, States, Stats, Verdict, verify};
 
-use crate::input::Source;
+use crate::input::{self, Source};
 use crate::{Format, Status, judge};
 
 /// What `--format json` prints.
@@ -36,7 +36,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
-    let program = args.source.load()?.program;
+    let program = match args.source.load() {
+        Ok(loaded) => loaded.program,
+        Err(error) if input::is_refusal(&error) => return refused(args, &error, out),
+        Err(error) => return Err(error),
+    };
     let options = Options { dialect: args.dialect, record: args.states, log: args.log };
     let verdict = verify(&program, &options);
     match args.format {
@@ -49,6 +53,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         }
     }
     Ok(Status::of(verdict.is_accept()))
+}
+
+/// Instructions that make no program, which the kernel's verifier says too.
+fn refused(args: &Args, error: &anyhow::Error, out: &mut dyn Write) -> anyhow::Result<Status> {
+    let message = format!("{error:#}");
+    match args.format {
+        Format::Text => writeln!(out, "rejected: {message}")?,
+        Format::Json => {
+            let path = args.source.path.display().to_string();
+            let dialect = args.dialect.name;
+            crate::json(out, &json!({"program": path, "dialect": dialect, "verdict": "reject", "message": message}))?;
+        }
+    }
+    Ok(Status::Findings)
 }
 
 fn text(program: &Program, verdict: &Verdict, out: &mut dyn Write) -> anyhow::Result<()> {

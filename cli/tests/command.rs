@@ -87,6 +87,14 @@ fn verify_says_why() {
     assert!(value["explanation"].as_str().is_some_and(|text| !text.is_empty()));
     let (out, ..) = run(&["verify", &object("xdp_count_drop"), "--states"]);
     assert!(out.contains("r1=ctx()"), "{out}");
+    // Slots that make no program are rejected too; what is not modelled is bad input.
+    let nowhere = file("nowhere.s", b"r0 = 0\ngoto +5\nexit\n");
+    let (out, _, code) = run(&["verify", nowhere.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("jump out of range from insn 1 to 7"), "{out}");
+    let reserved = file("reserved.hex", b"ff00000000000000 9500000000000000");
+    assert_eq!(run(&["verify", reserved.to_str().unwrap()]).2, 1);
+    let shift = file("shift.hex", b"6700000001000000 9500000000000000");
+    assert_eq!(run(&["verify", shift.to_str().unwrap()]).2, 2);
     // What is rejected runs on no native engine.
     assert_eq!(run(&["run", &bad, "--engine", "jit"]).2, 1);
     assert_eq!(run(&["jit", &bad]).2, 1);
@@ -148,6 +156,11 @@ fn conformance_files_are_read() {
     let path = file("sum.data", data);
     for engine in ["interpreter", "jit"] {
         let (out, _, code) = run(&["suite", path.to_str().unwrap(), "--engine", engine]);
+        assert_eq!((code, out.lines().last()), (0, Some("1 passed, 0 failed, 0 skipped")), "{out}");
+    }
+    let failing = file("failing.data", b"-- asm\nmov %r1, 0\nldxdw %r0, [%r1+0]\nexit\n-- error\nfails\n");
+    for engine in ["interpreter", "jit"] {
+        let (out, _, code) = run(&["suite", failing.to_str().unwrap(), "--engine", engine]);
         assert_eq!((code, out.lines().last()), (0, Some("1 passed, 0 failed, 0 skipped")), "{out}");
     }
     let skipped = file("shift.data", b"-- asm\nlsh %r0, 1\nexit\n-- result\n0x0\n");
