@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// A statement whose cases take at most so many bits of variables at 4-bit registers is checked for all values there.
 pub const EXHAUSTIVE_BITS: u32 = 16;
 /// How many values of a scaling obligation are drawn in the world of 8-bit registers, shared out among its cases.
-pub const SAMPLES: usize = 20_000;
+pub const SAMPLES: usize = 10_000;
 /// How many values of an obligation without narrow worlds are drawn at full width, shared out among its cases.
 pub const FULL_SAMPLES: usize = 2_000;
 /// How many values are drawn before a goal whose argument fails is put to the solver whole.

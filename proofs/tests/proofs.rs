@@ -39,6 +39,9 @@ fn what_is_quick_is_proven_at_64_bits() {
     let quick = Options { skip: SLOW.map(str::to_owned).to_vec(), ..Options::default() };
     let report = run(&quick, |_| ()).unwrap();
     println!("{}", report.summary());
+    let mut slowest: Vec<_> = report.results.iter().collect();
+    slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    slowest.iter().take(8).for_each(|result| println!("{}", result.line(report.width)));
     if report.seconds > BUDGET {
         eprintln!("warning: {:.0} s are more than the {BUDGET:.0} s that are planned for this test", report.seconds);
     }
