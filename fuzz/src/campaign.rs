@@ -156,7 +156,7 @@ impl Shared<'_> {
                 BatchReply::Died(_, None) if !announce => announce = true,
                 BatchReply::Died(how, None) => return Err(RemoteError::Broken(how)),
                 BatchReply::Died(how, Some(number)) => {
-                    found.push((number, Objection::death("jit", &how)));
+                    found.push((number, Objection::death(&how)));
                     let survived = Stats { tests: number + 1 - first, ..Stats::default() };
                     lock(&self.report).stats.add(&survived);
                     first = number + 1;

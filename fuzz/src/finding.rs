@@ -34,9 +34,9 @@ impl Objection {
         Objection::new(Oracle::Agree, &["interpreter", engine], difference.field(), text)
     }
 
-    /// `agree`: a process died or hung while `engine` ran the test.
-    pub fn death(engine: &str, how: &str) -> Objection {
-        Objection::new(Oracle::Agree, &[engine], format!("death by {how}"), format!("{engine} died: {how}"))
+    /// `agree`: the worker process died or hung while it ran the test, natively as a rule.
+    pub fn death(how: &str) -> Objection {
+        Objection::new(Oracle::Agree, &["worker"], format!("death by {how}"), format!("the worker process died: {how}"))
     }
 
     /// `contained`: before the instruction at slot `at` the run is outside the verifier's states.

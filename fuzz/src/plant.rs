@@ -48,7 +48,7 @@ pub fn by_name(name: &str) -> Option<Plant> {
     all().into_iter().find(|plant| plant.name == name)
 }
 
-fn helpers() -> [Plant; 2] {
+fn helpers() -> [Plant; 3] {
     [
         Plant {
             name: "helper::prandom_sign_extended".to_owned(),
@@ -62,6 +62,11 @@ fn helpers() -> [Plant; 2] {
             name: "helper::lookup_clobbers_key".to_owned(),
             story: "map_lookup_elem writes to the key on the stack, which it only declares to read",
             site: Site::Helper(|| Helper { meaning: clobbering_lookup, ..declared("map_lookup_elem") }),
+        },
+        Plant {
+            name: "helper::ktime_kills".to_owned(),
+            story: "ktime_get_ns takes the process down",
+            site: Site::Helper(|| Helper { meaning: |_| std::process::abort(), ..declared("ktime_get_ns") }),
         },
     ]
 }

@@ -29,9 +29,9 @@ impl<F: FnMut(&Test) -> Option<Objection>> Check for F {
 /// Whether a smaller test may stand for the first one. Engines that differ may come to differ in another place: what was
 /// wrong with a byte of the packet is then seen in R0.
 fn is_alike(first: &Objection, smaller: &Objection) -> bool {
-    let is_death = |objection: &Objection| objection.engines.len() == 1;
     first.oracle == smaller.oracle
-        && (first.kind == smaller.kind || first.oracle == Oracle::Agree && !is_death(first) && !is_death(smaller))
+        && first.engines == smaller.engines
+        && (first.kind == smaller.kind || first.oracle == Oracle::Agree && first.engines.len() > 1)
 }
 
 struct Reducer<'a, C> {

@@ -327,7 +327,7 @@ impl Remote {
         }
         let status = running.child.wait();
         match (hung, status) {
-            (true, _) => format!("no answer in {} s", self.launcher.patience.as_secs()),
+            (true, _) => format!("no answer in {} s", self.launcher.patience.as_secs_f32()),
             (false, Ok(status)) => match (status.signal(), status.code()) {
                 (Some(signal), _) => format!("signal {signal}"),
                 (_, Some(code)) => format!("exit with {code}"),
@@ -360,7 +360,7 @@ impl Remote {
                 (objection, _) => Ok(Ok(objection)),
             },
             Reply::Answer(other) => Err(RemoteError::Broken(format!("unexpected {other:?}"))),
-            Reply::Death(how) => Ok(Ok(Some(Objection::death("jit", &how)))),
+            Reply::Death(how) => Ok(Ok(Some(Objection::death(&how)))),
         }
     }
 }
@@ -371,5 +371,39 @@ impl Drop for Remote {
             let _ = running.child.kill();
             let _ = running.child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate;
+
+    fn remote(script: &str) -> Remote {
+        let launcher = Launcher {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".to_owned(), script.to_owned()],
+            patience: Duration::from_millis(300),
+        };
+        Remote::new(launcher, Setup { seed: 0, insns: 20, helper: None, plant: None })
+    }
+
+    fn outcome(script: &str) -> Result<Result<Option<Objection>, String>, RemoteError> {
+        let test = Generator::new(generate::Options::default()).test(Dice::new(0, 0));
+        remote(script).check(&test)
+    }
+
+    #[test]
+    fn a_worker_that_hangs_or_dies_is_a_finding() {
+        let text = |script| outcome(script).unwrap().unwrap().unwrap().text;
+        assert_eq!(text("exec sleep 1000"), "the worker process died: no answer in 0.3 s");
+        assert_eq!(text("read line; kill -SEGV $$"), "the worker process died: signal 11");
+        assert_eq!(text("read line; exit 3"), "the worker process died: exit with 3");
+    }
+
+    #[test]
+    fn a_worker_that_talks_nonsense_is_an_error() {
+        let error = outcome("read line; echo nonsense; cat").unwrap_err();
+        assert!(matches!(error, RemoteError::Broken(_)), "{error}");
     }
 }
