@@ -30,8 +30,7 @@ fn accept(program: &Arc<Program>) -> Judgement {
 fn verified(yaml: &str, verify: &mut dyn FnMut(&Arc<Program>) -> Judgement) -> String {
     let case = corpus::read::parse(yaml, Path::new("f")).unwrap_or_else(|error| panic!("{error}")).remove(0);
     let mut verify = |program: &Arc<Program>| verify(program);
-    let result = Runner::new(&mut world()).verify(&mut verify).run(&case).to_string();
-    result
+    Runner::new(&mut world()).verify(&mut verify).run(&case).to_string()
 }
 
 #[test]
