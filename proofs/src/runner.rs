@@ -205,9 +205,13 @@ fn run_one(obligation: &Obligation, options: &Options) -> Finished {
         obligation.check(plant)
     } else {
         let (smt2, cache) = (options.smt2.clone(), options.cache.clone());
-        solver::begin(&obligation.name, Settings { timeout: options.timeout, smt2, cache });
-        let outcome = obligation.prove(plant);
-        stats = solver::end();
+        let settings = Settings { timeout: options.timeout, smt2, cache };
+        // A context of its own: terms are freed with it, and its queries' text does not depend on what ran before.
+        let (outcome, asked) = z3::with_z3_config(&z3::Config::new(), || {
+            solver::begin(&obligation.name, settings.clone());
+            (obligation.prove(plant), solver::end())
+        });
+        stats = asked;
         outcome
     };
     Finished {
