@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod asm;
+mod check;
 mod coverage;
 mod disasm;
 mod fuzz;
@@ -57,6 +58,8 @@ enum Command {
     Disasm(disasm::Args),
     /// What is covered on which floor, as a Markdown table
     Coverage(coverage::Args),
+    /// The main job in short: prove a part, run the corpus on every engine, fuzz for a minute
+    Check(check::Args),
     /// A worker of `fuzz`
     #[command(hide = true)]
     FuzzWorker(fuzz::WorkerArgs),
@@ -131,6 +134,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Coverage(args) => coverage::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::FuzzWorker(args) => fuzz::work(&args),
         Command::SuiteWorker(args) => suite::work(&args, out),
     }

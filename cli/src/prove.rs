@@ -75,6 +75,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         plant: args.plant.clone(),
         cache: args.cache.clone(),
         smt2: args.smt2.clone(),
+        stop: crate::fuzz::interrupted()?,
         ..Options::default()
     };
     if args.list {

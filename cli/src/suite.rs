@@ -50,7 +50,7 @@ pub struct Args {
 
 /// What cases are tried on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Which {
+pub enum Which {
     Interpreter,
     Jit,
     Verifier,
@@ -113,7 +113,19 @@ impl Totals {
     }
 }
 
+/// The bundled corpus on one engine: passed, failed and skipped cases, and what failed, a line each.
+pub fn tally(corpus: &Path, engine: Which, out: &mut dyn Write) -> anyhow::Result<[usize; 3]> {
+    let paths = vec![corpus.to_owned()];
+    let totals = judge_all(&Args { paths, engine, dialect: None, verbose: false, format: Format::Text }, out)?;
+    Ok([totals.passed, totals.failures.len(), totals.skipped()])
+}
+
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    let totals = judge_all(args, out)?;
+    report(args, &totals, out)
+}
+
+fn judge_all(args: &Args, out: &mut dyn Write) -> anyhow::Result<Totals> {
     let mut files = Vec::new();
     for path in &args.paths {
         collect(path, true, &mut files)?;
@@ -143,7 +155,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             totals.count(file, &entry.name, reply);
         }
     }
-    report(args, &totals, out)
+    Ok(totals)
 }
 
 fn report(args: &Args, totals: &Totals, out: &mut dyn Write) -> anyhow::Result<Status> {

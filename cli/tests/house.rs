@@ -32,13 +32,18 @@ fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 #[test]
 fn every_instruction_family_has_its_room_on_every_floor() {
     let families = names(Room::ALL.map(Room::name));
-    for floor in ["verifier/src/insn", "jit/src/insn", "proofs/src/insn"] {
-        assert_eq!(rooms(floor, "rs"), families, "{floor}");
+    // What the rooms of a floor share lies beside them.
+    let floors = [
+        ("semantics/src/insn", vec!["table"]),
+        ("verifier/src/insn", vec![]),
+        ("jit/src/insn", vec![]),
+        ("proofs/src/insn", vec!["lowering", "machine", "transfer"]),
+    ];
+    for (floor, shared) in floors {
+        let expected: BTreeSet<String> = families.iter().cloned().chain(names(shared)).collect();
+        assert_eq!(rooms(floor, "rs"), expected, "{floor}");
     }
     assert_eq!(rooms("corpus/insn", "yaml"), families);
-    let mut semantics = families.clone();
-    semantics.insert("table".to_owned());
-    assert_eq!(rooms("semantics/src/insn", "rs"), semantics);
     for row in TABLE {
         assert!(Room::ALL.contains(&row.op.room()), "{} has no room", row.name);
     }

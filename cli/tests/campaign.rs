@@ -1,0 +1,105 @@
+//! Campaigns from end to end: what is planted is found, shrunk, written as a case and replayed from it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn touchstone(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_touchstone")).args(arguments).output().expect("the command starts")
+}
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    path
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Finds the planted mistake; the written case reproduces it, and without the mistake nobody objects.
+fn round_trip(plant: &str, expected: &str) {
+    let out = folder(&plant.replace(':', "_"));
+    let dir = out.to_str().expect("UTF-8");
+    let found = touchstone(&["fuzz", "--plant", plant, "--findings", "1", "--tests", "400000", "--out", dir]);
+    assert_eq!(found.status.code(), Some(1), "{plant}: {}", text(&found));
+    assert!(text(&found).contains(expected), "{plant}: {}", text(&found));
+    let cases: Vec<_> = std::fs::read_dir(&out).expect("findings").map(|e| e.expect("an entry").path()).collect();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let case = case.to_str().expect("UTF-8");
+        let again = touchstone(&["repro", case]);
+        assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+        assert!(text(&again).contains("reproduced: "), "{}", text(&again));
+        let mended = touchstone(&["repro", "--without-plant", case]);
+        assert_eq!(mended.status.code(), Some(0), "{}", text(&mended));
+    }
+}
+
+#[test]
+fn a_mistake_of_the_jit_is_found_shrunk_written_and_replayed() {
+    round_trip("jit::jump::signed_as_unsigned", "agree interpreter/jit: ");
+    round_trip("jit::load_store::store_too_wide", "agree interpreter/jit: ");
+}
+
+#[test]
+fn a_mistake_of_the_verifier_is_found_shrunk_written_and_replayed() {
+    round_trip("verifier::mov32_sign_extended", "contained interpreter: register [Mov32K]");
+    round_trip("verifier::packet_range_off_by_one", "contained interpreter: register ");
+}
+
+#[test]
+fn a_mistake_of_a_helper_is_found_shrunk_written_and_replayed() {
+    round_trip("helper::prandom_sign_extended", "contract interpreter: get_prandom_u32 result [get_prandom_u32]");
+}
+
+#[test]
+fn a_test_that_kills_its_worker_is_found_shrunk_written_and_replayed() {
+    round_trip("helper::ktime_kills", "agree worker: death by signal 6 [ktime_get_ns]");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_tests_on_any_number_of_workers() {
+    let counts = |workers: &str| {
+        let out = folder("workers");
+        let dir = out.to_str().expect("UTF-8");
+        let run = touchstone(&[
+            "fuzz", "--seed", "5", "--tests", "20000", "--workers", workers, "--out", dir, "--format", "json",
+        ]);
+        assert_eq!(run.status.code(), Some(0), "{}", text(&run));
+        let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+        ["tests", "accepted", "executed"].map(|key| report[key].as_u64().expect("a count"))
+    };
+    let one = counts("1");
+    assert_eq!(one[0], 20_000);
+    assert_eq!(one, counts("3"));
+}
+
+#[test]
+fn ctrl_c_ends_a_campaign_with_its_report() {
+    let out = folder("interrupted");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_touchstone"))
+        .args(["fuzz", "--duration", "600", "--out", out.to_str().expect("UTF-8")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    std::thread::sleep(Duration::from_secs(2));
+    let start = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    while child.try_wait().expect("a child").is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "Ctrl-C has no effect");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().expect("a child");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output).contains(" tests ("), "{}", text(&output));
+}
+
+#[test]
+fn an_unknown_plant_is_bad_usage() {
+    let run = touchstone(&["fuzz", "--plant", "nothing"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(text(&run).contains("there is no planted mistake `nothing`"), "{}", text(&run));
+}
