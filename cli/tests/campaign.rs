@@ -66,7 +66,17 @@ fn the_same_seed_gives_the_same_tests_on_any_number_of_workers() {
         let out = folder("workers");
         let dir = out.to_str().expect("UTF-8");
         let run = touchstone(&[
-            "fuzz", "--seed", "5", "--tests", "20000", "--workers", workers, "--out", dir, "--format", "json",
+            "fuzz",
+            "--seed",
+            "5",
+            "--tests",
+            "20000",
+            "--workers",
+            workers,
+            "--out",
+            dir,
+            "--format",
+            "json",
         ]);
         assert_eq!(run.status.code(), Some(0), "{}", text(&run));
         let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
@@ -89,7 +99,7 @@ fn ctrl_c_ends_a_campaign_with_its_report() {
     let start = Instant::now();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
     while child.try_wait().expect("a child").is_none() {
-        assert!(start.elapsed() < Duration::from_secs(60), "Ctrl-C has no effect");
+        assert!(start.elapsed() < Duration::from_mins(1), "Ctrl-C has no effect");
         std::thread::sleep(Duration::from_millis(50));
     }
     let output = child.wait_with_output().expect("a child");

@@ -11,10 +11,8 @@ const PACKETS: [&str; 3] = [
 ];
 
 fn objects() -> Option<PathBuf> {
-    let shared = std::env::var_os("TOUCHSTONE_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
+    let shared = std::env::var_os("TOUCHSTONE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     Some(shared.join("suites/objects")).filter(|path| path.is_dir())
 }
 

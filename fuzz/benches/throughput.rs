@@ -1,6 +1,6 @@
 //! Programs per second of one process: generated, verified, run on both engines, compared and contained.
 
-#![allow(missing_docs)] // criterion_group! writes functions without them
+#![allow(missing_docs, reason = "the macros of criterion make public functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fuzz::dice::Dice;

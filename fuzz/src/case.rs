@@ -12,7 +12,7 @@ use crate::test::Test;
 pub fn of_finding(finding: &Finding) -> Case {
     let objection = &finding.objection;
     let mut case = Case::of_program(name(finding), &finding.test.program);
-    case.story = objection.text.clone();
+    case.story.clone_from(&objection.text);
     case.runs = vec![Run { input: finding.test.input.clone(), ..Run::default() }];
     case.finding = Some(FindingNote {
         oracle: objection.oracle.name().to_owned(),

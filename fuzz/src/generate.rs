@@ -413,7 +413,7 @@ impl<'a> Writer<'a> {
             FieldAccess::UpTo(most) => Size::ALL.into_iter().filter(|size| *size <= most).collect(),
         };
         let size = self.dice.pick(&most);
-        if field.kind != FieldKind::Scalar || field.len < size.bytes() || field.offset % size.bytes() != 0 {
+        if field.kind != FieldKind::Scalar || field.len < size.bytes() || !field.offset.is_multiple_of(size.bytes()) {
             return;
         }
         let inside = self.dice.below((field.len / size.bytes()) as usize) as u32 * size.bytes();

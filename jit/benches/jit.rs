@@ -16,48 +16,9 @@ use semantics::program::{Program, Verified};
 use semantics::program_type::ProgramType;
 use semantics::world::{Input, World};
 
-const LOOPS: i32 = 10_000;
-const PACKET: i32 = 1500;
-
-fn op(opcode: Opcode, dst: Reg, src: Reg) -> Insn {
-    Insn::new(opcode).dst(dst).src(src)
-}
-
-/// Ten instructions per turn, all in registers.
-fn alu_loop() -> Vec<Insn> {
-    use Reg::{R0, R3, R4, R5};
-    vec![
-        Insn::new(Opcode::Mov64K).dst(R3).imm(LOOPS),
-        Insn::new(Opcode::Mov64K).dst(R0).imm(0),
-        Insn::new(Opcode::Mov64K).dst(R4).imm(7),
-        op(Opcode::Mov64X, R5, R0),
-        op(Opcode::Add64X, R0, R3),
-        op(Opcode::Xor64X, R0, R4),
-        Insn::new(Opcode::And64K).dst(R5).imm(0xffff),
-        op(Opcode::Add32X, R4, R5),
-        op(Opcode::Sub64X, R0, R4),
-        Insn::new(Opcode::Or32K).dst(R4).imm(1),
-        Insn::new(Opcode::Neg64).dst(R4),
-        Insn::new(Opcode::Sub64K).dst(R3).imm(1),
-        Insn::new(Opcode::Jne64K).dst(R3).imm(0).off(-10),
-        Insn::new(Opcode::Exit),
-    ]
-}
-
-/// The sum of the packet's half words; `entry` sets R6 to the packet and R7 to its end.
-fn checksum_loop(entry: &[Insn]) -> Vec<Insn> {
-    use Reg::{R0, R2, R6, R7};
-    let mut insns = entry.to_vec();
-    insns.extend([
-        Insn::new(Opcode::Mov64K).dst(R0).imm(0),
-        op(Opcode::LdxH, R2, R6),
-        op(Opcode::Add64X, R0, R2),
-        Insn::new(Opcode::Add64K).dst(R6).imm(2),
-        op(Opcode::Jne64X, R6, R7).off(-4),
-        Insn::new(Opcode::Exit),
-    ]);
-    insns
-}
+#[path = "../../semantics/benches/programs/mod.rs"]
+mod programs;
+use programs::{PACKET, alu_loop, checksum_loop, op};
 
 /// All rooms in turn, with a forward jump in each block.
 fn long_program(len: usize) -> Vec<Insn> {

@@ -131,7 +131,8 @@ impl Outcome {
             let longer = if ours > theirs { &self.pieces } else { &other.pieces };
             return Some(Difference::Object(longer[ours.min(theirs)].0));
         }
-        let at = (0..).find(|at| self.effects.get(*at) != other.effects.get(*at))?;
+        let longest = self.effects.len().max(other.effects.len());
+        let at = (0..longest).find(|at| self.effects.get(*at) != other.effects.get(*at))?;
         Some(Difference::Effect(at, self.effects.get(at).copied(), other.effects.get(at).copied()))
     }
 }

@@ -11,6 +11,7 @@ pub const INSNS_MAX: usize = 1_000_000;
 
 /// A structurally sound program: every jump leads to an instruction, and control cannot run off its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // `program_type` is the kernel's word, and `type` Rust's
 pub struct Program {
     name: String,
     program_type: ProgramType,

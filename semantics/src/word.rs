@@ -60,11 +60,11 @@ impl Flag for bool {
     }
     #[inline(always)]
     fn and(&self, rhs: &Self) -> Self {
-        *self & *rhs
+        *self && *rhs
     }
     #[inline(always)]
     fn or(&self, rhs: &Self) -> Self {
-        *self | *rhs
+        *self || *rhs
     }
     #[inline(always)]
     fn xor(&self, rhs: &Self) -> Self {

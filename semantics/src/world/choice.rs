@@ -1,6 +1,6 @@
 //! Choices that the specification leaves open, drawn from a seed so that every engine sees the same.
 
-/// A seeded source of choices (the SplitMix64 sequence).
+/// A seeded source of choices (the sequence of `SplitMix64`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Choice(u64);
 

@@ -25,7 +25,7 @@ pub(super) fn defaults(program_type: ProgramType, packet: &[u8]) -> Vec<(&'stati
     }
 }
 
-/// The EtherType in network order, read as a little-endian number (`eth_type_trans`).
+/// The protocol number in network order, read as a little-endian number (`eth_type_trans`).
 fn protocol(packet: &[u8]) -> u64 {
     packet.get(12..14).map_or(0, |b| u64::from(u16::from_le_bytes([b[0], b[1]])))
 }
