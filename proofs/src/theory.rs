@@ -117,7 +117,7 @@ impl<'a, A: Theory> Context<'a, A> {
     pub fn plant(&self) -> Option<&'a str> {
         self.plant
     }
-    /// Any word; the same name is the same word.
+    /// Any word. Names must be unique within a statement; a proof of one that repeats a name fails.
     pub fn word<W: Variable>(&mut self, name: &str) -> W {
         W::variable(name, self.numbers.number(name, W::BITS))
     }

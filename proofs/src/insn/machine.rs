@@ -58,7 +58,7 @@ impl<A: Theory> Bpf<A> {
         let represented = |native_reg: Native| Reg::ALL.into_iter().find(|reg| native(*reg) == native_reg);
         let regs = Native::ALL.map(|reg| match represented(reg) {
             Some(bpf) => self.regs[bpf.index()].clone(),
-            None => cx.word(&format!("{reg:?}").to_lowercase()),
+            None => cx.word(&format!("x64.{reg:?}").to_lowercase()),
         });
         let outside = Surroundings { memory: self.memory.clone(), clobbered: self.clobbered.clone() };
         Cpu { regs, flags: None, outside }
