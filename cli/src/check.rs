@@ -71,11 +71,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 #[cfg(feature = "proofs")]
 fn prove(parts: usize, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
     use proofs::runner::{self, Options};
-    let options = Options {
-        shard: (parts > 1).then_some((0, parts)),
-        stop: crate::fuzz::interrupted()?,
-        ..Options::default()
-    };
+    let options =
+        Options { shard: (parts > 1).then_some((0, parts)), stop: crate::fuzz::interrupted()?, ..Options::default() };
     let report = runner::run(&options, |_| {})?;
     for finished in report.results.iter().filter(|finished| finished.outcome.word() != "proven") {
         writeln!(out, "{}", finished.line(options.width))?;
