@@ -30,6 +30,12 @@ pub struct Args {
     /// A directory for all queries as SMT-LIB 2 files
     #[arg(long, value_name = "DIR")]
     smt2: Option<std::path::PathBuf>,
+    /// Put every query to a second solver as well (Bitwuzla, a Python package)
+    #[arg(long)]
+    second_opinion: bool,
+    /// Where Python packages of solvers are installed
+    #[arg(long, value_name = "DIR", default_value = ".solver")]
+    packages: std::path::PathBuf,
     /// List obligations and mistakes that can be planted, and prove nothing
     #[arg(long)]
     list: bool,
@@ -64,7 +70,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     use anyhow::Context;
     use proofs::runner::{self, Options, Width};
 
-    for directory in [&args.cache, &args.smt2].into_iter().flatten() {
+    let queries = || std::env::temp_dir().join(format!("touchstone-queries-{}", std::process::id()));
+    let smt2 = args.smt2.clone().or_else(|| args.second_opinion.then(queries));
+    for directory in [&args.cache, &smt2].into_iter().flatten() {
         std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     }
     let options = Options {
@@ -74,7 +82,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         timeout: std::time::Duration::from_secs(args.timeout),
         plant: args.plant.clone(),
         cache: args.cache.clone(),
-        smt2: args.smt2.clone(),
+        smt2: smt2.clone(),
         stop: crate::fuzz::interrupted()?,
         ..Options::default()
     };
@@ -104,5 +112,19 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         ProveFormat::Json => writeln!(out, "{}", report.json())?,
         ProveFormat::Junit => write!(out, "{}", report.junit())?,
     }
-    Ok(Status::of(report.is_success()))
+    let Some(directory) = smt2.filter(|_| args.second_opinion) else {
+        return Ok(Status::of(report.is_success()));
+    };
+    let second = proofs::second::ask(&directory, &args.packages, options.timeout)?;
+    if args.smt2.is_none() {
+        std::fs::remove_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    }
+    // On standard error, so that a JSON or XML report stays whole.
+    let (agreed, unanswered) = (second.agreed, second.unanswered.len());
+    let mut err = std::io::stderr();
+    writeln!(err, "second opinion: {} queries, {agreed} agreed, {unanswered} unanswered", second.queries)?;
+    for query in &second.disagreed {
+        writeln!(err, "the solvers disagree on {}", query.display())?;
+    }
+    Ok(Status::of(report.is_success() && second.disagreed.is_empty()))
 }
