@@ -43,11 +43,17 @@ struct Sketch {
     registers: [Kind; 11],
     /// Bit n: the 8 bytes at `fp - 8 * (n + 1)` are initialised.
     stack: u64,
+    /// Pointers kept at the places from [`SPILLS`] on.
+    spills: [Kind; 4],
 }
+
+/// The first place of the stack where pointers are kept; numbers go elsewhere.
+const SPILLS: usize = 20;
 
 impl Sketch {
     fn meet(&mut self, other: &Sketch) {
-        for (ours, theirs) in self.registers.iter_mut().zip(&other.registers) {
+        let ours = self.registers.iter_mut().chain(&mut self.spills);
+        for (ours, theirs) in ours.zip(other.registers.iter().chain(&other.spills)) {
             *ours = match (*ours, *theirs) {
                 (Kind::Packet(a), Kind::Packet(b)) => Kind::Packet(a.min(b)),
                 (a, b) if a == b => a,
@@ -71,13 +77,18 @@ enum Action {
     ContextStore,
     Branch,
     PacketAccess,
+    IndexedPacket,
+    PacketLength,
     ValueAccess,
     IndexedValue,
+    Spill,
+    Fill,
+    Loop,
     Call,
     Lookup,
 }
 
-const ACTIONS: [(Action, usize); 14] = [
+const ACTIONS: [(Action, usize); 19] = [
     (Action::Alu, 10),
     (Action::Mov, 4),
     (Action::Wide, 2),
@@ -88,8 +99,13 @@ const ACTIONS: [(Action, usize); 14] = [
     (Action::ContextStore, 1),
     (Action::Branch, 5),
     (Action::PacketAccess, 3),
+    (Action::IndexedPacket, 2),
+    (Action::PacketLength, 1),
     (Action::ValueAccess, 3),
     (Action::IndexedValue, 2),
+    (Action::Spill, 2),
+    (Action::Fill, 2),
+    (Action::Loop, 1),
     (Action::Call, 2),
     (Action::Lookup, 2),
 ];
@@ -236,7 +252,7 @@ impl<'a> Writer<'a> {
         }
         let insns = Vec::with_capacity(generator.options.insns * 2);
         let declaration = program_type.declaration();
-        let sketch = Sketch { registers, stack: 0 };
+        let sketch = Sketch { registers, stack: 0, spills: [Kind::Nothing; 4] };
         Writer { generator, dice, declaration, program_type, maps, insns, sketch, swarm }
     }
 
@@ -312,6 +328,11 @@ impl<'a> Writer<'a> {
             Action::Branch if depth < 3 => self.branch(depth),
             Action::Branch => {}
             Action::PacketAccess => self.packet(depth),
+            Action::IndexedPacket => self.indexed_packet(),
+            Action::PacketLength => self.packet_length(),
+            Action::Spill => self.spill(),
+            Action::Fill => self.fill(),
+            Action::Loop => self.counted_loop(),
             Action::ValueAccess => self.value(),
             Action::IndexedValue => self.indexed_value(),
             Action::Call => self.call(),
@@ -485,6 +506,95 @@ impl<'a> Writer<'a> {
         self.block(depth + 1);
         self.land(jump);
         self.sketch.meet(&before);
+    }
+
+    /// Adds a masked number to the packet's address, compares with the end, and accesses what lies there.
+    fn indexed_packet(&mut self) {
+        if !matches!(self.kind(Reg::R7), Kind::Packet(_)) || self.kind(Reg::R8) != Kind::PacketEnd {
+            return;
+        }
+        let (size, mask) = (self.dice.pick(&Size::ALL), self.dice.pick(&[3, 7, 31, 255]));
+        let index = self.number();
+        let others = NUMBERS.map(|reg| if reg == index { Reg::FP } else { reg });
+        let (copy, end) = (self.dice.pick(&others), self.dice.pick(&others));
+        if copy == Reg::FP || end == Reg::FP || copy == end {
+            return;
+        }
+        self.push(Insn::new(Opcode::And64K).dst(index).imm(mask));
+        self.push(Insn::new(Opcode::Mov64X).dst(copy).src(Reg::R7));
+        self.push(Insn::new(Opcode::Add64X).dst(copy).src(index));
+        self.push(Insn::new(Opcode::Mov64X).dst(end).src(copy));
+        self.push(Insn::new(Opcode::Add64K).dst(end).imm(size.bytes() as i32));
+        self.push(Insn::new(Opcode::Jgt64X).dst(end).src(Reg::R8));
+        let jump = self.insns.len() - 1;
+        self.set(copy, Kind::Nothing);
+        self.set(end, Kind::Nothing);
+        let before = self.sketch;
+        if self.declaration.packet_write && self.dice.chance(1, 3) {
+            self.store(size, copy, 0);
+        } else {
+            self.load_beside(size, copy, 0);
+        }
+        self.land(jump);
+        self.sketch.meet(&before);
+    }
+
+    /// The packet's length as a number: the difference of two pointers.
+    fn packet_length(&mut self) {
+        if matches!(self.kind(Reg::R7), Kind::Packet(_)) && self.kind(Reg::R8) == Kind::PacketEnd {
+            let reg = self.dice.pick(&NUMBERS);
+            self.push(Insn::new(Opcode::Mov64X).dst(reg).src(Reg::R8));
+            self.push(Insn::new(Opcode::Sub64X).dst(reg).src(Reg::R7));
+            self.set(reg, Kind::Scalar);
+        }
+    }
+
+    /// Keeps a pointer on the stack.
+    fn spill(&mut self) {
+        let reg = self.dice.pick(&[Reg::R6, Reg::R7, Reg::R8, Reg::R0, Reg::R9]);
+        let kind = self.kind(reg);
+        if matches!(kind, Kind::Context | Kind::Packet(_) | Kind::PacketEnd | Kind::Value(_)) {
+            let at = self.dice.below(self.sketch.spills.len());
+            let off = -8 * ((SPILLS + at) as i16 + 1);
+            self.push(Insn::new(Opcode::StxDw).dst(Reg::FP).src(reg).off(off));
+            self.sketch.spills[at] = kind;
+        }
+    }
+
+    /// Takes a pointer back from the stack.
+    fn fill(&mut self) {
+        let at = self.dice.below(self.sketch.spills.len());
+        let kind = self.sketch.spills[at];
+        let reg = match kind {
+            Kind::Context => Reg::R6,
+            Kind::Packet(_) => Reg::R7,
+            Kind::PacketEnd => Reg::R8,
+            Kind::Value(_) => self.dice.pick(&NUMBERS),
+            Kind::Nothing | Kind::Scalar | Kind::Frame => return,
+        };
+        let off = -8 * ((SPILLS + at) as i16 + 1);
+        self.push(Insn::new(Opcode::LdxDw).dst(reg).src(Reg::FP).off(off));
+        self.set(reg, kind);
+    }
+
+    /// A few rounds of arithmetic; R8 counts where it does not hold the packet's end.
+    fn counted_loop(&mut self) {
+        if self.kind(Reg::R8) != Kind::Nothing {
+            return;
+        }
+        let rounds = 1 + self.dice.below(4) as i32;
+        self.push(Insn::new(Opcode::Mov64K).dst(Reg::R8).imm(rounds));
+        // A number that lives in the loop has to be one before it.
+        self.number();
+        let head = self.insns.len();
+        for _ in 0..=self.dice.below(2) {
+            self.alu();
+        }
+        self.push(Insn::new(Opcode::Sub64K).dst(Reg::R8).imm(1));
+        let distance = head as i16 - self.insns.len() as i16 - 1;
+        self.push(Insn::new(Opcode::Jne64K).dst(Reg::R8).imm(0).off(distance));
+        // The counter is not a number for others: a later loop uses it again.
+        self.set(Reg::R8, Kind::Nothing);
     }
 
     fn access_packet(&mut self, known: u16) {
