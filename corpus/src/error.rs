@@ -18,7 +18,6 @@ pub struct ReadError {
     /// The case, where it has a name.
     pub case: Option<String>,
     /// The reason.
-    #[source]
     pub reason: Box<Reason>,
 }
 

@@ -41,15 +41,6 @@ fn what_is_quick_is_proven_at_64_bits() {
     );
 }
 
-/// What `touchstone prove` does, without the binary.
-#[test]
-#[ignore = "takes longer than a test may: cargo test -p touchstone-proofs -- --ignored"]
-fn everything_is_proven_at_64_bits() {
-    let report = run(&Options::default(), |_| ()).unwrap();
-    print_slowest(&report);
-    assert!(report.is_success(), "{}", failures(&report));
-}
-
 fn print_slowest(report: &Report) {
     let mut slowest: Vec<_> = report.results.iter().collect();
     slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
