@@ -18,8 +18,8 @@ pub struct Args {
     /// Seconds of fuzzing
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     fuzz: u64,
-    /// Prove one part of so many equal ones; 1 proves all
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    /// Prove only one part of so many equal ones; 1 proves all
+    #[arg(long, value_name = "N", default_value_t = 1)]
     parts: usize,
     /// Where findings are written as cases
     #[arg(long, value_name = "DIR", default_value = "findings")]
@@ -58,7 +58,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     }
     add("fuzzing", &mut || fuzz(args, out))?;
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header(["part", "", "result", "seconds"]);
     for row in &rows {
         let mark = if row.fine { "ok" } else { "FAILED" };

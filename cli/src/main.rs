@@ -58,7 +58,7 @@ enum Command {
     Disasm(disasm::Args),
     /// What is covered on which floor, as a Markdown table
     Coverage(coverage::Args),
-    /// The main job in short: prove a part, run the corpus on every engine, fuzz for a minute
+    /// The main job in short: prove, run the corpus on every engine, fuzz for a minute
     Check(check::Args),
     /// A worker of `fuzz`
     #[command(hide = true)]
