@@ -2,7 +2,7 @@
 //!
 //! An executable section holds programs, one per function; its name says the program type (`xdp`, `socket/eth`). Maps are
 //! declared in `.maps` with BTF, or in `maps` as `struct bpf_map_def`; a relocation of a 64-bit immediate to a map's symbol
-//! becomes [`Opcode::LddwMap`](crate::insn::Opcode::LddwMap) with the map's index. Maps that cannot be modelled are left out
+//! becomes [`Opcode::LddwMap`] with the map's index. Maps that cannot be modelled are left out
 //! where the program does not refer to them. Everything else that an object can ask for, global data, subprograms, external
 //! symbols, CO-RE, is an error that says where and what.
 //!
