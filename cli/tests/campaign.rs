@@ -20,7 +20,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Finds the planted mistake; the written case reproduces it, and without the mistake nobody objects.
-fn round_trip(plant: &str, expected: &str) {
+fn round_trip(plant: &str, expected: &str, most_insns: usize) {
     let out = folder(&plant.replace(':', "_"));
     let dir = out.to_str().expect("UTF-8");
     let found = touchstone(&["fuzz", "--plant", plant, "--findings", "1", "--tests", "400000", "--out", dir]);
@@ -29,6 +29,10 @@ fn round_trip(plant: &str, expected: &str) {
     let cases: Vec<_> = std::fs::read_dir(&out).expect("findings").map(|e| e.expect("an entry").path()).collect();
     assert!(!cases.is_empty());
     for case in cases {
+        let yaml = std::fs::read_to_string(&case).expect("a case");
+        let is_insn = |line: &&str| line.trim_start().split_once(": ").is_some_and(|(at, _)| at.parse::<u32>().is_ok());
+        let insns = yaml.lines().filter(is_insn).count();
+        assert!((1..=most_insns).contains(&insns), "{insns} insns are not shrunk enough:\n{yaml}");
         let case = case.to_str().expect("UTF-8");
         let again = touchstone(&["repro", case]);
         assert_eq!(again.status.code(), Some(1), "{}", text(&again));
@@ -40,24 +44,25 @@ fn round_trip(plant: &str, expected: &str) {
 
 #[test]
 fn a_mistake_of_the_jit_is_found_shrunk_written_and_replayed() {
-    round_trip("jit::jump::signed_as_unsigned", "agree interpreter/jit: ");
-    round_trip("jit::load_store::store_too_wide", "agree interpreter/jit: ");
+    round_trip("jit::jump::signed_as_unsigned", "agree interpreter/jit: ", 8);
+    round_trip("jit::alu::sub_swapped", "agree interpreter/jit: ", 6);
+    round_trip("jit::load_store::store_too_wide", "agree interpreter/jit: ", 6);
 }
 
 #[test]
 fn a_mistake_of_the_verifier_is_found_shrunk_written_and_replayed() {
-    round_trip("verifier::mov32_sign_extended", "contained interpreter: register [Mov32K]");
-    round_trip("verifier::packet_range_off_by_one", "contained interpreter: register ");
+    round_trip("verifier::mov32_sign_extended", "contained interpreter: register [Mov32K]", 3);
+    round_trip("verifier::packet_range_off_by_one", "contained interpreter: register ", 9);
 }
 
 #[test]
 fn a_mistake_of_a_helper_is_found_shrunk_written_and_replayed() {
-    round_trip("helper::prandom_sign_extended", "contract interpreter: get_prandom_u32 result [get_prandom_u32]");
+    round_trip("helper::prandom_sign_extended", "contract interpreter: get_prandom_u32 result [get_prandom_u32]", 3);
 }
 
 #[test]
 fn a_test_that_kills_its_worker_is_found_shrunk_written_and_replayed() {
-    round_trip("helper::ktime_kills", "agree worker: death by signal 6 [ktime_get_ns]");
+    round_trip("helper::ktime_kills", "agree worker: death by signal 6 [ktime_get_ns]", 3);
 }
 
 #[test]
@@ -105,6 +110,18 @@ fn ctrl_c_ends_a_campaign_with_its_report() {
     let output = child.wait_with_output().expect("a child");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output).contains(" tests ("), "{}", text(&output));
+}
+
+/// What checks once found, nobody objects to any more.
+#[test]
+fn regressions_stay_fixed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/regression");
+    let cases: Vec<_> = std::fs::read_dir(folder).expect("regressions").map(|e| e.expect("an entry").path()).collect();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let again = touchstone(&["repro", case.to_str().expect("UTF-8")]);
+        assert_eq!(again.status.code(), Some(0), "{}", text(&again));
+    }
 }
 
 #[test]

@@ -127,12 +127,18 @@ impl Judge {
             Verdict::Unsupported(unsupported) => return Judgement::Unsupported(unsupported.to_string()),
         };
         self.world.watch = watch;
-        let states = accepted.states.unwrap_or_default();
-        let mut containment = Containment::new(&states);
-        let stop = interpreter::run(program, &mut self.world, FUEL, &mut containment);
+        let (stop, escape) = match accepted.states {
+            Some(states) => {
+                let mut containment = Containment::new(&states);
+                let stop = interpreter::run(program, &mut self.world, FUEL, &mut containment);
+                let escape = containment.escape;
+                self.verifier.recycle(states);
+                (stop, escape)
+            }
+            // Too many states to record: the run is judged by its outcome alone.
+            None => (interpreter::run(program, &mut self.world, FUEL, &mut ()), None),
+        };
         self.world.watch = false;
-        let escape = containment.escape;
-        self.verifier.recycle(states);
         if let Some(escape) = escape {
             return Judgement::Objection(escape);
         }

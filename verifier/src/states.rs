@@ -179,7 +179,8 @@ fn range_holds(held: &RegState, var: u64, value: u64, run: &Snapshot<'_>) -> boo
     match held.range {
         crate::state::AT_PACKET_END => value >= end,
         crate::state::BEYOND_PACKET_END => value > end,
-        range => range <= 0 || var.wrapping_add(range as u64) <= run.packet_len,
+        // Signed: a subtraction may have moved the pointer before the packet.
+        range => range <= 0 || (var as i64).saturating_add(i64::from(range)) <= run.packet_len as i64,
     }
 }
 
