@@ -109,7 +109,7 @@ fn programs_with_changed_bytes_are_judged_soundly() {
             Judgement::Fine(_) => accepted += 1,
             Judgement::Rejected(_) => rejected += 1,
             Judgement::Unsupported(_) => {}
-            other => panic!("mutant {number}: {other:?}\n{}", listing(&test)),
+            other @ Judgement::Objection(_) => panic!("mutant {number}: {other:?}\n{}", listing(&test)),
         }
     }
     assert!(accepted > MUTANTS / 10 && rejected > MUTANTS / 10, "{accepted} accepted, {rejected} rejected");
