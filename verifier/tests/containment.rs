@@ -184,7 +184,7 @@ fn runs_stay_inside_the_states() {
 /// Any rows of the table with any operands, mostly nonsense.
 fn arbitrary_program(random: &mut Random) -> Vec<Insn> {
     let mut insns = assemble("r0 = 0").unwrap();
-    for _ in 0..1 + random.below(10) {
+    for _ in 0..=random.below(10) {
         let row = &TABLE[random.below(TABLE.len() as u64) as usize];
         let reg = |random: &mut Random| Reg::ALL[random.below(11) as usize];
         let off = random.pick(&[0, 1, 2, -1, -4, -8, -16, 4, 8, 12, i16::MAX, i16::MIN]);

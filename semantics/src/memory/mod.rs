@@ -338,7 +338,7 @@ mod tests {
     fn long_stretches_are_zeroed_to_the_byte() {
         let mut m = memory();
         let base = m.place_map_values(Object::MapValue(0), 1, 1 << 20, 1 << 20).unwrap();
-        m.poke(base, &[1; 1 << 20]);
+        m.poke(base, &vec![1; 1 << 20]);
         m.clear(base + 3, (1 << 20) - 8);
         assert_eq!(m.peek(base, 4), [1, 1, 1, 0]);
         assert_eq!(m.peek(base + (1 << 20) - 6, 6), [0, 1, 1, 1, 1, 1]);
