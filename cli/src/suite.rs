@@ -128,7 +128,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 fn judge_all(args: &Args, out: &mut dyn Write) -> anyhow::Result<Totals> {
     let mut files = Vec::new();
     for path in &args.paths {
-        collect(path, true, &mut files)?;
+        files.extend(corpus::read::files(path).with_context(|| path.display().to_string())?);
     }
     if files.is_empty() {
         bail!("no case files (.yaml, .data) there");
@@ -187,24 +187,6 @@ fn report(args: &Args, totals: &Totals, out: &mut dyn Write) -> anyhow::Result<S
         }
     }
     Ok(Status::of(failures.is_empty()))
-}
-
-/// Case files at or below a path, in a fixed order. A file that is named is one whatever its name.
-fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    if path.is_dir() {
-        let context = || path.display().to_string();
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(path).with_context(context)? {
-            entries.push(entry.with_context(context)?.path());
-        }
-        entries.sort();
-        return entries.iter().try_for_each(|entry| collect(entry, false, files));
-    }
-    let is_case = path.extension().is_some_and(|extension| extension == "yaml" || extension == "data");
-    if named || is_case {
-        files.push(path.to_owned());
-    }
-    Ok(())
 }
 
 fn try_on_interpreter(world: &mut World, entry: &Entry) -> Reply {

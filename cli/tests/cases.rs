@@ -1,6 +1,6 @@
 //! Every case of the corpus on the verifier and on every engine: one test per case.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,22 +34,6 @@ impl Bench {
     }
 }
 
-/// Case files below a directory, in a fixed order.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("readable").path()).collect();
-    entries.sort();
-    let mut files = Vec::new();
-    for entry in entries {
-        if entry.is_dir() {
-            files.extend(self::files(&entry));
-        } else if entry.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(entry);
-        }
-    }
-    files
-}
-
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
     let bench = Arc::new(Mutex::new(Bench {
@@ -58,7 +42,7 @@ fn main() -> ExitCode {
         jit: Jit::new().expect("executable memory"),
     }));
     let mut trials = Vec::new();
-    for file in files(&root) {
+    for file in corpus::read::files(&root).expect("the corpus") {
         let place = file.strip_prefix(&root).expect("below the root").display().to_string();
         let cases = match corpus::read::read(&file) {
             Ok(cases) => cases,

@@ -22,6 +22,25 @@ use crate::place::{self, Step};
 use crate::raw;
 use crate::text;
 
+/// Case files (`.yaml`, and `.data` of other suites) at or below a path, in a fixed order. A file that is named is one
+/// whatever its name.
+pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries: std::io::Result<Vec<PathBuf>> = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
+    let mut entries = entries?;
+    entries.sort();
+    let mut files = Vec::new();
+    for entry in entries {
+        let is_case = entry.extension().is_some_and(|extension| extension == "yaml" || extension == "data");
+        if entry.is_dir() || is_case {
+            files.extend(self::files(&entry)?);
+        }
+    }
+    Ok(files)
+}
+
 /// Reads the cases of a file.
 pub fn read(file: &Path) -> Result<Vec<Case>, ReadError> {
     parse(&read_text(file)?, file)

@@ -1,6 +1,6 @@
 //! Every case file of the corpus on the interpreter: one test per case.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -9,27 +9,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use semantics::memory::Memory;
 use semantics::world::World;
 
-/// Case files below a directory, in a fixed order.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("readable").path()).collect();
-    entries.sort();
-    let mut files = Vec::new();
-    for entry in entries {
-        if entry.is_dir() && entry.file_name().is_some_and(|name| name != "src" && name != "tests") {
-            files.extend(self::files(&entry));
-        } else if entry.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(entry);
-        }
-    }
-    files
-}
-
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let world = Arc::new(Mutex::new(World::new(Memory::detached().expect("guest memory"))));
     let mut trials = Vec::new();
-    for file in files(root) {
+    for file in corpus::read::files(root).expect("the corpus") {
         let place = file.strip_prefix(root).expect("below the root").display().to_string();
         let cases = match corpus::read::read(&file) {
             Ok(cases) => cases,
