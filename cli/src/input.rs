@@ -59,7 +59,7 @@ fn map_def(text: &str) -> Result<MapDef, String> {
             .ok_or_else(|| format!("`{text}` is not a number of 32 bits"))
     };
     let (key_size, value_size, max_entries) = (number(key_size)?, number(value_size)?, number(max_entries)?);
-    let def = MapDef { name: name.to_owned(), map_type, key_size, value_size, max_entries, flags: 0 };
+    let def = MapDef::new(name, map_type, key_size, value_size, max_entries);
     map::check(&def).map_err(|error| error.to_string())?;
     Ok(def)
 }

@@ -247,14 +247,11 @@ fn maps(raw: raw::Pairs<raw::Map>) -> Checked<Vec<MapDef>> {
 fn map(name: String, raw: raw::Map) -> Checked<MapDef> {
     let map_type =
         MapType::from_name(&raw.of).ok_or_else(|| Wrong::new(Reason::MapType(raw.of)).at(Step::Field("type")))?;
-    Ok(MapDef {
-        name,
-        map_type,
-        key_size: field("key_size", Some(raw.key_size), 0, number32)?,
-        value_size: field("value_size", Some(raw.value_size), 0, number32)?,
-        max_entries: field("max_entries", Some(raw.max_entries), 0, number32)?,
-        flags: field("flags", raw.flags, 0, number32)?,
-    })
+    let key_size = field("key_size", Some(raw.key_size), 0, number32)?;
+    let value_size = field("value_size", Some(raw.value_size), 0, number32)?;
+    let max_entries = field("max_entries", Some(raw.max_entries), 0, number32)?;
+    let flags = field("flags", raw.flags, 0, number32)?;
+    Ok(MapDef { flags, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
 }
 
 fn hex(text: &str) -> Checked<Vec<u8>> {

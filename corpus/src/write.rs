@@ -68,7 +68,7 @@ impl Lines {
             self.line(1, format_args!("maps:"));
         }
         for def in &case.maps {
-            let MapDef { name, map_type, key_size, value_size, max_entries, flags } = def;
+            let MapDef { name, map_type, key_size, value_size, max_entries, flags, .. } = def;
             let flags = if *flags == 0 { String::new() } else { format!(", flags: {flags:#x}") };
             let sizes = format!("key_size: {key_size}, value_size: {value_size}, max_entries: {max_entries}{flags}");
             self.line(2, format_args!("{}: {{type: {map_type}, {sizes}}}", scalar(name)));

@@ -90,7 +90,7 @@ fn numbers_and_strings_may_stand_without_quotes() {
 prop_compose! {
     fn map_def(name: String)(hash in any::<bool>(), key in 1u32..9, value in 1u32..9, entries in 1u32..5) -> MapDef {
         let (map_type, key_size) = if hash { (MapType::HASH, key) } else { (MapType::ARRAY, 4) };
-        MapDef { name: name.clone(), map_type, key_size, value_size: value, max_entries: entries, flags: 0 }
+        MapDef::new(name.clone(), map_type, key_size, value, entries)
     }
 }
 

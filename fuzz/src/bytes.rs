@@ -77,7 +77,7 @@ fn map(reader: &mut Reader<'_>, at: u8) -> MapDef {
     let map_type = MapType::MODELLED[usize::from(reader.byte()) % MapType::MODELLED.len()];
     let key_size = if map_type == MapType::ARRAY { 4 } else { u32::from(reader.byte() % 16) + 1 };
     let (value_size, max_entries) = (u32::from(reader.byte() % 64) + 1, u32::from(reader.byte() % 8) + 1);
-    MapDef { name: format!("m{at}"), map_type, key_size, value_size, max_entries, flags: 0 }
+    MapDef::new(format!("m{at}"), map_type, key_size, value_size, max_entries)
 }
 
 /// Writes a test so that [`decode`] reads it again, as far as the header can say it: of the input only packet and seed.
@@ -156,7 +156,7 @@ fn repair_one(slot: &Slot, maps: usize) -> Insn {
         insn = insn.imm(slot.imm);
     }
     match row.op {
-        Op::Wide(Wide::Map) => insn.imm(slot.imm.rem_euclid(maps.max(1) as i32)),
+        Op::Wide(kind) if kind.names_map() => insn.imm(slot.imm.rem_euclid(maps.max(1) as i32)),
         Op::CallHelper if helper::by_id(insn.imm).is_none() => {
             let count = helper::modelled().count();
             let nth = helper::modelled().nth(slot.imm.unsigned_abs() as usize % count);
@@ -166,15 +166,21 @@ fn repair_one(slot: &Slot, maps: usize) -> Insn {
     }
 }
 
+/// Whether all that judges a test has the instruction.
+fn is_judged(op: Op) -> bool {
+    jit::insn::is_lowered(op) && verifier::insn::is_followed(op)
+}
+
 fn pick_row(slot: &Slot, maps: usize) -> &'static Row {
-    let usable = |row: &&Row| row.op != Op::WideTail && (maps > 0 || row.op != Op::Wide(Wide::Map));
+    let names_map = |op| matches!(op, Op::Wide(kind) if kind.names_map());
+    let usable = |row: &&Row| row.op != Op::WideTail && is_judged(row.op) && (maps > 0 || !names_map(row.op));
     let selected = |row: &&Row| row.fields.src.admits(i32::from(slot.src)) || row.fields.src == Field::Only(0);
     let exact = TABLE.iter().filter(usable).filter(|row| row.code == slot.code);
     exact
         .clone()
         .find(|row| row.fields.src.admits(i32::from(slot.src)))
         .or_else(|| exact.clone().find(selected))
-        .or_else(|| TABLE.iter().filter(usable).nth(usize::from(slot.code) % (TABLE.len() - 2)))
+        .or_else(|| TABLE.iter().filter(usable).nth(usize::from(slot.code) % TABLE.iter().filter(usable).count()))
         .unwrap_or(&TABLE[0])
 }
 

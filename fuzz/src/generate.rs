@@ -176,14 +176,9 @@ fn maps(dice: &mut Dice) -> Vec<MapDef> {
         .iter()
         .map(|name| {
             let map_type = dice.pick(&MapType::MODELLED);
-            MapDef {
-                name: (*name).to_owned(),
-                map_type,
-                key_size: if map_type == MapType::ARRAY { 4 } else { dice.pick(&[1, 4, 4, 8, 16]) },
-                value_size: dice.pick(&[1, 4, 8, 8, 16, 24, 64, 160]),
-                max_entries: dice.pick(&[1, 2, 4]),
-                flags: 0,
-            }
+            let key_size = if map_type == MapType::ARRAY { 4 } else { dice.pick(&[1, 4, 4, 8, 16]) };
+            let value_size = dice.pick(&[1, 4, 8, 8, 16, 24, 64, 160]);
+            MapDef::new(*name, map_type, key_size, value_size, dice.pick(&[1, 2, 4]))
         })
         .collect()
 }

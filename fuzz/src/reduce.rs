@@ -238,7 +238,7 @@ fn simpler_insns(insn: &Insn) -> Vec<Insn> {
         Op::CallHelper => simpler.push(Insn::new(Opcode::Mov64K).imm(1)),
         _ => {}
     }
-    if matches!(op, Op::Wide(semantics::insn::Wide::Map) | Op::CallHelper) {
+    if matches!(op, Op::CallHelper) || matches!(op, Op::Wide(kind) if kind.names_map()) {
         return simpler;
     }
     let imm = insn.imm as i32;

@@ -1,10 +1,12 @@
 //! The lowering rules: one row per [`Opcode`]. A planted mistake replaces a row, see [`plant`](crate::plant).
 
-use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Size, Source, Wide, Width};
+use semantics::insn::{
+    AluOp, AtomicOp, Cond, Insn, Mode, MulDivOp, Op, Opcode, Order, ShiftOp, Size, Source, Wide, Width,
+};
 use semantics::instructions;
 use semantics::word::{Algebra, Concrete};
 
-use crate::insn::lower_op;
+use crate::insn::{is_lowered, lower_op};
 use crate::x64::Inst;
 
 /// Appends the code of one instruction.
@@ -26,7 +28,11 @@ pub struct Rules<A: Algebra = Concrete> {
 
 macro_rules! rows {
     ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
-        vec![$(Some((|insn: &Insn<A>, out: &mut Vec<Inst<A>>| lower_op($op, insn, out)) as Lower<A>)),*]
+        vec![$(if const { is_lowered($op) } {
+            Some((|insn: &Insn<A>, out: &mut Vec<Inst<A>>| lower_op($op, insn, out)) as Lower<A>)
+        } else {
+            None
+        }),*]
     };
 }
 

@@ -91,14 +91,7 @@ fn loops_and_every_register() {
 
 #[test]
 fn maps_and_helpers() {
-    let def = MapDef {
-        name: "counts".into(),
-        map_type: MapType::from_name("array").unwrap(),
-        key_size: 4,
-        value_size: 8,
-        max_entries: 4,
-        flags: 0,
-    };
+    let def = MapDef::new("counts", MapType::ARRAY, 4, 8, 4);
     let lookup = id("map_lookup_elem");
     let clock = id("ktime_get_ns");
     let random = id("get_prandom_u32");

@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::insn::table::TABLE;
-use crate::insn::{Field, Fields, Insn, Op, Opcode, Reg, Row};
+use crate::insn::{Field, Fields, Insn, Op, Opcode, Reg, Row, Version};
 
 /// Bytes of a slot.
 pub const SLOT_LEN: usize = 8;
@@ -141,29 +141,35 @@ pub enum DecodeErrorKind {
     /// No instruction has this code.
     #[error("unknown opcode {0:02x}")]
     ReservedOpcode(u8),
-    /// An instruction that RFC 9669 or a later Linux defines and that is not modelled.
-    #[error("{what} (opcode {code:02x}) is not modelled")]
+    /// An instruction that RFC 9669 reserves and a later Linux defines, and that is not modelled. To a Linux before
+    /// `since` it is as reserved as to the RFC.
+    #[error("{what} (opcode {code:02x}, Linux {since} and later) is not modelled")]
     Unsupported {
         /// The first byte.
         code: u8,
-        /// Its family.
+        /// Its name.
         what: &'static str,
+        /// The first Linux that has it.
+        since: Version,
     },
 }
 
 /// How Linux's verifier names the kind of an instruction whose reserved fields are in use.
 fn class(opcode: Opcode) -> &'static str {
     match opcode.op() {
-        Op::Alu { .. } => "BPF_ALU",
+        Op::Alu { .. } | Op::Shift { .. } | Op::MulDiv { .. } => "BPF_ALU",
         Op::Neg { .. } => "BPF_NEG",
-        Op::Mov { .. } => "BPF_MOV",
+        Op::Mov { .. } | Op::MovSx { .. } => "BPF_MOV",
+        Op::Endian { .. } => "BPF_END",
         Op::Wide(_) | Op::WideTail => "BPF_LD_IMM64",
-        Op::Load { .. } => "BPF_LDX",
+        Op::Load { .. } | Op::LoadSx { .. } => "BPF_LDX",
+        Op::Atomic { .. } | Op::LoadAcquire { .. } | Op::StoreRelease { .. } => "BPF_ATOMIC",
+        Op::Packet { .. } => "BPF_LD_[ABS|IND]",
         Op::Store { source: crate::insn::Source::K, .. } => "BPF_ST",
         Op::Store { .. } => "BPF_STX",
         Op::Jump { .. } => "BPF_JMP/JMP32",
-        Op::Ja => "BPF_JA",
-        Op::CallHelper => "BPF_CALL",
+        Op::Ja | Op::Gotol => "BPF_JA",
+        Op::CallHelper | Op::CallLocal | Op::CallKfunc => "BPF_CALL",
         Op::Exit => "BPF_EXIT",
     }
 }
@@ -244,19 +250,22 @@ fn fields(slot: Slot, row: &Row) -> Result<Insn, DecodeErrorKind> {
             Err(DecodeErrorKind::RegisterOutOfRange { field: name, value: number, mnemonic: row.name })
         }
     };
+    // What selects the row is not repeated in the instruction.
+    let free = |field: Field, value: i32| if field == Field::Any { value } else { 0 };
     Ok(Insn {
         opcode: row.opcode,
         dst: reg(FieldName::Dst, row.fields.dst, slot.dst)?,
         src: reg(FieldName::Src, row.fields.src, slot.src)?,
-        off: slot.off as u16,
-        imm: slot.imm as u32,
+        off: free(row.fields.off, i32::from(slot.off)) as u16,
+        imm: free(row.fields.imm, slot.imm) as u32,
         imm_hi: 0,
     })
 }
 
-/// The immediate of a second slot. Only a constant has a high half; a map is a number of 32 bits.
+/// The immediate of a second slot: the high half of a constant, or an offset into a map's value.
 fn tail(slot: Slot, row: &Row) -> Result<i32, DecodeErrorKind> {
-    let imm = if row.opcode == Opcode::Lddw { Field::Any } else { Field::Only(0) };
+    let high = matches!(row.op, Op::Wide(kind) if kind.has_high_half());
+    let imm = if high { Field::Any } else { Field::Only(0) };
     let checks = [
         (FieldName::Code, Field::Only(0)),
         (FieldName::Dst, Field::Only(0)),
@@ -287,16 +296,12 @@ fn row_of(slot: Slot) -> Result<&'static Row, DecodeErrorKind> {
 /// What is wrong with a slot that no row admits.
 #[cold]
 fn why_no_row(slot: Slot) -> DecodeErrorKind {
-    let mut nearest: Option<(&Row, FieldName)> = None;
+    // Of several rows the one is meant that misses in the fewest fields.
     let rows = TABLE.iter().filter(|row| row.code == slot.code && row.opcode != Opcode::WideTail);
-    for (row, field) in rows.filter_map(|row| reserved(slot, row).map(|field| (row, field))) {
-        // Of several rows the one that the source field selects is meant.
-        if nearest.is_none() || field != FieldName::Src {
-            nearest = Some((row, field));
-        }
-    }
+    let nearest = rows.min_by_key(|row| reserved(slot, row).count());
+    let nearest = nearest.and_then(|row| reserved(slot, row).next().map(|field| (row, field)));
     match (unsupported(slot), nearest) {
-        (Some(what), _) => DecodeErrorKind::Unsupported { code: slot.code, what },
+        (Some((what, since)), _) => DecodeErrorKind::Unsupported { code: slot.code, what, since },
         (None, None) => DecodeErrorKind::ReservedOpcode(slot.code),
         (None, Some((row, field))) => {
             DecodeErrorKind::ReservedField { field, value: slot.field(field), opcode: row.opcode, mnemonic: row.name }
@@ -304,46 +309,23 @@ fn why_no_row(slot: Slot) -> DecodeErrorKind {
     }
 }
 
-/// The first field that the row does not admit; the source field first, which may select another row.
-fn reserved(slot: Slot, row: &Row) -> Option<FieldName> {
+/// The fields that the row does not admit.
+fn reserved(slot: Slot, row: &Row) -> impl Iterator<Item = FieldName> {
     let fields = [
         (FieldName::Src, row.fields.src),
         (FieldName::Dst, row.fields.dst),
         (FieldName::Off, row.fields.off),
         (FieldName::Imm, row.fields.imm),
     ];
-    fields.into_iter().find(|(name, field)| !field.admits(slot.field(*name))).map(|(name, _)| name)
+    fields.into_iter().filter(move |(name, field)| !field.admits(slot.field(*name))).map(|(name, _)| name)
 }
 
-/// The family of an instruction that is defined but has no row: RFC 9669, or Linux after it.
-fn unsupported(slot: Slot) -> Option<&'static str> {
-    let Slot { code, src, off, imm, .. } = slot;
-    match (code & 7, code & 0xf0) {
-        (4 | 7, 0x20) => Some("multiplication"),
-        (4 | 7, 0x30 | 0x90) => Some("division"),
-        (4 | 7, 0x60 | 0x70 | 0xc0) => Some("shift"),
-        (4 | 7, 0xd0) if code != 0xdf => Some("byte swap"),
-        (4 | 7, 0xb0) if code & 8 != 0 && matches!(off, 8 | 16) || code == 0xbf && off == 32 => {
-            Some("sign-extending move")
-        }
-        (7, 0xb0) if code & 8 != 0 && off == 1 => Some("address space cast"),
-        (0, _) if code == 0x18 => match src {
-            2 | 6 => Some("address of a map value"),
-            3 => Some("address of a kernel variable"),
-            4 => Some("address of a subprogram"),
-            5 => Some("map by index of a descriptor array"),
-            _ => None,
-        },
-        (0, _) if matches!(code, 0x20 | 0x28 | 0x30 | 0x40 | 0x48 | 0x50) => Some("legacy packet access"),
-        (1, _) if matches!(code, 0x81 | 0x89 | 0x91) => Some("sign-extending load"),
-        (3, _) if matches!(code, 0xc3 | 0xdb) => Some("atomic"),
-        (3, _) if matches!(code, 0xcb | 0xd3) && matches!(imm, 0x100 | 0x110) => Some("load-acquire or store-release"),
-        (5, 0x80) if code == 0x8d => Some("call by register"),
-        (5, 0x80) if src == 1 => Some("call of a subprogram"),
-        (5, 0x80) if src == 2 => Some("call of a kernel function"),
-        (6, 0x00) if code == 0x06 => Some("long jump"),
-        (5, _) if code == 0xe5 => Some("may_goto"),
-        (5, _) if code == 0x0d => Some("jump by register"),
+/// An instruction without a row that Linux defines in its newer versions, fields that it reserves being 0.
+fn unsupported(slot: Slot) -> Option<(&'static str, Version)> {
+    match slot {
+        Slot { code: 0xbf, off: 1, imm: 1 | 0x1_0000, .. } => Some(("addr_space_cast", Version(6, 9))),
+        Slot { code: 0xe5, dst: 0, src: 0, imm: 0, .. } => Some(("may_goto", Version(6, 9))),
+        Slot { code: 0x0d, src: 0, off: 0, imm: 0, .. } => Some(("gotox", Version(6, 19))),
         _ => None,
     }
 }

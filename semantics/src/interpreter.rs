@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::helper;
-use crate::insn::{AluOp, Cond, Flow, Insn, Machine, Op, Opcode, Reg, Size, Source, Wide, Width, exec_op};
+use crate::insn::{
+    AluOp, AtomicOp, Cond, Flow, Insn, Machine, Mode, MulDivOp, Op, Opcode, Order, Reg, ShiftOp, Size, Source, Wide,
+    Width, exec_op,
+};
 use crate::memory::layout;
 use crate::program::{Program, Verified};
 use crate::trap::{Trap, Unsupported};
@@ -42,6 +45,39 @@ pub struct Stop {
 struct State<'w> {
     registers: Registers,
     world: &'w mut World,
+    /// The slot of the instruction, where its meaning depends on that.
+    pc: usize,
+    callers: Vec<Caller>,
+}
+
+/// Where a subprogram returns to.
+struct Caller {
+    /// The slot of the call.
+    pc: usize,
+    /// R6 to R10.
+    saved: [u64; 5],
+}
+
+impl State<'_> {
+    /// Gives the subprogram that is called at `pc` its frame.
+    #[inline(never)]
+    fn enter(&mut self, pc: usize) -> Result<(), Trap> {
+        let depth = self.callers.len() as u64 + 1;
+        if depth >= layout::FRAMES_MAX {
+            return Err(Trap::CallDepth);
+        }
+        let [_, _, _, _, _, _, saved @ ..] = self.registers;
+        self.callers.push(Caller { pc, saved });
+        self.registers[Reg::FP.index()] = layout::frame_top(depth);
+        Ok(())
+    }
+    /// The slot behind the call that led here; `None` if the whole program is left.
+    #[inline(always)]
+    fn leave(&mut self) -> Option<usize> {
+        let Caller { pc, saved } = self.callers.pop()?;
+        self.registers[Reg::R6.index()..].copy_from_slice(&saved);
+        Some(pc + 1)
+    }
 }
 
 impl Machine<Concrete> for State<'_> {
@@ -69,6 +105,24 @@ impl Machine<Concrete> for State<'_> {
         self.registers[0] = helper::call(self.world, *id, [a, b, c, d, e])?;
         Ok(())
     }
+    fn call_kfunc(&mut self, id: &u32) -> Result<(), Trap> {
+        Err(Unsupported::Kfunc(*id).into())
+    }
+    fn load_packet(&mut self, size: Size, offset: &u32) -> Result<(u64, bool), Trap> {
+        let value = self.world.load_packet(self.registers[Reg::R6.index()], size, *offset as i32)?;
+        Ok((value.unwrap_or(0), value.is_some()))
+    }
+    fn map_value(&self, map: &u32) -> Result<u64, Trap> {
+        let found = self.world.maps.get(*map as usize);
+        found.and_then(|map| map.ops.direct()).ok_or(Trap::NoDirectValue(*map))
+    }
+    fn variable(&self, id: &u32) -> Result<u64, Trap> {
+        Err(Unsupported::Variable(*id).into())
+    }
+    fn code(&self, distance: &u32) -> Result<u64, Trap> {
+        let slot = (self.pc as u64 + 1).wrapping_add_signed(i64::from(*distance as i32));
+        Ok(layout::CODE + 8 * slot)
+    }
 }
 
 /// Runs `program` on the world as it stands, for at most `fuel` instructions.
@@ -78,7 +132,7 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     let mut registers = [0; 11];
     registers[Reg::R1.index()] = layout::CONTEXT;
     registers[Reg::FP.index()] = layout::frame_top(0);
-    let mut state = State { registers, world };
+    let mut state = State { registers, world, pc: 0, callers: Vec::new() };
     let (mut pc, mut left) = (0, fuel);
     let insns = program.insns();
     // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
@@ -93,11 +147,24 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
                 let insn = &insns[pc];
                 observer.before(pc, insn, &state.registers, state.world);
                 match insn.opcode {
-                    $(Opcode::$name => match exec_op(const { $op }, insn, &mut state) {
-                        Ok(Flow::Next) => pc += const { slots($op) },
-                        Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
-                        Ok(Flow::Exit) => break Ok(state.registers[0]),
-                        Err(trap) => break Err(trap),
+                    $(Opcode::$name => {
+                        if const { matches!($op, Op::Wide(Wide::Code)) } {
+                            state.pc = pc;
+                        }
+                        match exec_op(const { $op }, insn, &mut state) {
+                            Ok(Flow::Next) => pc += const { slots($op) },
+                            Ok(Flow::Branch(taken)) => pc = if taken { target(const { $op }, pc, insn) } else { pc + 1 },
+                            Ok(Flow::Call) => match state.enter(pc) {
+                                Ok(()) => pc = target(const { $op }, pc, insn),
+                                Err(trap) => break Err(trap),
+                            },
+                            Ok(Flow::Leave(false)) => pc += 1,
+                            Ok(Flow::Exit | Flow::Leave(true)) => match state.leave() {
+                                Some(after) => pc = after,
+                                None => break Ok(state.registers[0]),
+                            },
+                            Err(trap) => break Err(trap),
+                        }
                     },)*
                 }
             }
@@ -112,9 +179,13 @@ const fn slots(op: Op) -> usize {
     if matches!(op, Op::Wide(_)) { 2 } else { 1 }
 }
 
+/// The slot that a jump or call leads to.
 #[inline(always)]
-fn next(pc: usize, insn: &Insn, taken: bool) -> usize {
-    let distance = if taken { insn.off as i16 as isize } else { 0 };
+fn target(op: Op, pc: usize, insn: &Insn) -> usize {
+    let distance = match op {
+        Op::Gotol | Op::CallLocal => insn.imm as i32 as isize,
+        _ => insn.off as i16 as isize,
+    };
     (pc + 1).wrapping_add_signed(distance)
 }
 

@@ -26,6 +26,12 @@ pub enum Unsupported {
         /// Name of the row in the instruction table.
         insn: &'static str,
     },
+    /// A kernel function.
+    #[error("the kernel function with BTF number {0} is not modelled")]
+    Kfunc(u32),
+    /// A variable of the kernel.
+    #[error("the kernel variable with BTF number {0} is not modelled")]
+    Variable(u32),
     /// A facility of the machine that an engine needs.
     #[error("{engine} needs {facility}")]
     Facility {
@@ -79,6 +85,15 @@ pub enum Trap {
     /// More instructions than the run was given.
     #[error("out of fuel")]
     OutOfFuel,
+    /// A call of a subprogram at the deepest frame there can be.
+    #[error("the call stack of {} frames is too deep", crate::memory::layout::FRAMES_MAX + 1)]
+    CallDepth,
+    /// An access to packet bytes through the implicit context, but R6 does not hold one with a packet.
+    #[error("BPF_LD_[ABS|IND]: R6 = {0:#x} is not the context of a socket buffer")]
+    NoSocketBuffer(u64),
+    /// The address of a value of a map that has no single value.
+    #[error("map {0} has no value at a constant address")]
+    NoDirectValue(u32),
     /// A call of a number that no helper has.
     #[error("unknown func#{0}")]
     UnknownHelper(u32),

@@ -16,7 +16,7 @@ fn object(name: &str) -> Vec<u8> {
 }
 
 fn map(name: &str, map_type: MapType, value_size: u32, max_entries: u32) -> MapDef {
-    MapDef { name: name.into(), map_type, key_size: 4, value_size, max_entries, flags: 0 }
+    MapDef::new(name, map_type, 4, value_size, max_entries)
 }
 
 /// Name of the map that each map reference means, in order.
@@ -35,8 +35,9 @@ fn xdp_count_drop() {
     assert_eq!(program.maps(), maps);
     assert_eq!(program.insns().len(), 59);
     assert_eq!(references(&program), ["protocol_count", "source_count", "source_count"]);
-    let rooms = Room::ALL.map(|room| program.instructions().filter(|(_, insn)| insn.op().room() == room).count());
-    assert!(rooms.iter().all(|count| *count > 0), "each room is used: {rooms:?}");
+    let used = |room: &Room| program.instructions().any(|(_, insn)| insn.op().room() == *room);
+    let rooms = [Room::Alu, Room::Mov, Room::Wide, Room::LoadStore, Room::Jump, Room::Call];
+    assert!(rooms.iter().all(used), "each of these rooms is used");
 }
 
 #[test]
@@ -105,8 +106,11 @@ fn broken(old: &[u8], new: &[u8]) -> LoadError {
 fn errors_have_place_and_reason() {
     // `if w1 == 0x611e goto +0x1` with another code.
     let jump = [0x16, 0x01, 0x01, 0x00, 0x1e, 0x61, 0, 0];
-    let error = broken(&jump, &[0x77, 0x01, 0x00, 0x00, 0x1e, 0, 0, 0]);
-    assert_eq!(error.to_string(), "section xdp, offset 0x1c0: insn 56: shift (opcode 77) is not modelled");
+    let error = broken(&jump, &[0xe5, 0x00, 0x01, 0x00, 0, 0, 0, 0]);
+    assert_eq!(
+        error.to_string(),
+        "section xdp, offset 0x1c0: insn 56: may_goto (opcode e5, Linux 6.9 and later) is not modelled"
+    );
     assert!(error.is_unsupported());
     let error = broken(&jump, &[0x95, 0x01, 0, 0, 0, 0, 0, 0]);
     let message = "section xdp, offset 0x1c0: insn 56: BPF_EXIT uses reserved fields: dst is 1 in Exit";

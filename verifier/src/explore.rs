@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::flow::Flow;
 use crate::insn::jump::Ways;
-use crate::insn::{alu, call, load_store, mov, wide};
+use crate::insn::{alu, call, is_followed, load_store, mov, wide};
 use crate::log;
 use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::rules::Rules;
@@ -164,6 +164,9 @@ impl Verifier {
     pub fn verify(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
         if let Some(map) = program.maps().iter().find(|map| !map.map_type.is_modelled()) {
             return Verdict::Unsupported(Unsupported::Map(map.map_type));
+        }
+        if let Some((_, insn)) = program.instructions().find(|(_, insn)| !is_followed(insn.op())) {
+            return Verdict::Unsupported(Unsupported::Insn { name: insn.opcode.row().name });
         }
         let mut exploration = Exploration {
             env: Env {
@@ -325,6 +328,7 @@ impl Exploration<'_> {
                 return Ok(Next::End);
             }
             Op::WideTail => {}
+            _ => return Err(Unsupported::Insn { name: insn.opcode.row().name }.into()),
         }
         Ok(Next::Follow(pc + 1))
     }

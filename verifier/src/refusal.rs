@@ -345,6 +345,12 @@ pub enum Unsupported {
         /// The helper.
         name: &'static str,
     },
+    /// An instruction that is not followed.
+    #[error("the verifier does not have the instruction {name}")]
+    Insn {
+        /// Name of the row in the instruction table.
+        name: &'static str,
+    },
     /// A map of a type without a meaning.
     #[error("maps of type {0} are not modelled")]
     Map(semantics::map::MapType),

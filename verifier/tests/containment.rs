@@ -30,7 +30,7 @@ impl Observer for Watch<'_> {
 }
 
 fn map() -> MapDef {
-    MapDef { name: "m".into(), map_type: MapType::ARRAY, key_size: 4, value_size: 16, max_entries: 4, flags: 0 }
+    MapDef::new("m", MapType::ARRAY, 4, 16, 4)
 }
 
 /// Why a run is unsound, if it is: a trap, or an escape.

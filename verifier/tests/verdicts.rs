@@ -8,7 +8,7 @@ use std::sync::Arc;
 use verifier::{Dialect, Options, Refusal, Rejection, Verdict, verify};
 
 fn map() -> MapDef {
-    MapDef { name: "m".into(), map_type: MapType::ARRAY, key_size: 4, value_size: 16, max_entries: 4, flags: 0 }
+    MapDef::new("m", MapType::ARRAY, 4, 16, 4)
 }
 
 fn program(text: &str, program_type: ProgramType, license: &str) -> Arc<Program> {

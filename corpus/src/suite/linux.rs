@@ -218,7 +218,7 @@ fn map(name: &str, raw: &RawMap) -> Result<MapDef, Lack> {
         }
     }
     let RawMap { key_size, value_size, max_entries, .. } = *raw;
-    Ok(MapDef { name: name.to_owned(), map_type, key_size, value_size, max_entries, flags })
+    Ok(MapDef { flags, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
 }
 
 fn bytes(text: &str, field: &'static str) -> Checked<Vec<u8>> {

@@ -3,7 +3,7 @@
 //! The code of an instruction keeps BPF registers in their [`native`] registers, may change flags and the scratch
 //! registers r9, r10 and r11, touches memory only where the instruction does, and ends in the branch that it takes.
 
-use semantics::insn::{Insn, Op, Reg as Bpf};
+use semantics::insn::{Insn, Op, Reg as Bpf, Wide};
 use semantics::word::Algebra;
 
 use crate::x64::{Inst, Reg};
@@ -38,6 +38,36 @@ pub const fn native(reg: Bpf) -> Reg {
 /// passes its number in r9.
 pub const SCRATCH: [Reg; 3] = [Reg::R9, Reg::R10, Reg::R11];
 
+/// Whether instructions of this operation are lowered. What is not has no rule, and a program with it is `Unsupported`.
+pub const fn is_lowered(op: Op) -> bool {
+    match op {
+        Op::Alu { .. }
+        | Op::Neg { .. }
+        | Op::Mov { .. }
+        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
+        | Op::WideTail
+        | Op::Load { .. }
+        | Op::Store { .. }
+        | Op::Jump { .. }
+        | Op::Ja
+        | Op::CallHelper
+        | Op::Exit => true,
+        Op::Shift { .. }
+        | Op::MulDiv { .. }
+        | Op::MovSx { .. }
+        | Op::Endian { .. }
+        | Op::Wide(_)
+        | Op::LoadSx { .. }
+        | Op::Atomic { .. }
+        | Op::LoadAcquire { .. }
+        | Op::StoreRelease { .. }
+        | Op::Packet { .. }
+        | Op::Gotol
+        | Op::CallLocal
+        | Op::CallKfunc => false,
+    }
+}
+
 /// Appends the code of `insn`, whose operation is `op`: apart, so that a row passes a constant and the match folds away.
 #[inline(always)]
 pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
@@ -54,5 +84,6 @@ pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
         Op::Ja => jump::lower_always(out),
         Op::CallHelper => call::lower_helper(insn, out),
         Op::Exit => call::lower_exit(out),
+        other => unreachable!("{other:?} has no rule"),
     }
 }

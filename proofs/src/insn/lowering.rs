@@ -13,7 +13,7 @@ use super::machine::Bpf;
 use super::{path_name, register_choices};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Memory, Statement, Theory};
-use jit::insn::{SCRATCH, native};
+use jit::insn::{SCRATCH, is_lowered, native};
 use jit::rules::Rules;
 use jit::x64::{self, Inst, meaning};
 use semantics::insn::table::{Field, Row, TABLE};
@@ -30,9 +30,9 @@ pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
     rules
 }
 
-/// One obligation per row of the room.
+/// One obligation per row of the room that has a rule.
 pub fn obligations(room: Room) -> impl Iterator<Item = Obligation> {
-    TABLE.iter().filter(move |row| row.op.room() == room).map(move |row| {
+    TABLE.iter().filter(move |row| row.op.room() == room && is_lowered(row.op)).map(move |row| {
         let name = format!("insn::{}::lower::{}", room.name(), path_name(row.name));
         Obligation::jit(name, Some(room), Lowering::new(row))
     })
@@ -105,7 +105,8 @@ impl Statement for Lowering {
 
 fn same_flow<F: Flag>(expected: &Flow<F>, actual: &Flow<F>) -> F {
     match (expected, actual) {
-        (Flow::Next, Flow::Next) | (Flow::Exit, Flow::Exit) => F::lit(true),
+        (Flow::Next, Flow::Next) | (Flow::Exit, Flow::Exit) | (Flow::Call, Flow::Call) => F::lit(true),
+        (Flow::Leave(expected), Flow::Leave(actual)) => expected.iff(actual),
         (Flow::Branch(expected), Flow::Branch(actual)) => expected.iff(actual),
         _ => F::lit(false),
     }

@@ -5,7 +5,7 @@ use jit::insn::native;
 use jit::x64::meaning::{Cpu, Outside};
 use jit::x64::{self, Reg as Native};
 use semantics::insn::{Machine, Reg, Size};
-use semantics::word::{Algebra, Word};
+use semantics::word::{Algebra, Flag, Word};
 use std::convert::Infallible;
 
 /// What a helper call leaves in the registers that it may change, by [`Native::index`]: the same on both sides.
@@ -19,6 +19,16 @@ pub struct Bpf<A: Theory> {
     /// All memory.
     pub memory: A::Memory,
     clobbered: Clobbered<A>,
+    open: Open<A>,
+}
+
+/// What the world answers to an instruction, of which there is one: any value.
+#[derive(Clone, Debug)]
+struct Open<A: Algebra> {
+    /// An address, or bytes of a packet.
+    value: A::W64,
+    /// Whether there are such bytes.
+    found: A::Flag,
 }
 
 /// What surrounds the processor.
@@ -44,14 +54,16 @@ impl<A: Theory> Bpf<A> {
             let clobbered = calls && Native::CALLER_SAVED.contains(&reg);
             if clobbered { cx.word(&format!("clobbered_{reg:?}").to_lowercase()) } else { A::W64::lit(0) }
         });
-        Bpf { regs, memory: cx.memory(), clobbered }
+        let open = Open { value: cx.word("open"), found: cx.word::<A::W8>("found").is_zero() };
+        Bpf { regs, memory: cx.memory(), clobbered, open }
     }
     /// A state in which only R1 and R2 hold anything.
     pub fn operands(cx: &mut Context<'_, A>, dst: A::W64, src: A::W64) -> Self {
         let zero = || A::W64::lit(0);
         let mut regs = [(); 11].map(|()| zero());
         (regs[Reg::R1.index()], regs[Reg::R2.index()]) = (dst, src);
-        Bpf { regs, memory: cx.memory(), clobbered: [(); 16].map(|()| zero()) }
+        let open = Open { value: zero(), found: A::Flag::lit(false) };
+        Bpf { regs, memory: cx.memory(), clobbered: [(); 16].map(|()| zero()), open }
     }
     /// The processor in the state that represents this one; registers that stand for none are variables.
     pub fn processor(&self, cx: &mut Context<'_, A>) -> Cpu<A, Surroundings<A>> {
@@ -90,6 +102,22 @@ impl<A: Theory> Machine<A> for Bpf<A> {
         }
         self.set_reg(Reg::R0, result);
         Ok(())
+    }
+    fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Infallible> {
+        self.call_helper(&id.not())
+    }
+    fn load_packet(&mut self, size: Size, _: &A::W32) -> Result<(A::W64, A::Flag), Infallible> {
+        let bits = u64::from(A::W64::BITS - size.bits() * A::W64::BITS / 64);
+        Ok((self.open.value.lshr(&A::W64::lit(bits)), self.open.found.clone()))
+    }
+    fn map_value(&self, _: &A::W32) -> Result<A::W64, Infallible> {
+        Ok(self.open.value.clone())
+    }
+    fn variable(&self, _: &A::W32) -> Result<A::W64, Infallible> {
+        Ok(self.open.value.clone())
+    }
+    fn code(&self, _: &A::W32) -> Result<A::W64, Infallible> {
+        Ok(self.open.value.clone())
     }
 }
 

@@ -7,10 +7,11 @@ use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Op, Opcode, Room, Source, Width};
+use verifier::insn::is_followed;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Mov);
+    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Mov && is_followed(row.op));
     let transfers = rows.map(|row| {
         let name = format!("insn::mov::transfer::{}", path_name(row.name));
         Obligation::verifier(name, Some(Room::Mov), Transfer { opcode: row.opcode, op: row.op })

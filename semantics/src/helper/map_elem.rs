@@ -2,7 +2,7 @@
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::map::Errno;
-use crate::trap::Trap;
+use crate::trap::{Trap, Unsupported};
 
 /// The helpers of this topic.
 pub const HELPERS: &[Helper] = &[
@@ -26,16 +26,23 @@ pub const HELPERS: &[Helper] = &[
     },
 ];
 
+/// The index of the map that the first argument names, if its type is modelled.
+fn modelled_map(call: &Call<'_>) -> Result<usize, Trap> {
+    let index = call.map(1)?;
+    let map_type = call.world.maps[index].def.map_type;
+    if map_type.is_modelled() { Ok(index) } else { Err(Unsupported::MapType(map_type).into()) }
+}
+
 /// `bpf_map_lookup_elem(map, key)`: the address of the value under the key, else NULL.
 fn lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
-    let map = &call.world.maps[call.map(1)?];
+    let map = &call.world.maps[modelled_map(call)?];
     let key = call.bytes(2, u64::from(map.def.key_size))?;
     Ok(map.ops.lookup(key).unwrap_or(0))
 }
 
 /// `bpf_map_update_elem(map, key, value, flags)`: stores a copy of the value.
 fn update(call: &mut Call<'_>) -> Result<u64, Trap> {
-    let index = call.map(1)?;
+    let index = modelled_map(call)?;
     let def = &call.world.maps[index].def;
     // Copies, since key and value may lie in the map itself.
     let key = call.bytes(2, u64::from(def.key_size))?.to_vec();

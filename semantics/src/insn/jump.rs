@@ -76,7 +76,7 @@ pub fn exec<A: Algebra, M: Machine<A>>(
     })
 }
 
-/// `goto off`.
+/// `goto off`, `gotol imm`.
 #[inline(always)]
 pub fn exec_always<A: Algebra>() -> Flow<A::Flag> {
     Flow::Branch(A::Flag::lit(true))

@@ -12,16 +12,26 @@
 use crate::word::{Algebra, Concrete, Convert, Word};
 
 pub mod alu;
+pub mod atomic;
 pub mod call;
+pub mod endian;
 pub mod jump;
 pub mod load_store;
 pub mod mov;
+pub mod muldiv;
+pub mod packet;
+pub mod shift;
 pub mod table;
 pub mod wide;
 
 pub use alu::AluOp;
+pub use atomic::AtomicOp;
+pub use endian::Order;
 pub use jump::Cond;
-pub use table::{Field, Fields, Opcode, Row};
+pub use muldiv::MulDivOp;
+pub use packet::Mode;
+pub use shift::ShiftOp;
+pub use table::{Field, Fields, Group, Opcode, Row, Version};
 pub use wide::Wide;
 
 /// A BPF register. R0 holds results, R1 to R5 arguments, R6 to R9 survive calls, R10 is the read-only frame pointer.
@@ -117,6 +127,11 @@ impl Size {
             Size::Dw => 8,
         }
     }
+    /// 8, 16, 32 or 64.
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.bytes() * 8
+    }
 }
 
 /// What an instruction does, apart from the values of its operands.
@@ -136,12 +151,44 @@ pub enum Op {
         /// Operand width.
         width: Width,
     },
+    /// `dst = dst shifted by source` ([`shift`]).
+    Shift {
+        /// The operation.
+        op: ShiftOp,
+        /// Operand width.
+        width: Width,
+        /// The amount.
+        source: Source,
+    },
+    /// `dst = dst op source` ([`muldiv`]).
+    MulDiv {
+        /// The operation.
+        op: MulDivOp,
+        /// Operand width.
+        width: Width,
+        /// The second operand.
+        source: Source,
+    },
     /// `dst = source` ([`mov`]).
     Mov {
         /// Operand width.
         width: Width,
         /// The value moved.
         source: Source,
+    },
+    /// `dst = (signed)src` ([`mov`]).
+    MovSx {
+        /// What is moved: bytes from the low end.
+        from: Size,
+        /// Width of the result.
+        width: Width,
+    },
+    /// `dst = bytes of dst in this order` ([`endian`]).
+    Endian {
+        /// The order.
+        order: Order,
+        /// Bytes from the low end; the rest becomes 0.
+        size: Size,
     },
     /// `dst = constant of 64 bits`, two slots long ([`wide`]).
     Wide(Wide),
@@ -152,12 +199,43 @@ pub enum Op {
         /// Bytes read; the value is zero-extended.
         size: Size,
     },
+    /// `dst = *(signed size *)(src + off)` ([`load_store`]).
+    LoadSx {
+        /// Bytes read; the value is sign-extended.
+        size: Size,
+    },
     /// `*(size *)(dst + off) = source` ([`load_store`]).
     Store {
         /// Bytes written.
         size: Size,
         /// The value written.
         source: Source,
+    },
+    /// `*(size *)(dst + off) op= src` ([`atomic`]).
+    Atomic {
+        /// The operation.
+        op: AtomicOp,
+        /// Whether a register gets the old value.
+        fetch: bool,
+        /// Bytes: a word or a double word.
+        size: Size,
+    },
+    /// `dst = load_acquire((size *)(src + off))` ([`atomic`]).
+    LoadAcquire {
+        /// Bytes read; the value is zero-extended.
+        size: Size,
+    },
+    /// `store_release((size *)(dst + off), src)` ([`atomic`]).
+    StoreRelease {
+        /// Bytes written.
+        size: Size,
+    },
+    /// `r0 = ntoh(*(size *)(packet + offset))` ([`packet`]).
+    Packet {
+        /// Where the offset comes from.
+        mode: Mode,
+        /// Bytes read; at most a word.
+        size: Size,
     },
     /// `if dst cond source goto off` ([`jump`]).
     Jump {
@@ -170,9 +248,15 @@ pub enum Op {
     },
     /// `goto off` ([`jump`]).
     Ja,
+    /// `gotol imm`: a jump of 32 bits ([`jump`]).
+    Gotol,
     /// `r0 = helper(r1, ..., r5)` ([`call`]).
     CallHelper,
-    /// Leaves the program with the result in R0 ([`call`]).
+    /// `r0 = subprogram(r1, ..., r5)`, the one at `imm` ([`call`]).
+    CallLocal,
+    /// `r0 = kernel_function(r1, ..., r5)` ([`call`]).
+    CallKfunc,
+    /// Leaves the function with the result in R0, the outermost one the program ([`call`]).
     Exit,
 }
 
@@ -181,23 +265,45 @@ pub enum Op {
 #[allow(missing_docs)]
 pub enum Room {
     Alu,
+    Shift,
+    Muldiv,
     Mov,
+    Endian,
     Wide,
     LoadStore,
+    Atomic,
+    Packet,
     Jump,
     Call,
 }
 
 impl Room {
     /// Every room of the table.
-    pub const ALL: [Room; 6] = [Room::Alu, Room::Mov, Room::Wide, Room::LoadStore, Room::Jump, Room::Call];
+    pub const ALL: [Room; 11] = [
+        Room::Alu,
+        Room::Shift,
+        Room::Muldiv,
+        Room::Mov,
+        Room::Endian,
+        Room::Wide,
+        Room::LoadStore,
+        Room::Atomic,
+        Room::Packet,
+        Room::Jump,
+        Room::Call,
+    ];
     /// The name of the module and of the case file.
     pub const fn name(self) -> &'static str {
         match self {
             Room::Alu => "alu",
+            Room::Shift => "shift",
+            Room::Muldiv => "muldiv",
             Room::Mov => "mov",
+            Room::Endian => "endian",
             Room::Wide => "wide",
             Room::LoadStore => "load_store",
+            Room::Atomic => "atomic",
+            Room::Packet => "packet",
             Room::Jump => "jump",
             Room::Call => "call",
         }
@@ -209,34 +315,89 @@ impl Op {
     pub const fn room(self) -> Room {
         match self {
             Op::Alu { .. } | Op::Neg { .. } => Room::Alu,
-            Op::Mov { .. } => Room::Mov,
+            Op::Shift { .. } => Room::Shift,
+            Op::MulDiv { .. } => Room::Muldiv,
+            Op::Mov { .. } | Op::MovSx { .. } => Room::Mov,
+            Op::Endian { .. } => Room::Endian,
             Op::Wide(_) | Op::WideTail => Room::Wide,
-            Op::Load { .. } | Op::Store { .. } => Room::LoadStore,
-            Op::Jump { .. } | Op::Ja => Room::Jump,
-            Op::CallHelper | Op::Exit => Room::Call,
+            Op::Load { .. } | Op::LoadSx { .. } | Op::Store { .. } => Room::LoadStore,
+            Op::Atomic { .. } | Op::LoadAcquire { .. } | Op::StoreRelease { .. } => Room::Atomic,
+            Op::Packet { .. } => Room::Packet,
+            Op::Jump { .. } | Op::Ja | Op::Gotol => Room::Jump,
+            Op::CallHelper | Op::CallLocal | Op::CallKfunc | Op::Exit => Room::Call,
         }
     }
     /// Whether the source register is read.
     pub const fn reads_src(self) -> bool {
         match self {
-            Op::Alu { source, .. } | Op::Mov { source, .. } | Op::Store { source, .. } | Op::Jump { source, .. } => {
-                matches!(source, Source::X)
-            }
-            Op::Load { .. } => true,
-            Op::Neg { .. } | Op::Wide(_) | Op::WideTail | Op::Ja | Op::CallHelper | Op::Exit => false,
+            Op::Alu { source, .. }
+            | Op::Shift { source, .. }
+            | Op::MulDiv { source, .. }
+            | Op::Mov { source, .. }
+            | Op::Store { source, .. }
+            | Op::Jump { source, .. } => matches!(source, Source::X),
+            Op::Packet { mode, .. } => matches!(mode, Mode::Ind),
+            Op::MovSx { .. }
+            | Op::Load { .. }
+            | Op::LoadSx { .. }
+            | Op::Atomic { .. }
+            | Op::LoadAcquire { .. }
+            | Op::StoreRelease { .. } => true,
+            Op::Neg { .. }
+            | Op::Endian { .. }
+            | Op::Wide(_)
+            | Op::WideTail
+            | Op::Ja
+            | Op::Gotol
+            | Op::CallHelper
+            | Op::CallLocal
+            | Op::CallKfunc
+            | Op::Exit => false,
         }
+    }
+    /// Whether the source register is written.
+    pub const fn writes_src(self) -> bool {
+        matches!(self, Op::Atomic { op, fetch: true, .. } if !matches!(op, AtomicOp::Cmpxchg))
     }
     /// Whether the destination register is read.
     pub const fn reads_dst(self) -> bool {
-        matches!(self, Op::Alu { .. } | Op::Neg { .. } | Op::Store { .. } | Op::Jump { .. })
+        matches!(
+            self,
+            Op::Alu { .. }
+                | Op::Neg { .. }
+                | Op::Shift { .. }
+                | Op::MulDiv { .. }
+                | Op::Endian { .. }
+                | Op::Store { .. }
+                | Op::Atomic { .. }
+                | Op::StoreRelease { .. }
+                | Op::Jump { .. }
+        )
     }
     /// Whether the destination register is written.
     pub const fn writes_dst(self) -> bool {
-        matches!(self, Op::Alu { .. } | Op::Neg { .. } | Op::Mov { .. } | Op::Wide(_) | Op::Load { .. })
+        matches!(
+            self,
+            Op::Alu { .. }
+                | Op::Neg { .. }
+                | Op::Shift { .. }
+                | Op::MulDiv { .. }
+                | Op::Mov { .. }
+                | Op::MovSx { .. }
+                | Op::Endian { .. }
+                | Op::Wide(_)
+                | Op::Load { .. }
+                | Op::LoadSx { .. }
+                | Op::LoadAcquire { .. }
+        )
     }
-    /// Whether `off` is a jump distance in slots.
+    /// Whether it may lead to another place of the same function.
     pub const fn is_jump(self) -> bool {
-        matches!(self, Op::Jump { .. } | Op::Ja)
+        matches!(self, Op::Jump { .. } | Op::Ja | Op::Gotol)
+    }
+    /// Whether it names another subprogram by its distance.
+    pub const fn names_subprogram(self) -> bool {
+        matches!(self, Op::CallLocal | Op::Wide(Wide::Code))
     }
 }
 
@@ -314,9 +475,13 @@ impl Insn {
     pub fn slots(&self) -> usize {
         if matches!(self.op(), Op::Wide(_)) { 2 } else { 1 }
     }
-    /// The slot that the jump at slot `pc` leads to.
+    /// The slot that the jump at slot `pc` leads to, or where the subprogram begins that an instruction there names.
     pub fn target(&self, pc: usize) -> i64 {
-        pc as i64 + 1 + i64::from(self.off as i16)
+        let distance = match self.op() {
+            Op::Gotol | Op::CallLocal | Op::Wide(Wide::Code) => i64::from(self.imm as i32),
+            _ => i64::from(self.off as i16),
+        };
+        pc as i64 + 1 + distance
     }
 }
 
@@ -327,7 +492,11 @@ pub enum Flow<F> {
     Next,
     /// To the jump's target where the flag holds, else to the next instruction.
     Branch(F),
-    /// Out of the program.
+    /// Into the subprogram that the instruction names; its exit leads to the next instruction.
+    Call,
+    /// Out of the function where the flag holds, else to the next instruction.
+    Leave(F),
+    /// Out of the function.
     Exit,
 }
 
@@ -345,6 +514,17 @@ pub trait Machine<A: Algebra> {
     fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64) -> Result<(), Self::Fault>;
     /// Calls the helper with this number: arguments in R1 to R5, the result to R0; what R1 to R5 then hold is open.
     fn call_helper(&mut self, id: &A::W32) -> Result<(), Self::Fault>;
+    /// Calls the kernel function with this BTF number, in the same manner.
+    fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Self::Fault>;
+    /// Reads `size` bytes of the packet that the context in R6 stands for, in network order, zero-extended; and whether
+    /// they are there. `offset` is signed; Linux gives a meaning to some negative ones.
+    fn load_packet(&mut self, size: Size, offset: &A::W32) -> Result<(A::W64, A::Flag), Self::Fault>;
+    /// The address of the first value of the map with this index.
+    fn map_value(&self, map: &A::W32) -> Result<A::W64, Self::Fault>;
+    /// The address of the kernel's variable with this BTF number.
+    fn variable(&self, id: &A::W32) -> Result<A::W64, Self::Fault>;
+    /// What stands for the subprogram that begins so many slots behind the second slot of this instruction.
+    fn code(&self, distance: &A::W32) -> Result<A::W64, Self::Fault>;
 }
 
 /// The meaning of one instruction.
@@ -359,13 +539,24 @@ pub fn exec_op<A: Algebra, M: Machine<A>>(op: Op, insn: &Insn<A>, machine: &mut 
     match op {
         Op::Alu { op, width, source } => alu::exec(op, width, source, insn, machine),
         Op::Neg { width } => alu::exec_neg(width, insn, machine),
+        Op::Shift { op, width, source } => shift::exec(op, width, source, insn, machine),
+        Op::MulDiv { op, width, source } => muldiv::exec(op, width, source, insn, machine),
         Op::Mov { width, source } => mov::exec(width, source, insn, machine),
-        Op::Wide(kind) => wide::exec(kind, insn, machine),
+        Op::MovSx { from, width } => mov::exec_sx(from, width, insn, machine),
+        Op::Endian { order, size } => endian::exec(order, size, insn, machine),
+        Op::Wide(kind) => wide::exec(kind, insn, machine)?,
         Op::Load { size } => return load_store::exec_load(size, insn, machine),
+        Op::LoadSx { size } => return load_store::exec_load_sx(size, insn, machine),
         Op::Store { size, source } => return load_store::exec_store(size, source, insn, machine),
+        Op::Atomic { op, fetch, size } => return atomic::exec(op, fetch, size, insn, machine),
+        Op::LoadAcquire { size } => return atomic::exec_load_acquire(size, insn, machine),
+        Op::StoreRelease { size } => return atomic::exec_store_release(size, insn, machine),
+        Op::Packet { mode, size } => return packet::exec(mode, size, insn, machine),
         Op::Jump { cond, width, source } => return Ok(jump::exec(cond, width, source, insn, machine)),
-        Op::Ja => return Ok(jump::exec_always::<A>()),
+        Op::Ja | Op::Gotol => return Ok(jump::exec_always::<A>()),
         Op::CallHelper => return call::exec_helper(insn, machine),
+        Op::CallKfunc => return call::exec_kfunc(insn, machine),
+        Op::CallLocal => return Ok(call::exec_local::<A>()),
         // A validated program never reaches the tail: `Program::new` refuses jumps to it.
         Op::Exit | Op::WideTail => return Ok(Flow::Exit),
     }

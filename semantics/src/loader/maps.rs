@@ -45,7 +45,7 @@ impl Numbers {
             0 => return Err(MapReason::NoType),
             id => MapType::from_id(id).ok_or(MapReason::UnknownType(id))?,
         };
-        Ok(MapDef { name: name.to_owned(), map_type, key_size, value_size, max_entries, flags })
+        Ok(MapDef { flags, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
     }
 }
 

@@ -1,6 +1,9 @@
 //! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (kernel/bpf/arraymap.c).
 
-use super::{Errno, MapDef, MapError, MapOps, NUMA_NODE, place_values, refuse, stride, update};
+use super::{
+    Contents, Errno, MMAPABLE, MapDef, MapError, MapOps, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, place_values, refuse,
+    stride, update,
+};
 use crate::memory::Memory;
 
 /// An array.
@@ -9,6 +12,8 @@ pub struct Array {
     base: u64,
     stride: u64,
     max_entries: u32,
+    /// The first value from the start.
+    contents: Vec<u8>,
 }
 
 /// `array_map_alloc_check`: keys of 4 bytes, values and entries at least one.
@@ -16,11 +21,16 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size != 4 || def.value_size == 0 {
         return refuse(def, Errno::Einval, "an array has 4-byte keys, values of at least 1 byte and at least 1 entry");
     }
-    if def.flags & !NUMA_NODE != 0 {
+    if def.flags & !(NUMA_NODE | RDONLY | WRONLY | RDONLY_PROG | MMAPABLE) != 0 {
         return refuse(def, Errno::Einval, "this flag is not one of an array, or not modelled");
     }
     if def.value_size > i32::MAX as u32 {
         return refuse(def, Errno::E2big, "the value is longer than INT_MAX bytes");
+    }
+    match &def.contents {
+        Contents::Empty => {}
+        Contents::Bytes(bytes) if bytes.len() <= def.value_size as usize => {}
+        _ => return refuse(def, Errno::Einval, "what it holds from the start is no value of an array"),
     }
     Ok(())
 }
@@ -28,7 +38,8 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
 impl Array {
     pub(super) fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Array, MapError> {
         let base = place_values(def, index, u64::from(def.max_entries), memory)?;
-        Ok(Array { base, stride: stride(def), max_entries: def.max_entries })
+        let contents = if let Contents::Bytes(bytes) = &def.contents { bytes.clone() } else { Vec::new() };
+        Ok(Array { base, stride: stride(def), max_entries: def.max_entries, contents })
     }
     fn index(key: &[u8]) -> u32 {
         u32::from_le_bytes([key[0], key[1], key[2], key[3]])
@@ -61,6 +72,11 @@ impl MapOps for Array {
     }
     fn reset(&mut self, memory: &mut Memory) {
         memory.clear(self.base, self.stride * u64::from(self.max_entries));
+        memory.poke(self.base, &self.contents);
+    }
+    /// Only of an array with one element.
+    fn direct(&self) -> Option<u64> {
+        (self.max_entries == 1).then_some(self.base)
     }
     fn each(&self, visit: &mut dyn FnMut(&[u8], u64)) {
         for index in 0..self.max_entries {

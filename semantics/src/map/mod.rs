@@ -3,7 +3,7 @@
 //! Values lie in guest memory, each element a region of its own with a red zone behind it; keys and the structure that
 //! finds an element live beside it. A map keeps its addresses from load to load, so pointers repeat.
 
-use crate::memory::{Memory, Object, layout};
+use crate::memory::{Memory, Object, Region, layout};
 
 pub mod array;
 pub mod hash;
@@ -99,12 +99,50 @@ pub struct MapDef {
     pub max_entries: u32,
     /// `BPF_F_*` creation flags.
     pub flags: u32,
+    /// Of a map of maps: what its inner maps look like.
+    pub inner: Option<Box<MapDef>>,
+    /// What it holds before a program first runs.
+    pub contents: Contents,
+}
+
+/// What a map holds from the start, as an object declares it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing, or zeros.
+    #[default]
+    Empty,
+    /// The first value of an array: global data.
+    Bytes(Vec<u8>),
+    /// Of a map of maps: the program's map under each index.
+    Maps(Vec<(u32, usize)>),
+    /// Of a program array: the function under each index.
+    Programs(Vec<(u32, String)>),
+}
+
+impl MapDef {
+    /// A map without flags that holds nothing. Sizes in bytes.
+    pub fn new(name: impl Into<String>, map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef {
+        let (flags, inner, contents) = (0, None, Contents::Empty);
+        MapDef { name: name.into(), map_type, key_size, value_size, max_entries, flags, inner, contents }
+    }
+    /// Whether programs may not write its values.
+    pub fn is_read_only(&self) -> bool {
+        self.flags & RDONLY_PROG != 0
+    }
 }
 
 /// `BPF_F_NO_PREALLOC`.
 pub const NO_PREALLOC: u32 = 1;
 /// `BPF_F_NUMA_NODE`.
 pub const NUMA_NODE: u32 = 1 << 2;
+/// `BPF_F_RDONLY`: user space only reads.
+pub const RDONLY: u32 = 1 << 3;
+/// `BPF_F_WRONLY`: user space only writes.
+pub const WRONLY: u32 = 1 << 4;
+/// `BPF_F_RDONLY_PROG`: programs only read.
+pub const RDONLY_PROG: u32 = 1 << 7;
+/// `BPF_F_MMAPABLE`: user space may map the values.
+pub const MMAPABLE: u32 = 1 << 10;
 
 /// Flags of an update.
 pub mod update {
@@ -199,6 +237,10 @@ pub trait MapOps: std::fmt::Debug + Send {
     fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
     /// Empties it, as after creation.
     fn reset(&mut self, memory: &mut Memory);
+    /// The address of the first value, if a program may hold it as a constant (`map_direct_value_addr`).
+    fn direct(&self) -> Option<u64> {
+        None
+    }
     /// Calls `visit` with key and address of the value of each element, in the order of iteration.
     fn each(&self, visit: &mut dyn FnMut(&[u8], u64));
 }
@@ -213,8 +255,12 @@ pub struct Map {
 }
 
 impl Map {
-    /// Makes the map, number `index` of its program, with values in guest memory.
+    /// Makes the map, number `index` of its program, with values in guest memory. A map of a type without a meaning here
+    /// is a handle: whatever is asked of it is a typed [`Unsupported`](crate::trap::Unsupported).
     pub fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Map, MapError> {
+        if !def.map_type.is_modelled() {
+            return Ok(Map { def: def.clone(), ops: Box::new(Unmodelled) });
+        }
         check(def)?;
         let ops: Box<dyn MapOps> = match def.map_type {
             MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
@@ -234,6 +280,21 @@ pub fn check(def: &MapDef) -> Result<(), MapError> {
     }
 }
 
+/// A map of a type without a meaning. The helpers look at the type before they come here.
+#[derive(Debug)]
+struct Unmodelled;
+
+impl MapOps for Unmodelled {
+    fn lookup(&self, _: &[u8]) -> Option<u64> {
+        None
+    }
+    fn update(&mut self, _: &mut Memory, _: &[u8], _: &[u8], _: u64) -> Result<(), Errno> {
+        Err(Errno::Einval)
+    }
+    fn reset(&mut self, _: &mut Memory) {}
+    fn each(&self, _: &mut dyn FnMut(&[u8], u64)) {}
+}
+
 fn refuse(def: &MapDef, errno: Errno, reason: &'static str) -> Result<(), MapError> {
     Err(MapError::Refused { name: def.name.clone(), errno, reason })
 }
@@ -246,6 +307,13 @@ fn stride(def: &MapDef) -> u64 {
 /// Reserves guest memory for `count` values of a map and says where the first lies.
 fn place_values(def: &MapDef, index: usize, count: u64, memory: &mut Memory) -> Result<u64, MapError> {
     memory
-        .place_map_values(Object::MapValue(index as u32), count, stride(def), u64::from(def.value_size))
+        .place_map_values(Region {
+            object: Object::MapValue(index as u32),
+            base: 0,
+            len: u64::from(def.value_size),
+            stride: stride(def),
+            count,
+            writable: !def.is_read_only(),
+        })
         .ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes: stride(def).saturating_mul(count) })
 }

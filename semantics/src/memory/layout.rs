@@ -41,6 +41,9 @@ pub const MAP_HANDLES: u64 = 1 << 46;
 /// Handles lie this power of two apart.
 pub const MAP_HANDLE_SHIFT: u32 = 12;
 
+/// What stands for the subprogram at slot 0; that of another slot lies 8 bytes per slot behind. These are names, too.
+pub const CODE: u64 = MAP_HANDLES + (1 << 45);
+
 /// The lowest byte of the frame at this depth.
 pub const fn frame_bottom(depth: u64) -> u64 {
     LOCALS + 4096 + depth * FRAME_STRIDE

@@ -260,17 +260,18 @@ impl Memory {
         self.locals = count;
     }
 
-    /// Reserves addresses for the values of a map; `None` if the window is full.
-    pub fn place_map_values(&mut self, object: Object, count: u64, stride: u64, len: u64) -> Option<u64> {
+    /// Reserves addresses for the values of a map, wherever `values.base` says: the address of the first one, or `None` if
+    /// the window is full.
+    pub fn place_map_values(&mut self, values: Region) -> Option<u64> {
         const PAGE: u64 = 4096;
-        let bytes = stride.checked_mul(count)?.checked_next_multiple_of(PAGE)?.checked_add(PAGE)?;
+        let bytes = values.stride.checked_mul(values.count)?.checked_next_multiple_of(PAGE)?.checked_add(PAGE)?;
         let base = self.values_end + PAGE;
         let end = self.values_end.checked_add(bytes)?;
         if end + PAGE > layout::MAP_VALUES + layout::MAP_VALUES_LEN {
             return None;
         }
         self.values_end = end;
-        self.regions.push(Region { object, base, len, stride, count, writable: true });
+        self.regions.push(Region { base, ..values });
         Some(base)
     }
 
@@ -297,6 +298,10 @@ mod tests {
             Region { object: Object::Packet, base: layout::PACKET, len: 10, stride: 10, count: 1, writable: false };
         memory.place_locals(packet, ProgramType::Xdp.declaration(), 1);
         memory
+    }
+
+    fn values(count: u64, stride: u64, len: u64) -> Region {
+        Region { object: Object::MapValue(0), base: 0, len, stride, count, writable: true }
     }
 
     #[test]
@@ -326,7 +331,7 @@ mod tests {
     #[test]
     fn red_zones_lie_between_map_elements() {
         let mut m = memory();
-        let base = m.place_map_values(Object::MapValue(0), 4, 24, 12).unwrap();
+        let base = m.place_map_values(values(4, 24, 12)).unwrap();
         assert_eq!(m.store(Size::W, base + 24 + 8, 7), Ok(()));
         assert_eq!(m.load(Size::B, base + 12), Err(Access::OutOfBounds));
         assert_eq!(m.load(Size::Dw, base + 24 + 8), Err(Access::OutOfBounds));
@@ -337,7 +342,7 @@ mod tests {
     #[test]
     fn long_stretches_are_zeroed_to_the_byte() {
         let mut m = memory();
-        let base = m.place_map_values(Object::MapValue(0), 1, 1 << 20, 1 << 20).unwrap();
+        let base = m.place_map_values(values(1, 1 << 20, 1 << 20)).unwrap();
         m.poke(base, &vec![1; 1 << 20]);
         m.clear(base + 3, (1 << 20) - 8);
         assert_eq!(m.peek(base, 4), [1, 1, 1, 0]);

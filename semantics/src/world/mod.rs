@@ -14,6 +14,7 @@ use crate::trap::Trap;
 mod choice;
 mod clock;
 mod context;
+mod skb;
 
 pub use choice::Choice;
 pub use clock::Clock;
@@ -135,6 +136,7 @@ pub struct World {
     pub watch: bool,
     program_type: ProgramType,
     packet_len: u64,
+    frames: u32,
 }
 
 impl World {
@@ -150,12 +152,14 @@ impl World {
             watch: false,
             program_type: ProgramType::Xdp,
             packet_len: 0,
+            frames: 1,
         }
     }
 
     /// Makes the program's maps. Keeps those there are if they were declared alike.
     pub fn load(&mut self, program: &Program) -> Result<(), MapError> {
         self.program_type = program.program_type();
+        self.frames = if program.subprograms().len() > 1 { layout::FRAMES_MAX as u32 } else { 1 };
         if self.maps.iter().map(|map| &map.def).eq(program.maps()) {
             return Ok(());
         }
@@ -205,9 +209,11 @@ impl World {
             count: 1,
             writable: declaration.packet_write,
         };
-        self.memory.place_locals(region, declaration, 1);
+        self.memory.place_locals(region, declaration, self.frames);
         self.memory.poke(layout::PACKET, packet);
-        self.memory.clear(layout::frame_bottom(0), layout::FRAME_LEN);
+        for depth in 0..self.frames {
+            self.memory.clear(layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
+        }
         self.packet_len = len;
     }
 
@@ -259,7 +265,10 @@ impl World {
         outcome.push(Object::Packet, &[], memory.peek(layout::PACKET, self.packet_len));
         let context_len = u64::from(self.program_type.declaration().context_len);
         outcome.push(Object::Context, &[], memory.peek(layout::CONTEXT, context_len));
-        outcome.push(Object::Frame(0), &[], memory.peek(layout::frame_bottom(0), layout::FRAME_LEN));
+        for depth in 0..self.frames {
+            let bottom = layout::frame_bottom(u64::from(depth));
+            outcome.push(Object::Frame(depth), &[], memory.peek(bottom, layout::FRAME_LEN));
+        }
         for (index, map) in self.maps.iter().enumerate() {
             let len = u64::from(map.def.value_size);
             map.ops.each(&mut |key, addr| outcome.push(Object::MapValue(index as u32), key, memory.peek(addr, len)));

@@ -5,7 +5,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Kind, RegState, State};
-use semantics::insn::Reg;
+use semantics::insn::{Op, Reg, Wide};
 
 pub mod alu;
 pub mod call;
@@ -13,6 +13,36 @@ pub mod jump;
 pub mod load_store;
 pub mod mov;
 pub mod wide;
+
+/// Whether instructions of this operation are followed; a program with another is [`Unsupported`](crate::Unsupported).
+pub const fn is_followed(op: Op) -> bool {
+    match op {
+        Op::Alu { .. }
+        | Op::Neg { .. }
+        | Op::Mov { .. }
+        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
+        | Op::WideTail
+        | Op::Load { .. }
+        | Op::Store { .. }
+        | Op::Jump { .. }
+        | Op::Ja
+        | Op::CallHelper
+        | Op::Exit => true,
+        Op::Shift { .. }
+        | Op::MulDiv { .. }
+        | Op::MovSx { .. }
+        | Op::Endian { .. }
+        | Op::Wide(_)
+        | Op::LoadSx { .. }
+        | Op::Atomic { .. }
+        | Op::LoadAcquire { .. }
+        | Op::StoreRelease { .. }
+        | Op::Packet { .. }
+        | Op::Gotol
+        | Op::CallLocal
+        | Op::CallKfunc => false,
+    }
+}
 
 /// The register, if something was written to it (`check_reg_arg`, `SRC_OP`).
 #[inline]

@@ -1,7 +1,7 @@
 //! The 64-bit immediate: a number, or a map (kernel: `check_ld_imm`).
 
 use super::writable;
-use crate::refusal::Stop;
+use crate::refusal::{Stop, Unsupported};
 use crate::scalar::Scalar;
 use crate::state::{Kind, RegState, State};
 use semantics::insn::{Insn, Wide};
@@ -18,7 +18,10 @@ pub(crate) fn check(state: &mut State, kind: Wide, insn: &Insn) -> Result<(), St
     writable(insn.dst)?;
     let value = match kind {
         Wide::Imm64 => RegState::scalar(transfer(insn)),
-        Wide::Map => RegState { map: insn.imm, ..RegState::pointer(Kind::MapPtr) },
+        Wide::Map | Wide::MapIndex => RegState { map: insn.imm, ..RegState::pointer(Kind::MapPtr) },
+        Wide::MapValue | Wide::MapIndexValue | Wide::Variable | Wide::Code => {
+            return Err(Unsupported::Insn { name: insn.opcode.row().name }.into());
+        }
     };
     state.set(insn.dst, value);
     Ok(())

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::insn::{Insn, Op, Opcode, Wide};
+use crate::insn::{Insn, Op, Opcode};
 use crate::map::MapDef;
 use crate::program_type::ProgramType;
+
+mod debug;
+
+pub use debug::{Debug, Line};
 
 /// The most slots of a program (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const INSNS_MAX: usize = 1_000_000;
 
-/// A structurally sound program: every jump leads to an instruction, and control cannot run off its end.
+/// The most subprograms of a program (`BPF_MAX_SUBPROGS`).
+pub const SUBPROGRAMS_MAX: usize = 256;
+
+/// A structurally sound program: every jump leads to an instruction of its subprogram, every call to the first one of a
+/// subprogram, and control cannot run off the end of any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_field_names)] // `program_type` is the kernel's word, and `type` Rust's
 pub struct Program {
@@ -18,6 +26,9 @@ pub struct Program {
     license: String,
     maps: Vec<MapDef>,
     insns: Vec<Insn>,
+    /// First slots, ascending; the first is 0.
+    subprograms: Vec<usize>,
+    debug: Arc<Debug>,
 }
 
 /// Why instructions are no program. Indices count slots, as the kernel's do.
@@ -37,6 +48,17 @@ pub enum ProgramError {
         /// Where it leads.
         to: i64,
     },
+    /// A call, or the address of a subprogram, that leads out of the program or to the second slot of a wide instruction.
+    #[error("call to invalid destination: insn {from} to {to}")]
+    CallOutOfRange {
+        /// The call.
+        from: usize,
+        /// Where it leads.
+        to: i64,
+    },
+    /// More than [`SUBPROGRAMS_MAX`] subprograms.
+    #[error("too many subprograms: {0}, the limit is {SUBPROGRAMS_MAX}")]
+    TooManySubprograms(usize),
     /// A jump to the second slot of a wide instruction.
     #[error("jump into the middle of ldimm64 insn {wide} from insn {from}")]
     JumpIntoWide {
@@ -48,7 +70,7 @@ pub enum ProgramError {
     /// A wide instruction whose second slot is missing, or a second slot on its own.
     #[error("insn {0}: a 64-bit immediate takes two slots")]
     BrokenWide(usize),
-    /// The last instruction is neither exit nor an unconditional jump.
+    /// The last instruction of a subprogram is neither exit nor an unconditional jump.
     #[error("last insn {0} is not an exit or jmp")]
     FallsOff(usize),
     /// A map index beyond the program's list.
@@ -79,8 +101,15 @@ impl Program {
         maps: Vec<MapDef>,
         insns: Vec<Insn>,
     ) -> Result<Program, ProgramError> {
-        check(&insns, maps.len())?;
-        Ok(Program { name: name.into(), program_type, license: license.into(), maps, insns })
+        let subprograms = check(&insns, maps.len())?;
+        let (name, license) = (name.into(), license.into());
+        Ok(Program { name, program_type, license, maps, insns, subprograms, debug: Arc::default() })
+    }
+
+    /// The same with names and source lines.
+    #[must_use]
+    pub fn with_debug(self, debug: Debug) -> Program {
+        Program { debug: Arc::new(debug), ..self }
     }
 
     /// Its name, for messages.
@@ -110,22 +139,44 @@ impl Program {
     pub fn insns(&self) -> &[Insn] {
         &self.insns
     }
+    /// First slots of its subprograms, ascending; the first is 0, the program's entry.
+    pub fn subprograms(&self) -> &[usize] {
+        &self.subprograms
+    }
+    /// Names and source lines.
+    pub fn debug(&self) -> &Debug {
+        &self.debug
+    }
     /// Instructions with their slots, without the tails of wide ones.
     pub fn instructions(&self) -> impl Iterator<Item = (usize, &Insn)> {
         self.insns.iter().enumerate().filter(|(_, insn)| insn.opcode != Opcode::WideTail)
     }
     /// The same program with other instructions.
     pub fn with_insns(&self, insns: Vec<Insn>) -> Result<Program, ProgramError> {
-        check(&insns, self.maps.len())?;
-        Ok(Program { insns, ..self.clone() })
+        let subprograms = check(&insns, self.maps.len())?;
+        Ok(Program { insns, subprograms, ..self.clone() })
     }
 }
 
-fn check(insns: &[Insn], maps: usize) -> Result<(), ProgramError> {
-    let Some(last) = insns.last() else { return Err(ProgramError::Empty) };
+/// Checks slots, calls and jumps (`check_subprogs`); first slots of subprograms.
+fn check(insns: &[Insn], maps: usize) -> Result<Vec<usize>, ProgramError> {
+    if insns.is_empty() {
+        return Err(ProgramError::Empty);
+    }
     if insns.len() > INSNS_MAX {
         return Err(ProgramError::TooLong(insns.len()));
     }
+    check_slots(insns, maps)?;
+    let starts = subprograms(insns)?;
+    for (at, start) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(insns.len());
+        check_jumps(insns, *start, end)?;
+    }
+    Ok(starts)
+}
+
+/// Wide instructions have their second slots and name maps that there are.
+fn check_slots(insns: &[Insn], maps: usize) -> Result<(), ProgramError> {
     let mut tail_due = false;
     for (at, insn) in insns.iter().enumerate() {
         if tail_due != (insn.opcode == Opcode::WideTail) {
@@ -133,26 +184,49 @@ fn check(insns: &[Insn], maps: usize) -> Result<(), ProgramError> {
         }
         let op = insn.op();
         tail_due = matches!(op, Op::Wide(_));
-        if op == Op::Wide(Wide::Map) && (insn.imm as usize >= maps || insn.imm_hi != 0) {
+        if let Op::Wide(kind) = op
+            && ((kind.names_map() && insn.imm as usize >= maps) || (!kind.has_high_half() && insn.imm_hi != 0))
+        {
             return Err(ProgramError::NoSuchMap { at, map: insn.imm });
         }
-        if op.is_jump() {
-            let to = insn.target(at);
-            match usize::try_from(to).ok().and_then(|to| insns.get(to)) {
-                None => return Err(ProgramError::JumpOutOfRange { from: at, to }),
-                Some(target) if target.opcode == Opcode::WideTail => {
-                    return Err(ProgramError::JumpIntoWide { from: at, wide: to as usize - 1 });
-                }
-                Some(_) => {}
-            }
+    }
+    if tail_due { Err(ProgramError::BrokenWide(insns.len() - 1)) } else { Ok(()) }
+}
+
+/// First slots of subprograms: the entry, and what calls and addresses name.
+fn subprograms(insns: &[Insn]) -> Result<Vec<usize>, ProgramError> {
+    let mut starts = vec![0];
+    for (from, insn) in insns.iter().enumerate().filter(|(_, insn)| insn.op().names_subprogram()) {
+        let to = insn.target(from);
+        let start = usize::try_from(to).ok();
+        match start.filter(|start| insns.get(*start).is_some_and(|insn| insn.opcode != Opcode::WideTail)) {
+            Some(start) => starts.push(start),
+            None => return Err(ProgramError::CallOutOfRange { from, to }),
         }
     }
-    if tail_due {
-        return Err(ProgramError::BrokenWide(insns.len() - 1));
+    starts.sort_unstable();
+    starts.dedup();
+    if starts.len() > SUBPROGRAMS_MAX { Err(ProgramError::TooManySubprograms(starts.len())) } else { Ok(starts) }
+}
+
+/// Jumps of the subprogram in these slots stay inside of it, and its last instruction does not fall through.
+fn check_jumps(insns: &[Insn], start: usize, end: usize) -> Result<(), ProgramError> {
+    for (at, insn) in insns.iter().enumerate().take(end).skip(start) {
+        if !insn.op().is_jump() {
+            continue;
+        }
+        let to = insn.target(at);
+        match usize::try_from(to).ok().filter(|to| (start..end).contains(to)) {
+            None => return Err(ProgramError::JumpOutOfRange { from: at, to }),
+            Some(to) if insns[to].opcode == Opcode::WideTail => {
+                return Err(ProgramError::JumpIntoWide { from: at, wide: to - 1 });
+            }
+            Some(_) => {}
+        }
     }
-    match last.op() {
-        Op::Exit | Op::Ja => Ok(()),
-        _ => Err(ProgramError::FallsOff(insns.len() - 1)),
+    match insns[end - 1].op() {
+        Op::Exit | Op::Ja | Op::Gotol => Ok(()),
+        _ => Err(ProgramError::FallsOff(end - 1)),
     }
 }
 
