@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use corpus::case::Malformed;
 use corpus::{Case, text};
 use semantics::encoding::{DecodeError, DecodeErrorKind};
+use semantics::insn::Version;
 use semantics::loader::LoadError;
 use semantics::map::{self, MapDef, MapType};
 use semantics::program::{Program, ProgramError};
@@ -127,9 +128,11 @@ impl Source {
 }
 
 /// Whether a program was not loaded for what a verifier would refuse: slots that are no instructions, jumps that lead
-/// nowhere. Else the input is bad, or something is not modelled.
-pub fn is_refusal(error: &anyhow::Error) -> bool {
-    let decode = |error: &DecodeError| !matches!(error.kind, DecodeErrorKind::Unsupported { .. });
+/// nowhere, instructions that this version of Linux does not have. Else the input is bad, or something is not modelled.
+pub fn is_refusal(error: &anyhow::Error, version: Version) -> bool {
+    // To a Linux before its time an instruction is as reserved as any.
+    let decode =
+        |error: &DecodeError| !matches!(error.kind, DecodeErrorKind::Unsupported { since, .. } if since <= version);
     match error.downcast_ref::<LoadError>() {
         Some(LoadError::Decode { error, .. }) => return decode(error),
         Some(LoadError::Program { .. }) => return true,

@@ -85,6 +85,8 @@ enum Status {
     Fine,
     /// Exit code 1.
     Findings,
+    /// Something is not modelled: exit code 2, as for input that cannot be used.
+    Unsupported,
 }
 
 impl Status {
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Status::Fine) => ExitCode::SUCCESS,
         Ok(Status::Findings) => ExitCode::from(1),
+        Ok(Status::Unsupported) => ExitCode::from(2),
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let program = match args.source.load() {
         Ok(loaded) => loaded.program,
-        Err(error) if input::is_refusal(&error) => return refused(args, &error, out),
+        Err(error) if input::is_refusal(&error, args.dialect.version) => return refused(args, &error, out),
         Err(error) => return Err(error),
     };
     let options = Options { dialect: args.dialect, record: args.states, log: args.log };
@@ -52,7 +52,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             crate::json(out, &value)?;
         }
     }
-    Ok(Status::of(verdict.is_accept()))
+    Ok(match verdict {
+        Verdict::Accept(_) => Status::Fine,
+        Verdict::Reject(_) => Status::Findings,
+        Verdict::Unsupported(_) => Status::Unsupported,
+    })
 }
 
 /// Instructions that make no program, which the kernel's verifier says too.

@@ -95,6 +95,10 @@ fn verify_says_why() {
     assert_eq!(run(&["verify", reserved.to_str().unwrap()]).2, 1);
     let shift = file("shift.hex", b"6700000001000000 9500000000000000");
     assert_eq!(run(&["verify", shift.to_str().unwrap()]).2, 2);
+    // What Linux added later is reserved to those before.
+    let may_goto = file("may_goto.hex", b"b700000000000000 e500000000000000 9500000000000000");
+    assert_eq!(run(&["verify", may_goto.to_str().unwrap(), "--dialect", "6.8"]).2, 1);
+    assert_eq!(run(&["verify", may_goto.to_str().unwrap(), "--dialect", "7.2"]).2, 2);
     // What is rejected runs on no native engine.
     assert_eq!(run(&["run", &bad, "--engine", "jit"]).2, 1);
     assert_eq!(run(&["jit", &bad]).2, 1);

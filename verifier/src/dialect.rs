@@ -1,10 +1,14 @@
 //! Where versions of Linux differ, as far as the modelled instructions can tell.
 
+use semantics::insn::Version;
+
 /// The rules of one version, as named differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dialect {
     /// The version it stands for.
     pub name: &'static str,
+    /// Instructions of later versions are refused.
+    pub version: Version,
     /// A stored immediate is remembered like a spilled register (since 6.3).
     pub st_imm_spills: bool,
     /// Part of a spilled 0 is 0 (since 6.8).
@@ -23,6 +27,7 @@ impl Dialect {
     /// Linux 6.1.
     pub const V6_1: Dialect = Dialect {
         name: "6.1",
+        version: Version(6, 1),
         st_imm_spills: false,
         zero_fills: false,
         st_imm_to_ctx: false,
@@ -33,6 +38,7 @@ impl Dialect {
     /// Linux 6.8, the default.
     pub const V6_8: Dialect = Dialect {
         name: "6.8",
+        version: Version(6, 8),
         st_imm_spills: true,
         zero_fills: true,
         st_imm_to_ctx: true,
@@ -41,7 +47,7 @@ impl Dialect {
         neg_tracked: false,
     };
     /// Linux 7.2.
-    pub const V7_2: Dialect = Dialect { name: "7.2", neg_tracked: true, ..Dialect::V6_8 };
+    pub const V7_2: Dialect = Dialect { name: "7.2", version: Version(7, 2), neg_tracked: true, ..Dialect::V6_8 };
     /// All of them, ascending.
     pub const ALL: [Dialect; 3] = [Dialect::V6_1, Dialect::V6_8, Dialect::V7_2];
 

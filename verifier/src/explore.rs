@@ -165,7 +165,8 @@ impl Verifier {
         if let Some(map) = program.maps().iter().find(|map| !map.map_type.is_modelled()) {
             return Verdict::Unsupported(Unsupported::Map(map.map_type));
         }
-        if let Some((_, insn)) = program.instructions().find(|(_, insn)| !is_followed(insn.op())) {
+        let is_known = |insn: &Insn| insn.op().since() <= options.dialect.version;
+        if let Some((_, insn)) = program.instructions().find(|(_, insn)| is_known(insn) && !is_followed(insn.op())) {
             return Verdict::Unsupported(Unsupported::Insn { name: insn.opcode.row().name });
         }
         let mut exploration = Exploration {
@@ -222,7 +223,10 @@ impl Verifier {
         if options.log {
             let _ = writeln!(self.log, "{refusal}\n{stats}");
         }
-        let insn = if let Refusal::Unreachable { insn } = refusal { insn } else { at.pc };
+        let insn = match refusal {
+            Refusal::Unreachable { insn } | Refusal::TooNew { insn, .. } => insn,
+            _ => at.pc,
+        };
         Verdict::Reject(Rejection { insn, refusal, path, stats, log: std::mem::take(&mut self.log) })
     }
 }
@@ -251,6 +255,10 @@ impl Exploration<'_> {
         store.accessed.clear();
         store.accessed.resize(insns.len(), None);
         store.spare.reset(if self.options.record { insns.len() } else { 0 });
+        let version = self.options.dialect.version;
+        if let Some(insn) = insns.iter().position(|insn| insn.op().since() > version) {
+            return Err(Refusal::TooNew { insn, opcode: insns[insn].opcode }.into());
+        }
         store.flow.analyse(insns, !self.options.record)?;
         self.state.regs = State::entry().regs;
         self.state.stack.clear();

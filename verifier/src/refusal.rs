@@ -2,7 +2,7 @@
 
 use crate::state::Kind;
 use crate::tnum::Tnum;
-use semantics::insn::Reg;
+use semantics::insn::{Field, Op, Opcode, Reg, Size};
 
 /// Reading or writing, as messages say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ impl std::fmt::Display for Way {
 pub enum Refusal {
     #[error("unreachable insn {insn}")]
     Unreachable { insn: usize },
+    #[error("{}", unknown_to_older(*opcode))]
+    TooNew { insn: usize, opcode: Opcode },
     #[error("infinite loop detected at insn {insn}")]
     InfiniteLoop { insn: usize },
     #[error("BPF program is too large. Processed {processed} insn")]
@@ -156,12 +158,30 @@ pub(crate) fn bits(tnum: &Tnum<u64>) -> impl std::fmt::Display {
     std::fmt::from_fn(move |f| write!(f, "({value:#x}; {mask:#x})"))
 }
 
+/// What a Linux before an instruction's time says to it: to some of them the code is none, to others a field is in use.
+fn unknown_to_older(opcode: Opcode) -> impl std::fmt::Display {
+    let row = opcode.row();
+    std::fmt::from_fn(move |f| match (row.op, row.fields.imm) {
+        (Op::LoadSx { .. }, _) => f.write_str("BPF_LDX uses reserved fields"),
+        (Op::MovSx { .. }, _) => f.write_str("BPF_MOV uses reserved fields"),
+        (Op::MulDiv { .. }, _) => f.write_str("BPF_ALU uses reserved fields"),
+        (
+            Op::LoadAcquire { size: Size::W | Size::Dw } | Op::StoreRelease { size: Size::W | Size::Dw },
+            Field::Only(imm),
+        ) => {
+            write!(f, "BPF_ATOMIC uses invalid atomic opcode {imm:02x}")
+        }
+        _ => write!(f, "unknown opcode {:02x}", row.code),
+    })
+}
+
 impl Refusal {
     /// The register that it is about.
     pub fn register(&self) -> Option<Reg> {
         use Refusal as R;
         match *self {
             R::Unreachable { .. }
+            | R::TooNew { .. }
             | R::InfiniteLoop { .. }
             | R::TooLarge { .. }
             | R::TooManyJumps { .. }
@@ -216,6 +236,11 @@ impl Refusal {
         use Refusal as R;
         match *self {
             R::Unreachable { insn } => format!("No path leads to instruction {insn}; dead code has to be removed."),
+            R::TooNew { insn, opcode } => format!(
+                "Instruction {insn}, {}, came with Linux {}; compile for an older `-mcpu`, or choose a newer dialect.",
+                opcode.row().name,
+                opcode.op().since()
+            ),
             R::InfiniteLoop { insn } => format!(
                 "Instruction {insn} is reached again with nothing changed, so the loop would never end. Make something that ends it change in every round."
             ),

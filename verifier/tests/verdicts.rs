@@ -1,6 +1,7 @@
 //! What is accepted, and what is rejected in which words.
 
 use semantics::asm::assemble;
+use semantics::insn::{Insn, Opcode};
 use semantics::map::{MapDef, MapType};
 use semantics::program::Program;
 use semantics::program_type::ProgramType;
@@ -289,4 +290,30 @@ fn dialects_differ() {
     for program in [spilled, zero] {
         assert_eq!(Dialect::ALL.map(|dialect| accepts(&program, dialect)), [false, true, true]);
     }
+}
+
+/// What a later version brought is refused by an earlier one, in its words.
+#[test]
+fn an_older_linux_does_not_have_newer_instructions() {
+    let verdict = |insn: Insn, dialect| {
+        let insns = vec![Insn::new(Opcode::Mov64K), insn, Insn::new(Opcode::Exit)];
+        let program = Program::new("p", ProgramType::Xdp, "GPL", vec![], insns).unwrap().into();
+        match verify(&program, &Options { dialect, ..Options::default() }) {
+            Verdict::Reject(rejection) => (rejection.insn, rejection.message()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let cases = [
+        (Opcode::Movsx8To64, "BPF_MOV uses reserved fields"),
+        (Opcode::Sdiv64K, "BPF_ALU uses reserved fields"),
+        (Opcode::LdxsB, "BPF_LDX uses reserved fields"),
+        (Opcode::Bswap16, "unknown opcode d7"),
+        (Opcode::Gotol, "unknown opcode 06"),
+    ];
+    for (opcode, message) in cases {
+        assert_eq!(verdict(Insn::new(opcode), Dialect::V6_1), (1, message.to_owned()));
+    }
+    let message = "BPF_ATOMIC uses invalid atomic opcode 100".to_owned();
+    assert_eq!(verdict(Insn::new(Opcode::LoadAcquireW), Dialect::V6_8), (1, message));
+    assert_eq!(verdict(Insn::new(Opcode::StoreReleaseB), Dialect::V6_8), (1, "unknown opcode d3".to_owned()));
 }
