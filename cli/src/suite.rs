@@ -75,7 +75,7 @@ enum Reply {
 impl From<CaseResult> for Reply {
     fn from(result: CaseResult) -> Reply {
         match result {
-            CaseResult::Passed => Reply::Passed,
+            CaseResult::Passed(_) => Reply::Passed,
             CaseResult::Failed(failure) => Reply::Failed { kind: failure.kind().to_owned(), why: failure.to_string() },
             CaseResult::Skipped(skip) => Reply::Skipped { reason: skip.to_string() },
         }
@@ -284,7 +284,7 @@ fn foreseen(case: &Case) -> Option<CaseResult> {
     match judge::judge(&mut Verifier::default(), &program, Dialect::default()) {
         Judgement::Unsupported(skip) => Some(CaseResult::Skipped(skip)),
         Judgement::Rejected { .. } if case.verdict == Verdict::Any && !case.runs.is_empty() && must_fail() => {
-            Some(CaseResult::Passed)
+            Some(CaseResult::Passed(Vec::new()))
         }
         _ => None,
     }

@@ -1,10 +1,12 @@
-//! Every case of the corpus on the verifier and on every engine: one test per case.
+//! Every case of the corpus on the verifier and on every engine: one test per case. What one of them does not model yet is
+//! counted at the end, by its reason; the others must pass.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use corpus::runner::{CaseResult, Judgement, Runner, Skip};
+use corpus::runner::{CaseResult, Judgement, Runner, Skip, Untried};
 use jit::Jit;
 use libtest_mimic::{Arguments, Failed, Trial};
 use semantics::memory::Memory;
@@ -17,11 +19,13 @@ struct Bench {
     world: World,
     verifier: Verifier,
     jit: Jit,
+    /// How many pairs of a case and what it is tried on were skipped, by the latter and the reason.
+    untried: BTreeMap<(&'static str, String), usize>,
 }
 
 impl Bench {
     fn run(&mut self, case: &corpus::Case) -> CaseResult {
-        let Bench { world, verifier, jit } = self;
+        let Bench { world, verifier, jit, untried } = self;
         let options = Options { log: true, ..Options::default() };
         let mut verify = |program: &Arc<Program>| match verifier.verify(program, &options) {
             Verdict::Accept(accepted) => Judgement::Accepted { verified: accepted.verified, log: accepted.log },
@@ -30,7 +34,16 @@ impl Bench {
             }
             Verdict::Unsupported(what) => Judgement::Unsupported(Skip::Verifier(what.to_string())),
         };
-        Runner::new(world).verify(&mut verify).engine(jit).run(case)
+        let result = Runner::new(world).verify(&mut verify).engine(jit).run(case);
+        let skips = match &result {
+            CaseResult::Passed(skips) => skips.as_slice(),
+            CaseResult::Skipped(why) => &[Untried { on: "verifier, and nothing else is asked", why: why.clone() }],
+            CaseResult::Failed(_) => &[],
+        };
+        for Untried { on, why } in skips {
+            *untried.entry((on, why.to_string())).or_default() += 1;
+        }
+        result
     }
 }
 
@@ -40,6 +53,7 @@ fn main() -> ExitCode {
         world: World::new(Memory::native().expect("guest memory")),
         verifier: Verifier::default(),
         jit: Jit::new().expect("executable memory"),
+        untried: BTreeMap::new(),
     }));
     let mut trials = Vec::new();
     for file in corpus::read::files(&root).expect("the corpus") {
@@ -55,12 +69,18 @@ fn main() -> ExitCode {
             let bench = Arc::clone(&bench);
             trials.push(Trial::test(format!("{place}: {}", case.name), move || {
                 match bench.lock().unwrap_or_else(PoisonError::into_inner).run(&case) {
-                    CaseResult::Passed => Ok(()),
+                    CaseResult::Passed(_) | CaseResult::Skipped(Skip::Verifier(_)) => Ok(()),
                     other => Err(Failed::from(other.to_string())),
                 }
             }));
         }
     }
     assert!(!trials.is_empty(), "no case files in {}", root.display());
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
+    println!("{} pairs of a case and an engine were skipped:", bench.untried.values().sum::<usize>());
+    for ((on, why), count) in &bench.untried {
+        println!("{count:6} on the {on}: {why}");
+    }
+    conclusion.exit_code()
 }

@@ -45,12 +45,21 @@ pub type Verify<'a> = dyn FnMut(&Arc<Program>) -> Judgement + 'a;
 /// What became of a case.
 #[derive(Debug)]
 pub enum CaseResult {
-    /// All that is stated holds.
-    Passed,
+    /// All that is stated holds, wherever it was tried; and where it could not be.
+    Passed(Vec<Untried>),
     /// Something does not hold.
     Failed(Box<Failure>),
-    /// It could not be tried.
+    /// It could not be tried anywhere.
     Skipped(Skip),
+}
+
+/// The verifier or an engine that a case was not tried on, while others passed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untried {
+    /// `verifier`, `interpreter`, or the engine's name.
+    pub on: &'static str,
+    /// The reason.
+    pub why: Skip,
 }
 
 /// Why a case was not tried: counted by its text.
@@ -274,26 +283,35 @@ impl<'a> Runner<'a> {
 
     /// Tries a case.
     pub fn run(&mut self, case: &Case) -> CaseResult {
-        match self.attempt(case) {
-            Ok(true) => CaseResult::Passed,
-            Ok(false) => CaseResult::Skipped(Skip::NothingToRun),
+        let mut untried = Vec::new();
+        match self.attempt(case, &mut untried) {
+            Ok(true) => CaseResult::Passed(untried),
+            Ok(false) => CaseResult::Skipped(untried.into_iter().next().map_or(Skip::NothingToRun, |first| first.why)),
             Err(Stop::Failed(failure)) => CaseResult::Failed(failure),
             Err(Stop::Skipped(skip)) => CaseResult::Skipped(skip),
         }
     }
 
-    /// Whether anything was tried.
-    fn attempt(&mut self, case: &Case) -> Result<bool, Stop> {
+    /// Whether anything was tried; what could not be is noted.
+    fn attempt(&mut self, case: &Case, untried: &mut Vec<Untried>) -> Result<bool, Stop> {
         let program = match case.program() {
             Ok(program) => Arc::new(program),
             Err(malformed) => return refused(case, malformed),
         };
-        let judged = self.judge(case, &program)?;
-        let mut tried = judged.is_some() && case.verdict != Verdict::Any;
-        let verified = match judged {
-            Some(Judgement::Accepted { verified, .. }) => Some(verified),
-            _ => None,
-        };
+        let mut tried = false;
+        let mut lack = Skip::NotVerified;
+        let mut verified = None;
+        match self.judge(case, &program)? {
+            Some(Judgement::Unsupported(skip)) => {
+                lack = skip.clone();
+                untried.extend((case.verdict != Verdict::Any).then_some(Untried { on: "verifier", why: skip }));
+            }
+            Some(judged) => {
+                tried = case.verdict != Verdict::Any;
+                verified = if let Judgement::Accepted { verified, .. } = judged { Some(verified) } else { None };
+            }
+            None => {}
+        }
         if case.runs.is_empty() {
             return Ok(tried);
         }
@@ -301,7 +319,14 @@ impl<'a> Runner<'a> {
             MapError::Unsupported { map_type, .. } => Stop::Skipped(Skip::MapType(map_type.to_string())),
             error => Failure::Map(error).into(),
         })?;
-        let outcomes = self.interpret(case, &program)?;
+        let outcomes = match self.interpret(case, &program) {
+            Err(Stop::Skipped(why)) => {
+                let all = ["interpreter"].into_iter().chain(self.engines.iter().map(|engine| engine.name()));
+                untried.extend(all.map(|on| Untried { on, why: why.clone() }));
+                return Ok(tried);
+            }
+            other => other?,
+        };
         tried |= outcomes.is_some();
         // A program that must be rejected is shown on the interpreter only.
         if case.verdict == Verdict::Reject || self.engines.is_empty() {
@@ -311,13 +336,19 @@ impl<'a> Runner<'a> {
             (Some(verified), _) => (verified, true),
             // SAFETY: `trusting` made its caller promise that this process may be lost.
             (None, true) => (unsafe { Verified::trust(program) }, false),
-            (None, false) if tried => return Ok(true),
-            (None, false) => return Err(Stop::Skipped(Skip::NotVerified)),
+            (None, false) => {
+                untried.extend(self.engines.iter().map(|engine| Untried { on: engine.name(), why: lack.clone() }));
+                return Ok(tried);
+            }
         };
         for at in 0..self.engines.len() {
-            self.run_on(at, case, &fit, outcomes.as_deref().filter(|_| whole))?;
+            match self.run_on(at, case, &fit, outcomes.as_deref().filter(|_| whole)) {
+                Ok(()) => tried = true,
+                Err(Stop::Skipped(why)) => untried.push(Untried { on: self.engines[at].name(), why }),
+                Err(failed) => return Err(failed),
+            }
         }
-        Ok(true)
+        Ok(tried)
     }
 
     /// Asks the verifier and checks what it says.
@@ -325,9 +356,7 @@ impl<'a> Runner<'a> {
         let Some(verify) = &mut self.verify else { return Ok(None) };
         let judgement = verify(program);
         match (case.verdict, &judgement) {
-            (Verdict::Any, Judgement::Accepted { .. }) => return Ok(Some(judgement)),
-            (Verdict::Any, _) => return Ok(None),
-            (_, Judgement::Unsupported(what)) => return Err(Stop::Skipped(what.clone())),
+            (Verdict::Any, _) | (_, Judgement::Unsupported(_)) => {}
             (Verdict::Accept, Judgement::Rejected { log }) => return Err(Failure::Rejected(log.clone()).into()),
             (Verdict::Reject, Judgement::Accepted { .. }) => return Err(Failure::Accepted.into()),
             (Verdict::Accept, Judgement::Accepted { log, .. }) | (Verdict::Reject, Judgement::Rejected { log }) => {
@@ -445,10 +474,13 @@ impl Check<'_> {
 
     fn ending(&self, outcome: &Outcome) -> Result<(), Stop> {
         let found = outcome.result;
-        if let Err(Trap::Unsupported(what)) = found {
+        let expected = self.run.expect.result.as_ref();
+        if let Err(Trap::Unsupported(what)) = found
+            && !matches!(expected, Some(Ending::Trap(text)) if !text.is_empty() && what.to_string().contains(text))
+        {
             return Err(Stop::Skipped(what.into()));
         }
-        let Some(expected) = &self.run.expect.result else { return Ok(()) };
+        let Some(expected) = expected else { return Ok(()) };
         match found {
             Err(Trap::Memory { addr, write: false, .. })
                 if is_map_structure(addr) && !matches!(expected, Ending::Trap(_)) =>
@@ -510,7 +542,7 @@ fn is_map_structure(addr: u64) -> bool {
 impl fmt::Display for CaseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CaseResult::Passed => f.write_str("passed"),
+            CaseResult::Passed(_) => f.write_str("passed"),
             CaseResult::Failed(failure) => write!(f, "failed: {failure}"),
             CaseResult::Skipped(skip) => write!(f, "skipped: {skip}"),
         }

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             let trial = Trial::test(name, move || {
                 let mut world = world.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 match Runner::new(&mut world).run(&case) {
-                    CaseResult::Passed => Ok(()),
+                    CaseResult::Passed(_) => Ok(()),
                     other => Err(Failed::from(other.to_string())),
                 }
             });

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use corpus::runner::{CaseResult, Judgement, Runner, Skip};
+use corpus::runner::{CaseResult, Judgement, Runner, Skip, Untried};
 use semantics::engine::Engine;
 use semantics::interpreter::Interpreter;
 use semantics::memory::Memory;
@@ -76,8 +76,8 @@ fn results_packets_and_maps_are_compared() {
             "failed: the log lacks `other`; its end: last insn 0 is not an exit or jmp",
         ),
         (
-            "- {name: n, hex: 6700000001000000 9500000000000000, result: 1}".to_owned(),
-            "skipped: instruction not modelled: shift",
+            "- {name: n, hex: e500000000000000 9500000000000000, result: 1}".to_owned(),
+            "skipped: instruction not modelled: may_goto",
         ),
         ("- {name: n, asm: call 6; exit, result: 0}".to_owned(), "skipped: helper trace_printk#6 is not modelled"),
         ("- {name: n, asm: r0 = 1; exit}".to_owned(), "skipped: nothing to run"),
@@ -103,6 +103,19 @@ fn verdicts_and_messages_are_compared() {
     assert_eq!(verified(&case("verdict: accept, message: well"), &mut accept), "passed");
     let lacking = |_: &Arc<Program>| Judgement::Unsupported(Skip::Helper("none"));
     assert_eq!(verified(&case("verdict: accept"), &mut { lacking }), "skipped: helper not modelled: none");
+    // What the verifier cannot judge still runs, and that it was not judged is kept.
+    let run =
+        |verdict, result| format!("- {{name: n, asm: r0 = 1; exit, result: {result}, expect: {{verdict: {verdict}}}}}");
+    for verdict in ["accept", "reject"] {
+        let case = corpus::read::parse(&run(verdict, 1), Path::new("f")).expect("a case").remove(0);
+        let mut verify = |program: &Arc<Program>| lacking(program);
+        let mut world = world();
+        let CaseResult::Passed(untried) = Runner::new(&mut world).verify(&mut verify).run(&case) else {
+            panic!("{verdict}: it does not pass");
+        };
+        assert_eq!(untried, [Untried { on: "verifier", why: Skip::Helper("none") }]);
+        assert!(verified(&run(verdict, 2), &mut { lacking }).starts_with("failed: input 0"));
+    }
 }
 
 /// An engine with a mistake in it.
@@ -126,12 +139,37 @@ fn engines_are_compared_with_each_other() {
     let case = corpus::read::parse(yaml, Path::new("f")).expect("a case").remove(0);
     let (mut world, mut wrong, mut right) = (world(), Wrong(Interpreter::default()), Interpreter::default());
     let result = Runner::new(&mut world).verify(&mut accept).engine(&mut right).run(&case);
-    assert!(matches!(result, CaseResult::Passed), "{result}");
+    assert!(matches!(result, CaseResult::Passed(_)), "{result}");
     let result = Runner::new(&mut world).verify(&mut accept).engine(&mut wrong).run(&case);
     assert_eq!(
         result.to_string(),
         "failed: input 0: interpreter and wrong disagree: r0 = 0x1 against r0 = 0x10000000001"
     );
+}
+
+/// An engine that lacks something is left out, and that is kept.
+#[test]
+fn an_engine_that_lacks_something_is_left_out() {
+    struct Lacking;
+    impl Engine for Lacking {
+        fn name(&self) -> &'static str {
+            "lacking"
+        }
+        fn load(&mut self, _: &Verified) -> Result<(), Unsupported> {
+            Err(Unsupported::Insn { engine: "lacking", insn: "Mov64K" })
+        }
+        fn run(&mut self, _: &mut World) -> Result<u64, Trap> {
+            unreachable!("nothing is loaded")
+        }
+    }
+    let yaml = "- {name: n, asm: r0 = 1; exit, result: 1}";
+    let case = corpus::read::parse(yaml, Path::new("f")).expect("a case").remove(0);
+    let (mut world, mut lacking) = (world(), Lacking);
+    let result = Runner::new(&mut world).verify(&mut accept).engine(&mut lacking).run(&case);
+    let CaseResult::Passed(untried) = result else { panic!("{result}") };
+    assert_eq!(untried.len(), 1);
+    assert_eq!(untried[0].on, "lacking");
+    assert_eq!(untried[0].why.to_string(), "lacking does not have the instruction Mov64K");
 }
 
 /// A native engine never gets what nobody accepted.
@@ -141,7 +179,7 @@ fn unverified_programs_stay_on_the_interpreter() {
     let case = corpus::read::parse(yaml, Path::new("f")).expect("a case").remove(0);
     let (mut world, mut wrong) = (world(), Wrong(Interpreter::default()));
     let result = Runner::new(&mut world).engine(&mut wrong).run(&case);
-    assert!(matches!(result, CaseResult::Passed), "{result}");
+    assert!(matches!(result, CaseResult::Passed(_)), "{result}");
     let result = Runner::new(&mut world).without_interpreter().engine(&mut wrong).run(&case);
     assert!(matches!(result, CaseResult::Skipped(Skip::NotVerified)), "{result}");
 }
