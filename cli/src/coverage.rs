@@ -33,7 +33,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let names = |names: Vec<&str>| names.join("`, `");
     writeln!(out, "\nHelpers: `{}`.", names(helper::modelled().map(|(_, helper)| helper.fact().name).collect()))?;
     writeln!(out, "Map types: `{}`.", names(MapType::MODELLED.iter().map(|of| of.name()).collect()))?;
-    writeln!(out, "Program types: `{}`.", names(ProgramType::ALL.iter().map(|of| of.name()).collect()))?;
+    let (all, verified) = (&ProgramType::ALL, &verifier::PROGRAM_TYPES);
+    writeln!(out, "Program types: `{}`;", names(all.iter().map(|of| of.name()).collect()))?;
+    writeln!(out, "the verifier knows the rules of `{}`.", names(verified.iter().map(|of| of.name()).collect()))?;
     Ok(Status::Fine)
 }
 

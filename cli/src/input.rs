@@ -45,7 +45,7 @@ pub struct Loaded {
 
 fn program_type(name: &str) -> Result<ProgramType, String> {
     let all = || ProgramType::ALL.map(ProgramType::name).join(", ");
-    ProgramType::from_name(name).ok_or_else(|| format!("not modelled; there are: {}", all()))
+    ProgramType::from_name(name).ok_or_else(|| format!("Linux has no such program type; there are: {}", all()))
 }
 
 fn map_def(text: &str) -> Result<MapDef, String> {

@@ -298,6 +298,7 @@ fn name_of(program_type: ProgramType, r0: u64) -> Option<String> {
         }
         (ProgramType::SocketFilter, 0) => Some("drop".to_owned()),
         (ProgramType::SocketFilter, kept) => Some(format!("keep {kept} bytes")),
+        _ => None,
     }
 }
 

@@ -54,7 +54,7 @@ pub enum Reason {
     #[error("the name is empty")]
     EmptyName,
     /// A program type that is not modelled.
-    #[error("program type `{0}` is not modelled; there are: {all}", all = program_types())]
+    #[error("there is no program type `{0}`; there are: {all}", all = program_types())]
     ProgramType(String),
     /// No such map type.
     #[error("Linux has no map type `{0}`")]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use semantics::map::{self, MapDef, MapType};
 use semantics::memory::layout;
-use semantics::program_type::{FieldAccess, FieldKind, ProgramType};
+use semantics::program_type::ProgramType;
 use semantics::world::{Input, WorldConfig};
 
 use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Malformed, Object, Run};
@@ -328,16 +328,12 @@ fn context(program_type: ProgramType, raw: raw::Pairs<String>) -> Checked<Vec<(S
         if fields.iter().any(|(other, _)| *other == name) {
             return Err(Wrong::new(Reason::Duplicate(name)).at(Step::Key(at)));
         }
-        let declared = program_type
-            .declaration()
-            .field(&name)
-            .filter(|field| field.kind == FieldKind::Scalar && field.read != FieldAccess::Never);
-        let Some(declared) = declared else {
+        let Some(place) = program_type.declaration().place(&name) else {
             return Err(Wrong::new(Reason::ContextField { program_type, name }).at(Step::Key(at)));
         };
         let value = number(text).map_err(|wrong| wrong.at(Step::Nth(at)))?;
-        if declared.len < 8 && value >> (8 * declared.len) != 0 {
-            return Err(Wrong::new(Reason::TooWide { value, bits: 8 * declared.len }).at(Step::Nth(at)));
+        if place.len < 8 && value >> (8 * place.len) != 0 {
+            return Err(Wrong::new(Reason::TooWide { value, bits: 8 * place.len }).at(Step::Nth(at)));
         }
         fields.push((name, value));
     }

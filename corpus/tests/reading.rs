@@ -32,7 +32,7 @@ fn errors_name_line_column_and_reason() {
         ("- name: n\n  asm: exit\n  hex: ''\n", "1:3: case `n`: a case has exactly one of"),
         ("- name: n\n  asm: exit\n- name: n\n  asm: exit\n", "3:9: case `n`: the name `n` stands twice"),
         ("- name: n\n  asm: exit\n  color: red\n", "3:3: unknown field `color`"),
-        ("- name: n\n  asm: exit\n  program_type: xpd\n", "3:17: case `n`: program type `xpd` is not modelled"),
+        ("- name: n\n  asm: exit\n  program_type: xpd\n", "3:17: case `n`: there is no program type `xpd`"),
         ("- name: n\n  asm: exit\n  section: s\n", "3:12: case `n`: `section` belongs to `object`"),
         ("- name: n\n  object: none.o\n", "2:11: case `n`: none.o: "),
         ("- name: n\n  asm: exit\n  result: 0x1g\n", "3:11: case `n`: `0x1g` is not a number"),

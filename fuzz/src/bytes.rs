@@ -13,8 +13,8 @@ use semantics::insn::table::{Field, Row, TABLE};
 use semantics::insn::{Insn, Op, Opcode, Reg, Wide};
 use semantics::map::{MapDef, MapType};
 use semantics::program::Program;
-use semantics::program_type::ProgramType;
 use semantics::world::{Input, WorldConfig};
+use verifier::PROGRAM_TYPES;
 
 use crate::test::Test;
 
@@ -56,7 +56,7 @@ impl Reader<'_> {
 /// Reads a test.
 pub fn decode(bytes: &[u8]) -> Test {
     let mut reader = Reader(bytes);
-    let program_type = ProgramType::ALL[usize::from(reader.byte()) % ProgramType::ALL.len()];
+    let program_type = PROGRAM_TYPES[usize::from(reader.byte()) % PROGRAM_TYPES.len()];
     let maps: Vec<MapDef> = (0..reader.byte() % 3).map(|at| map(&mut reader, at)).collect();
     let packet_len = usize::from(reader.byte()).min(PACKET_MAX);
     let packet = reader.bytes(packet_len);
@@ -83,7 +83,7 @@ fn map(reader: &mut Reader<'_>, at: u8) -> MapDef {
 /// Writes a test so that [`decode`] reads it again, as far as the header can say it: of the input only packet and seed.
 pub fn encode(test: &Test) -> Vec<u8> {
     let program = &test.program;
-    let position = ProgramType::ALL.iter().position(|t| *t == program.program_type()).unwrap_or(0);
+    let position = PROGRAM_TYPES.iter().position(|t| *t == program.program_type()).unwrap_or(0);
     let mut bytes = vec![position as u8, program.maps().len() as u8];
     for map in program.maps() {
         bytes.push(MapType::MODELLED.iter().position(|t| *t == map.map_type).unwrap_or(0) as u8);

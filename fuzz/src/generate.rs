@@ -155,7 +155,7 @@ impl Generator {
 
     /// The test that these dice give.
     pub fn test(&self, mut dice: Dice) -> Test {
-        let program_type = dice.pick(&ProgramType::ALL);
+        let program_type = dice.pick(&verifier::PROGRAM_TYPES);
         let maps = maps(&mut dice);
         let mut writer = Writer::new(self, &mut dice, program_type, &maps);
         writer.prologue();
@@ -423,12 +423,11 @@ impl<'a> Writer<'a> {
 
     fn context(&mut self, write: bool) {
         let field = self.declaration.fields[self.dice.below(self.declaration.fields.len())];
-        let most = match if write { field.write } else { field.read } {
-            FieldAccess::Never => return,
-            FieldAccess::Exact(size) => vec![size],
-            FieldAccess::UpTo(most) => Size::ALL.into_iter().filter(|size| *size <= most).collect(),
-        };
-        let size = self.dice.pick(&most);
+        let sizes: Vec<Size> = if write { field.write } else { field.read }.sizes().collect();
+        if sizes.is_empty() {
+            return;
+        }
+        let size = self.dice.pick(&sizes);
         if field.kind != FieldKind::Scalar || field.len < size.bytes() || !field.offset.is_multiple_of(size.bytes()) {
             return;
         }

@@ -93,12 +93,14 @@ impl Machine<Concrete> for State<'_> {
     #[inline(always)]
     fn load(&mut self, size: Size, addr: &u64) -> Result<u64, Trap> {
         let addr = *addr;
-        self.world.memory.load(size, addr).map_err(|access| Trap::Memory { access, addr, size, write: false })
+        let memory = &mut self.world.memory;
+        memory.load(size, addr).map_err(|access| memory.fault(access, addr, size, false))
     }
     #[inline(always)]
     fn store(&mut self, size: Size, addr: &u64, value: &u64) -> Result<(), Trap> {
         let addr = *addr;
-        self.world.memory.store(size, addr, *value).map_err(|access| Trap::Memory { access, addr, size, write: true })
+        let memory = &mut self.world.memory;
+        memory.store(size, addr, *value).map_err(|access| memory.fault(access, addr, size, true))
     }
     fn call_helper(&mut self, id: &u32) -> Result<(), Trap> {
         let [_, a, b, c, d, e, ..] = self.registers;

@@ -32,6 +32,14 @@ pub enum Unsupported {
     /// A variable of the kernel.
     #[error("the kernel variable with BTF number {0} is not modelled")]
     Variable(u32),
+    /// A field of a context that leads to an object which the world lacks.
+    #[error("what the field {field} of {context} points to is not modelled")]
+    ContextField {
+        /// The structure.
+        context: &'static str,
+        /// The field.
+        field: &'static str,
+    },
     /// A facility of the machine that an engine needs.
     #[error("{engine} needs {facility}")]
     Facility {
@@ -128,5 +136,6 @@ fn describe(access: Access) -> &'static str {
         Access::OutOfBounds => "outside every region",
         Access::ReadOnly => "the region is read-only",
         Access::ContextField => "the context's declaration does not permit it",
+        Access::Unmodelled => "the world has no value for the field",
     }
 }

@@ -6,7 +6,7 @@ use crate::stack::{self, MAX_VAR_OFF, Stored};
 use crate::state::{Kind, RegState, State};
 use semantics::insn::{Reg, Size};
 use semantics::map::{MapDef, MapType};
-use semantics::program_type::FieldKind;
+use semantics::program_type::{ContextField, FieldKind};
 
 /// `BPF_F_RDONLY_PROG`.
 pub(crate) const RDONLY_PROG: u32 = 1 << 7;
@@ -26,12 +26,16 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
             let filled = stack::read(state, place, size, env.dialect)?;
             Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
         }
-        Kind::Ctx => match context_field(env, reg, &base, at, size, false)? {
-            FieldKind::Scalar => Ok(unknown()),
-            FieldKind::Packet => Ok(RegState::pointer(Kind::Packet)),
-            FieldKind::PacketMeta => Ok(RegState::pointer(Kind::PacketMeta)),
-            FieldKind::PacketEnd => Ok(RegState::pointer(Kind::PacketEnd)),
-        },
+        Kind::Ctx => {
+            let field = context_field(env, reg, &base, at, size, false)?;
+            match field.kind {
+                FieldKind::Scalar => Ok(unknown()),
+                FieldKind::Packet => Ok(RegState::pointer(Kind::Packet)),
+                FieldKind::PacketMeta => Ok(RegState::pointer(Kind::PacketMeta)),
+                FieldKind::PacketEnd => Ok(RegState::pointer(Kind::PacketEnd)),
+                _ => Err(Unsupported::ContextField { context: env.declaration.context, field: field.name }.into()),
+            }
+        }
         Kind::Packet | Kind::PacketMeta => {
             check_packet(reg, &base, i64::from(at), size.bytes())?;
             Ok(unknown())
@@ -142,10 +146,10 @@ fn context_field(
     at: i32,
     size: Size,
     write: bool,
-) -> Result<FieldKind, Refusal> {
+) -> Result<&'static ContextField, Refusal> {
     check_unmodified(reg, base)?;
-    let field = env.declaration.access(i64::from(at), size, write);
-    field.map(|field| field.kind).ok_or(Refusal::Context { reg, off: i64::from(at), size: size.bytes() })
+    let field = env.declaration.access(env.program.attach_type(), i64::from(at), size, write);
+    field.ok_or(Refusal::Context { reg, off: i64::from(at), size: size.bytes() })
 }
 
 /// `check_packet_access`.

@@ -18,6 +18,7 @@ use crate::states::States;
 use crate::verdict::{Accepted, Rejection, Stats, Step, Verdict};
 use semantics::insn::{Insn, Op, Reg};
 use semantics::program::{Program, Verified};
+use semantics::program_type::ProgramType;
 use semantics::word::Concrete;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -138,6 +139,9 @@ enum Next {
     End,
 }
 
+/// The program types whose rules are known: what else a program may return, call and read is not checked.
+pub const PROGRAM_TYPES: [ProgramType; 2] = [ProgramType::SocketFilter, ProgramType::Xdp];
+
 /// Verifies `program` once.
 ///
 /// ```
@@ -168,6 +172,9 @@ impl Verifier {
         let is_known = |insn: &Insn| insn.op().since() <= options.dialect.version;
         if let Some((_, insn)) = program.instructions().find(|(_, insn)| is_known(insn) && !is_followed(insn.op())) {
             return Verdict::Unsupported(Unsupported::Insn { name: insn.opcode.row().name });
+        }
+        if !PROGRAM_TYPES.contains(&program.program_type()) {
+            return Verdict::Unsupported(Unsupported::ProgramType(program.program_type()));
         }
         let mut exploration = Exploration {
             env: Env {

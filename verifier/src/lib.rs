@@ -31,7 +31,7 @@ mod pointer;
 mod stack;
 
 pub use dialect::Dialect;
-pub use explore::{Options, Verifier, verify};
+pub use explore::{Options, PROGRAM_TYPES, Verifier, verify};
 pub use refusal::{Refusal, Unsupported};
 pub use states::{Escape, Snapshot, States};
 pub use verdict::{Accepted, Rejection, Stats, Step, Verdict};

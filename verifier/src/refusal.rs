@@ -379,6 +379,17 @@ pub enum Unsupported {
     /// A map of a type without a meaning.
     #[error("maps of type {0} are not modelled")]
     Map(semantics::map::MapType),
+    /// A program of a type whose rules are not known.
+    #[error("programs of type {0} are not modelled")]
+    ProgramType(semantics::program_type::ProgramType),
+    /// A read of a field of the context that yields a pointer to an object of the kernel.
+    #[error("what the field {field} of {context} points to is not modelled")]
+    ContextField {
+        /// The structure.
+        context: &'static str,
+        /// The field.
+        field: &'static str,
+    },
     /// A read of the kernel's map structure.
     #[error("reading {0} is not modelled")]
     MapStructure(&'static str),

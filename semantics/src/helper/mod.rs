@@ -149,7 +149,7 @@ impl Fact {
     }
     /// Whether programs of this type may call it.
     pub fn is_open_to(&self, program_type: ProgramType) -> bool {
-        self.program_types >> program_type.declaration().id & 1 != 0
+        self.program_types >> program_type.id() & 1 != 0
     }
 }
 

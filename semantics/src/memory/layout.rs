@@ -27,7 +27,7 @@ pub const FRAMES_MAX: u64 = 8;
 /// The context of the program, what R1 holds on entry.
 pub const CONTEXT: u64 = LOCALS + 0x1_0000;
 /// The largest context.
-pub const CONTEXT_MAX: u64 = 4096;
+pub const CONTEXT_MAX: u64 = 1 << 16;
 
 /// First byte of the window of map values.
 pub const MAP_VALUES: u64 = LOCALS + (1 << 36);

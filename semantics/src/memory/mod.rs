@@ -5,7 +5,8 @@
 //! where host memory lies behind it.
 
 use crate::insn::Size;
-use crate::program_type::Declaration;
+use crate::program_type::{AttachType, ContextField, Declaration};
+use crate::trap::{Trap, Unsupported};
 
 mod arena;
 pub mod layout;
@@ -79,6 +80,8 @@ pub enum Access {
     ReadOnly,
     /// The context's declaration does not permit it.
     ContextField,
+    /// The declaration permits it, but the world has no value for the field.
+    Unmodelled,
 }
 
 /// A part of a region that was accessed lately.
@@ -100,7 +103,7 @@ pub struct Memory {
     regions: Vec<Region>,
     /// Regions that come before the map values.
     locals: usize,
-    context: Option<&'static Declaration>,
+    context: Option<(&'static Declaration, Option<AttachType>)>,
     hot: [Hot; 2],
     values_end: u64,
 }
@@ -180,8 +183,10 @@ impl Memory {
         }
         if region.object == Object::Context {
             // Never kept hot: each access goes by the declaration.
-            let declaration = self.context.ok_or(Access::ContextField)?;
-            declaration.access((addr - part) as i64, size, write).ok_or(Access::ContextField)?;
+            let field = self.context_field(addr - part, size, write).ok_or(Access::ContextField)?;
+            if !field.kind.is_modelled() {
+                return Err(Access::Unmodelled);
+            }
         } else if write && !region.writable {
             return Err(Access::ReadOnly);
         } else {
@@ -190,6 +195,23 @@ impl Memory {
             self.hot[slot] = Hot { base: part, len, delta: self.arena.delta(part), writable };
         }
         Ok(addr.wrapping_add(self.arena.delta(part)))
+    }
+
+    /// The field of the context that an access touches, if the declaration permits it.
+    fn context_field(&self, offset: u64, size: Size, write: bool) -> Option<&'static ContextField> {
+        let (declaration, attach) = self.context?;
+        declaration.access(attach, offset as i64, size, write)
+    }
+
+    /// How a run ends whose access was not good.
+    #[cold]
+    pub fn fault(&self, access: Access, addr: u64, size: Size, write: bool) -> Trap {
+        let unmodelled = || {
+            let (declaration, _) = self.context.filter(|_| access == Access::Unmodelled)?;
+            let field = self.context_field(addr.wrapping_sub(layout::CONTEXT), size, write)?;
+            Some(Unsupported::ContextField { context: declaration.context, field: field.name }.into())
+        };
+        unmodelled().unwrap_or(Trap::Memory { access, addr, size, write })
     }
 
     #[inline]
@@ -247,14 +269,20 @@ impl Memory {
     }
 
     /// Replaces packet, context and frames; map values stay.
-    pub fn place_locals(&mut self, packet: Region, context: &'static Declaration, frames: u32) {
+    pub fn place_locals(
+        &mut self,
+        packet: Region,
+        context: &'static Declaration,
+        attach: Option<AttachType>,
+        frames: u32,
+    ) {
         self.hot = [COLD; 2];
         let plain = |object, base, len| Region { object, base, len, stride: len, count: 1, writable: true };
         let context_region = plain(Object::Context, layout::CONTEXT, u64::from(context.context_len));
         let stack = (0..frames)
             .map(|depth| plain(Object::Frame(depth), layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN));
         let locals = [packet, context_region].into_iter().chain(stack);
-        self.context = Some(context);
+        self.context = Some((context, attach));
         let mut count = 0;
         self.regions.splice(..self.locals, locals.inspect(|_| count += 1));
         self.locals = count;
@@ -296,7 +324,7 @@ mod tests {
         let mut memory = Memory::detached().unwrap();
         let packet =
             Region { object: Object::Packet, base: layout::PACKET, len: 10, stride: 10, count: 1, writable: false };
-        memory.place_locals(packet, ProgramType::Xdp.declaration(), 1);
+        memory.place_locals(packet, ProgramType::Xdp.declaration(), None, 1);
         memory
     }
 

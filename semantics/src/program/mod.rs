@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::insn::{Insn, Op, Opcode};
 use crate::map::MapDef;
-use crate::program_type::ProgramType;
+use crate::program_type::{AttachType, ProgramType};
 
 mod debug;
 
@@ -23,6 +23,7 @@ pub const SUBPROGRAMS_MAX: usize = 256;
 pub struct Program {
     name: String,
     program_type: ProgramType,
+    attach_type: Option<AttachType>,
     license: String,
     maps: Vec<MapDef>,
     insns: Vec<Insn>,
@@ -103,7 +104,8 @@ impl Program {
     ) -> Result<Program, ProgramError> {
         let subprograms = check(&insns, maps.len())?;
         let (name, license) = (name.into(), license.into());
-        Ok(Program { name, program_type, license, maps, insns, subprograms, debug: Arc::default() })
+        let attach_type = None;
+        Ok(Program { name, program_type, attach_type, license, maps, insns, subprograms, debug: Arc::default() })
     }
 
     /// The same with names and source lines.
@@ -119,6 +121,15 @@ impl Program {
     /// Its type, which fixes the context and the helpers.
     pub fn program_type(&self) -> ProgramType {
         self.program_type
+    }
+    /// What it said that it will be attached to (`expected_attach_type`).
+    pub fn attach_type(&self) -> Option<AttachType> {
+        self.attach_type
+    }
+    /// The same program, attached to something else.
+    #[must_use]
+    pub fn with_attach(self, attach_type: Option<AttachType>) -> Program {
+        Program { attach_type, ..self }
     }
     /// Its license string.
     pub fn license(&self) -> &str {

@@ -3,49 +3,127 @@
 //! Context fields are declared, not flat bytes. The declaration says where a field lies, how wide it may be read and
 //! written, and what a read yields; verifier, interpreter and JIT all go by it. In guest memory a context is laid out
 //! exactly as declared, little-endian, so that a permitted plain access is a plain load or store on every engine.
+//!
+//! What the kernel's tables say of a type is a row of [`FACTS`]; each type has a room with its [`Declaration`]; what several
+//! have in common is in [`context`].
+//!
+//! # How to change what a type may access
+//! Its room starts from the layout of its structure ([`context::layout`], made from the kernel's header) and states rights
+//! by field name. A name that the structure lacks does not compile.
 
 use crate::insn::Size;
 
-pub mod socket_filter;
-pub mod xdp;
+pub mod attach_type;
+mod cgroup_device;
+mod cgroup_skb;
+mod cgroup_sock;
+mod cgroup_sock_addr;
+mod cgroup_sockopt;
+mod cgroup_sysctl;
+pub mod context;
+mod ext;
+pub mod facts;
+mod flow_dissector;
+mod kprobe;
+mod lirc_mode2;
+mod lsm;
+mod lwt_in;
+mod lwt_out;
+mod lwt_seg6local;
+mod lwt_xmit;
+mod netfilter;
+mod perf_event;
+mod raw_tracepoint;
+mod raw_tracepoint_writable;
+mod sched_act;
+mod sched_cls;
+pub mod section;
+mod sk_lookup;
+mod sk_msg;
+mod sk_reuseport;
+mod sk_skb;
+mod sock_ops;
+mod socket_filter;
+mod struct_ops;
+mod syscall;
+mod tracepoint;
+mod tracing;
+mod xdp;
 
-/// The program types that are modelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProgramType {
-    /// `BPF_PROG_TYPE_SOCKET_FILTER`.
-    SocketFilter,
-    /// `BPF_PROG_TYPE_XDP`.
-    Xdp,
-}
+pub use attach_type::{AttachType, AttachTypes};
+pub use context::{ContextField, FieldAccess, FieldKind};
+pub use facts::{FACTS, Fact, ProgramType, Results};
+pub use section::{SectionType, from_section};
+
+/// The declarations, by number of the type from 1.
+static DECLARATIONS: [&Declaration; ProgramType::ALL.len()] = [
+    &socket_filter::DECLARATION,
+    &kprobe::DECLARATION,
+    &sched_cls::DECLARATION,
+    &sched_act::DECLARATION,
+    &tracepoint::DECLARATION,
+    &xdp::DECLARATION,
+    &perf_event::DECLARATION,
+    &cgroup_skb::DECLARATION,
+    &cgroup_sock::DECLARATION,
+    &lwt_in::DECLARATION,
+    &lwt_out::DECLARATION,
+    &lwt_xmit::DECLARATION,
+    &sock_ops::DECLARATION,
+    &sk_skb::DECLARATION,
+    &cgroup_device::DECLARATION,
+    &sk_msg::DECLARATION,
+    &raw_tracepoint::DECLARATION,
+    &cgroup_sock_addr::DECLARATION,
+    &lwt_seg6local::DECLARATION,
+    &lirc_mode2::DECLARATION,
+    &sk_reuseport::DECLARATION,
+    &flow_dissector::DECLARATION,
+    &cgroup_sysctl::DECLARATION,
+    &raw_tracepoint_writable::DECLARATION,
+    &cgroup_sockopt::DECLARATION,
+    &tracing::DECLARATION,
+    &struct_ops::DECLARATION,
+    &ext::DECLARATION,
+    &lsm::DECLARATION,
+    &sk_lookup::DECLARATION,
+    &syscall::DECLARATION,
+    &netfilter::DECLARATION,
+];
 
 impl ProgramType {
-    /// All that are modelled.
-    pub const ALL: [ProgramType; 2] = [ProgramType::SocketFilter, ProgramType::Xdp];
-
+    /// The kernel's number.
+    pub const fn id(self) -> u32 {
+        self as u32
+    }
+    /// The type with this number.
+    pub fn from_id(id: u32) -> Option<ProgramType> {
+        ProgramType::ALL.get((id as usize).checked_sub(1)?).copied()
+    }
+    /// What the kernel's tables say of it.
+    pub const fn fact(self) -> &'static Fact {
+        &FACTS[self.id() as usize - 1]
+    }
     /// What the program is given.
     pub fn declaration(self) -> &'static Declaration {
-        match self {
-            ProgramType::SocketFilter => &socket_filter::DECLARATION,
-            ProgramType::Xdp => &xdp::DECLARATION,
-        }
+        DECLARATIONS[self.id() as usize - 1]
     }
     /// The kernel's name in lower case without `BPF_PROG_TYPE_`.
     pub fn name(self) -> &'static str {
-        self.declaration().name
+        self.fact().name
     }
     /// The type of that name.
+    ///
+    /// ```
+    /// use semantics::program_type::ProgramType;
+    /// assert_eq!(ProgramType::from_name("sched_cls").map(ProgramType::id), Some(3));
+    /// ```
     pub fn from_name(name: &str) -> Option<ProgramType> {
         ProgramType::ALL.into_iter().find(|t| t.name() == name)
     }
-    /// The type that libbpf gives to an ELF section of this name.
+    /// The type that an ELF section of this name stands for; see [`from_section`], which knows more of it.
     pub fn from_section(section: &str) -> Option<ProgramType> {
-        ProgramType::ALL.into_iter().find(|t| {
-            t.declaration().sections.iter().any(|prefix| {
-                section.strip_prefix(prefix).is_some_and(|rest| {
-                    rest.is_empty() || rest.starts_with(['/', '.', '_']) || rest.bytes().all(|b| b.is_ascii_digit())
-                })
-            })
-        })
+        from_section(section).map(|section| section.program_type)
     }
 }
 
@@ -58,122 +136,100 @@ impl std::fmt::Display for ProgramType {
 /// A program type as declared.
 #[derive(Debug)]
 pub struct Declaration {
-    /// The kernel's name in lower case without `BPF_PROG_TYPE_`.
-    pub name: &'static str,
-    /// The kernel's number.
-    pub id: u32,
-    /// ELF section names (prefixes) that stand for it.
-    pub sections: &'static [&'static str],
+    /// Whose declaration it is.
+    pub program_type: ProgramType,
     /// Name of the context's structure.
     pub context: &'static str,
     /// Bytes of the context.
     pub context_len: u32,
     /// Fields of the context, ascending.
     pub fields: &'static [ContextField],
-    /// Whether packet bytes may be written through packet pointers.
+    /// Whether packet bytes may be written through packet pointers (`may_access_direct_pkt_data`).
     pub packet_write: bool,
+    /// What a program that does not say so is attached to (`bpf_prog_load_fixup_attach_type`).
+    pub attach: Option<AttachType>,
 }
 
-/// What a read of a field yields.
+/// A place in a context that an input can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldKind {
-    /// A number.
-    Scalar,
-    /// The address of the first packet byte.
-    Packet,
-    /// The address of the metadata before the packet.
-    PacketMeta,
-    /// The address one past the last packet byte.
-    PacketEnd,
-}
-
-/// How a field may be accessed, at naturally aligned offsets inside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldAccess {
-    /// Not at all.
-    Never,
-    /// Only as a whole of this size.
-    Exact(Size),
-    /// In any size up to this one (narrow reads yield the bytes at that place).
-    UpTo(Size),
-}
-
-/// One field of a context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContextField {
-    /// Name in the uapi header.
-    pub name: &'static str,
+pub struct Place {
+    /// The field.
+    pub field: &'static ContextField,
     /// Bytes from the start of the context.
     pub offset: u32,
-    /// Bytes in all; an array field has several elements.
+    /// Bytes that are set.
     pub len: u32,
-    /// How it may be read.
-    pub read: FieldAccess,
-    /// How it may be written.
-    pub write: FieldAccess,
-    /// What a read yields.
-    pub kind: FieldKind,
-}
-
-impl ContextField {
-    /// A number of 4 bytes, read in any size, never written.
-    pub const fn u32(name: &'static str, offset: u32) -> ContextField {
-        ContextField {
-            name,
-            offset,
-            len: 4,
-            read: FieldAccess::UpTo(Size::W),
-            write: FieldAccess::Never,
-            kind: FieldKind::Scalar,
-        }
-    }
-    /// A packet address of 4 bytes, read whole.
-    pub const fn packet(name: &'static str, offset: u32, kind: FieldKind) -> ContextField {
-        ContextField { name, offset, len: 4, read: FieldAccess::Exact(Size::W), write: FieldAccess::Never, kind }
-    }
-    /// The same with other rights.
-    #[must_use]
-    pub const fn access(mut self, read: FieldAccess, write: FieldAccess) -> ContextField {
-        self.read = read;
-        self.write = write;
-        self
-    }
-    /// The same with `len` bytes.
-    #[must_use]
-    pub const fn len(mut self, len: u32) -> ContextField {
-        self.len = len;
-        self
-    }
 }
 
 impl Declaration {
-    /// The field that an access of `size` at byte `offset` touches, if the declaration permits it.
+    pub(crate) const fn new(
+        program_type: ProgramType,
+        context_len: u32,
+        fields: &'static [ContextField],
+    ) -> Declaration {
+        let context = program_type.fact().context;
+        Declaration { program_type, context, context_len, fields, packet_write: false, attach: None }
+    }
+    pub(crate) const fn writes_packets(mut self) -> Declaration {
+        self.packet_write = true;
+        self
+    }
+    pub(crate) const fn by_default(mut self, attach: AttachType) -> Declaration {
+        self.attach = Some(attach);
+        self
+    }
+
+    /// The field that an access of `size` at byte `offset` touches, if the declaration permits it to a program with this
+    /// attach type.
     ///
     /// ```
     /// use semantics::insn::Size;
-    /// use semantics::program_type::ProgramType;
+    /// use semantics::program_type::{AttachType, ProgramType};
     /// let xdp = ProgramType::Xdp.declaration();
-    /// assert_eq!(xdp.access(0, Size::W, false).unwrap().name, "data");
-    /// assert!(xdp.access(0, Size::H, false).is_none());
+    /// assert_eq!(xdp.access(None, 0, Size::W, false).unwrap().name, "data");
+    /// assert!(xdp.access(None, 0, Size::H, false).is_none());
+    /// assert!(xdp.access(None, 20, Size::W, false).is_none());
+    /// assert!(xdp.access(Some(AttachType::XdpDevmap), 20, Size::W, false).is_some());
     /// ```
-    pub fn access(&self, offset: i64, size: Size, write: bool) -> Option<&'static ContextField> {
-        let bytes = i64::from(size.bytes());
-        if offset % bytes != 0 {
-            return None;
-        }
-        let field = self
-            .fields
-            .iter()
-            .find(|f| i64::from(f.offset) <= offset && offset + bytes <= i64::from(f.offset) + i64::from(f.len))?;
-        let permitted = match if write { field.write } else { field.read } {
-            FieldAccess::Never => false,
-            FieldAccess::Exact(exact) => exact == size,
-            FieldAccess::UpTo(most) => size <= most,
-        };
-        permitted.then_some(field)
+    pub fn access(
+        &self,
+        attach: Option<AttachType>,
+        offset: i64,
+        size: Size,
+        write: bool,
+    ) -> Option<&'static ContextField> {
+        let offset = u32::try_from(offset).ok().filter(|offset| offset % size.bytes() == 0)?;
+        let attach = attach.or(self.attach);
+        self.fields.iter().find(|field| field.permits(attach, offset, size, write))
     }
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&'static ContextField> {
         self.fields.iter().find(|f| f.name == name)
+    }
+    /// The place that an input sets with this name: that of a field, or `FIELD[INDEX]` for an element of an array.
+    ///
+    /// ```
+    /// use semantics::program_type::ProgramType;
+    /// let arguments = ProgramType::RawTracepoint.declaration();
+    /// assert_eq!(arguments.place("args[2]").map(|place| (place.offset, place.len)), Some((16, 8)));
+    /// assert_eq!(arguments.place("args[12]"), None);
+    /// ```
+    pub fn place(&self, name: &str) -> Option<Place> {
+        if let Some(field) = self.field(name) {
+            return field.is_settable().then_some(Place { field, offset: field.offset, len: field.len });
+        }
+        let (array, index) = name.strip_suffix(']')?.split_once('[')?;
+        let field = self.field(array).filter(|field| field.is_settable() && field.element < field.len)?;
+        let index: u32 = index.parse().ok()?;
+        (index < field.len / field.element).then(|| Place {
+            field,
+            offset: field.offset + index * field.element,
+            len: field.element,
+        })
+    }
+    /// The results that the verifier permits to a program with this attach type; `None` if all are.
+    pub fn results(&self, attach: Option<AttachType>) -> Option<&'static Results> {
+        let attach = attach.or(self.attach);
+        self.program_type.fact().results.iter().find(|results| results.attach.contains(attach))
     }
 }

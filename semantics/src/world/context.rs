@@ -1,28 +1,83 @@
-//! What a context holds when a program is entered, as `BPF_PROG_TEST_RUN` sets it up on the loopback device.
+//! What a context holds when a program is entered: as `BPF_PROG_TEST_RUN` sets it up on the loopback device, where the
+//! kernel has a test run for the type.
+//!
+//! The packet of the input is what `data_in` is there. For programs that see a socket buffer behind its link-layer header,
+//! `data` leads behind the first 14 bytes. The buffer's socket is bound to the addresses of the packet.
+//!
+//! Types without a test run, and fields not named here, begin with zeros, apart from pointers to the packet and its length.
 
 use crate::memory::layout;
 use crate::program_type::ProgramType;
 
-/// Bytes of an Ethernet header, which a socket buffer no longer counts when a socket filter sees it.
+/// Bytes of an Ethernet header.
 const ETH_HLEN: u64 = 14;
+/// Index of the loopback device.
+const LOOPBACK: u64 = 1;
 
-/// Fields that are not 0, by name.
-pub(super) fn defaults(program_type: ProgramType, packet: &[u8]) -> Vec<(&'static str, u64)> {
+/// A value that is not 0: name of the field, index of the element, value.
+pub(super) type Default = (&'static str, u32, u64);
+
+/// What is not 0.
+pub(super) fn defaults(program_type: ProgramType, packet: &[u8]) -> Vec<Default> {
+    use ProgramType as T;
     let len = packet.len() as u64;
+    let (start, end) = (layout::PACKET, layout::PACKET + len);
+    let header = ETH_HLEN.min(len);
     match program_type {
-        ProgramType::Xdp => vec![
-            ("data", layout::PACKET),
-            ("data_end", layout::PACKET + len),
-            ("data_meta", layout::PACKET),
-            ("ingress_ifindex", 1),
-        ],
-        ProgramType::SocketFilter => vec![
-            ("len", len.saturating_sub(ETH_HLEN)),
-            ("pkt_type", packet_type(packet)),
-            ("protocol", protocol(packet)),
-            ("ifindex", 1),
-        ],
+        T::Xdp => {
+            vec![("data", 0, start), ("data_end", 0, end), ("data_meta", 0, start), ("ingress_ifindex", 0, LOOPBACK)]
+        }
+        T::SocketFilter => buffer(packet, len - header),
+        T::SchedCls | T::SchedAct => {
+            let mut all = buffer(packet, len);
+            all.extend([("data", 0, start), ("data_end", 0, end), ("data_meta", 0, start)]);
+            all
+        }
+        T::LwtIn | T::LwtOut | T::LwtXmit | T::LwtSeg6local => {
+            let mut all = buffer(packet, len - header);
+            all.extend([("data", 0, start + header), ("data_end", 0, end)]);
+            all
+        }
+        T::CgroupSkb => {
+            let mut all = buffer(packet, len - header);
+            all.extend([("data", 0, start + header), ("data_end", 0, end)]);
+            all.extend(addresses(packet));
+            all
+        }
+        T::SkSkb => vec![("len", 0, len), ("data", 0, start), ("data_end", 0, end)],
+        T::FlowDissector => vec![("data", 0, start), ("data_end", 0, end)],
+        T::SkReuseport => vec![("data", 0, start), ("data_end", 0, end), ("len", 0, len)],
+        T::SkMsg => vec![("data", 0, start), ("data_end", 0, end), ("size", 0, len)],
+        T::SockOps => vec![("skb_data", 0, start), ("skb_data_end", 0, end), ("skb_len", 0, len)],
+        T::CgroupSockopt => vec![("optval", 0, start), ("optval_end", 0, end), ("optlen", 0, len)],
+        T::Kprobe
+        | T::Tracepoint
+        | T::PerfEvent
+        | T::CgroupSock
+        | T::CgroupDevice
+        | T::RawTracepoint
+        | T::RawTracepointWritable
+        | T::CgroupSockAddr
+        | T::LircMode2
+        | T::CgroupSysctl
+        | T::Tracing
+        | T::StructOps
+        | T::Ext
+        | T::Lsm
+        | T::SkLookup
+        | T::Syscall
+        | T::Netfilter => Vec::new(),
     }
+}
+
+/// A socket buffer with `len` bytes that came in through the loopback device (`bpf_prog_test_run_skb`).
+fn buffer(packet: &[u8], len: u64) -> Vec<Default> {
+    vec![
+        ("len", 0, len),
+        ("pkt_type", 0, packet_type(packet)),
+        ("protocol", 0, protocol(packet)),
+        ("ifindex", 0, LOOPBACK),
+    ]
 }
 
 /// The protocol number in network order, read as a little-endian number (`eth_type_trans`).
@@ -37,5 +92,29 @@ fn packet_type(packet: &[u8]) -> u64 {
         Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => 1,
         Some([first, ..]) if first & 1 == 1 => 2,
         Some(_) => 3,
+    }
+}
+
+/// Family and addresses of the socket: the packet's source is its own address, the destination the peer's. Nothing if the
+/// network-layer header is not whole.
+fn addresses(packet: &[u8]) -> Vec<Default> {
+    const AF_INET: u64 = 2;
+    const AF_INET6: u64 = 10;
+    let word = |at: usize| packet[at..at + 4].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    let network = ETH_HLEN as usize;
+    match packet.get(12..14) {
+        Some([0x08, 0x00]) if packet.len() >= network + 20 => {
+            vec![("family", 0, AF_INET), ("local_ip4", 0, word(network + 12)), ("remote_ip4", 0, word(network + 16))]
+        }
+        Some([0x86, 0xdd]) if packet.len() >= network + 40 => {
+            let mut all = vec![("family", 0, AF_INET6)];
+            for at in 0..4 {
+                let byte = 4 * at as usize;
+                all.push(("local_ip6", at, word(network + 8 + byte)));
+                all.push(("remote_ip6", at, word(network + 24 + byte)));
+            }
+            all
+        }
+        _ => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use crate::map::{Errno, Map, MapError};
 use crate::memory::{Memory, Object, Region, layout};
 use crate::outcome::Outcome;
 use crate::program::Program;
-use crate::program_type::{Declaration, FieldAccess, ProgramType};
+use crate::program_type::{AttachType, Declaration, ProgramType};
 use crate::trap::Trap;
 
 mod choice;
@@ -68,7 +68,7 @@ pub enum InputError {
     #[error("field `{name}` has {len} bytes, {value:#x} does not fit")]
     FieldTooNarrow {
         /// The field.
-        name: &'static str,
+        name: String,
         /// Its bytes.
         len: u32,
         /// The value given.
@@ -135,6 +135,7 @@ pub struct World {
     /// Compare all memory around each helper call with what the helper declares (the `contract` oracle; slow).
     pub watch: bool,
     program_type: ProgramType,
+    attach: Option<AttachType>,
     packet_len: u64,
     frames: u32,
 }
@@ -151,6 +152,7 @@ impl World {
             helpers: Helpers::default(),
             watch: false,
             program_type: ProgramType::Xdp,
+            attach: None,
             packet_len: 0,
             frames: 1,
         }
@@ -160,6 +162,7 @@ impl World {
     pub fn load(&mut self, program: &Program) -> Result<(), MapError> {
         self.program_type = program.program_type();
         self.frames = if program.subprograms().len() > 1 { layout::FRAMES_MAX as u32 } else { 1 };
+        self.attach = program.attach_type();
         if self.maps.iter().map(|map| &map.def).eq(program.maps()) {
             return Ok(());
         }
@@ -209,7 +212,7 @@ impl World {
             count: 1,
             writable: declaration.packet_write,
         };
-        self.memory.place_locals(region, declaration, self.frames);
+        self.memory.place_locals(region, declaration, self.attach, self.frames);
         self.memory.poke(layout::PACKET, packet);
         for depth in 0..self.frames {
             self.memory.clear(layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
@@ -219,19 +222,20 @@ impl World {
 
     fn set_context(&mut self, input: &Input, declaration: &'static Declaration) -> Result<(), InputError> {
         self.memory.clear(layout::CONTEXT, u64::from(declaration.context_len));
-        for (name, value) in context::defaults(self.program_type, &input.packet) {
+        for (name, element, value) in context::defaults(self.program_type, &input.packet) {
             let field = declaration.field(name).expect("defaults name declared fields");
-            self.poke_field(field.offset, field.len, value);
+            let len = field.element.min(8);
+            self.poke_field(field.offset + element * len, len, value);
         }
         for (name, value) in &input.context {
-            let field = declaration
-                .field(name)
-                .filter(|f| f.kind == crate::program_type::FieldKind::Scalar && f.read != FieldAccess::Never)
-                .ok_or_else(|| InputError::NoSuchField { context: declaration.context, name: name.clone() })?;
-            if field.len < 8 && value >> (8 * field.len) != 0 {
-                return Err(InputError::FieldTooNarrow { name: field.name, len: field.len, value: *value });
+            let Some(place) = declaration.place(name) else {
+                return Err(InputError::NoSuchField { context: declaration.context, name: name.clone() });
+            };
+            let (len, value) = (place.len, *value);
+            if len < 8 && value >> (8 * len) != 0 {
+                return Err(InputError::FieldTooNarrow { name: name.clone(), len, value });
             }
-            self.poke_field(field.offset, field.len, *value);
+            self.poke_field(place.offset, len, value);
         }
         Ok(())
     }

@@ -1,0 +1,13 @@
+//! `BPF_PROG_TYPE_TRACING`: runs where a function is entered or left, at a tracepoint, or for each object that an iterator visits; its context is an array of arguments.
+
+use super::context::layout::RAW_TRACEPOINT_ARGS_LEN;
+use super::context::{FieldAccess, args};
+use super::{Declaration, ProgramType};
+use crate::insn::Size;
+
+/// `btf_ctx_access`: what each argument is depends on the target. Up to 12 of them can be read, each at its first byte.
+pub(super) static DECLARATION: Declaration = Declaration::new(
+    ProgramType::Tracing,
+    RAW_TRACEPOINT_ARGS_LEN,
+    &const { args::typed(FieldAccess::Start(Size::Dw)).done() },
+);
