@@ -5,7 +5,8 @@ use super::context::{FieldAccess, FieldKind, args};
 use super::{Declaration, ProgramType};
 use crate::insn::Size;
 
-/// `raw_tp_writable_prog_is_valid_access`: the first argument whole, the others by any aligned read.
+/// `raw_tp_writable_prog_is_valid_access`: the first argument whole, the others by any aligned read. Parts of the
+/// first, which Linux lets through as numbers, are refused: they are parts of an address.
 pub(super) static DECLARATION: Declaration = Declaration::new(
     ProgramType::RawTracepointWritable,
     RAW_TRACEPOINT_ARGS_LEN,
