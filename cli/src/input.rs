@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use corpus::case::Malformed;
-use corpus::{Case, text};
+use corpus::{Case, pcap, text};
 use semantics::encoding::{DecodeError, DecodeErrorKind};
 use semantics::insn::Version;
 use semantics::loader::LoadError;
@@ -163,11 +163,81 @@ fn is_hex(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().all(|c| c.is_ascii_hexdigit() || c.is_ascii_whitespace())
 }
 
-/// A packet: hexadecimal digits, or the path of a file with its bytes.
-pub fn packet(argument: &str) -> anyhow::Result<Vec<u8>> {
-    match text::bytes(argument) {
-        Ok(bytes) => Ok(bytes),
-        Err(_) if Path::new(argument).exists() => read(Path::new(argument)),
-        Err(error) => bail!("packet `{argument}`: neither a file nor hexadecimal: {error}"),
+/// A packet of the command line.
+#[derive(Debug)]
+pub struct Packet {
+    /// File and number, if it is one of a capture.
+    pub from: Option<String>,
+    /// Its bytes, or why it is not one to run on.
+    pub bytes: anyhow::Result<Vec<u8>>,
+}
+
+/// The packets that an argument names: hexadecimal digits, the path of a file with the bytes of one packet, or that of a
+/// capture, with `#N` for its packet number N from 1. `any_link`: also packets that do not begin with an Ethernet header;
+/// `cut`: also those whose end was not captured.
+pub fn packets(argument: &str, any_link: bool, cut: bool) -> anyhow::Result<Vec<Packet>> {
+    let hex = match text::bytes(argument) {
+        Ok(bytes) => return Ok(vec![Packet { from: None, bytes: Ok(bytes) }]),
+        Err(error) => error,
+    };
+    let (path, number) = capture_path(argument);
+    if !path.exists() {
+        bail!("packet `{argument}`: neither a file nor hexadecimal: {hex}");
     }
+    let file = read(path)?;
+    if !pcap::is_capture(&file) {
+        if number.is_some() {
+            bail!("packet `{argument}`: {}: {}", path.display(), pcap::CaptureErrorKind::NotACapture);
+        }
+        return Ok(vec![Packet { from: None, bytes: Ok(file) }]);
+    }
+    let place = || path.display().to_string();
+    let mut found = Vec::new();
+    for (at, packet) in pcap::packets(&file).with_context(place)?.enumerate() {
+        let from = format!("{}#{}", path.display(), at + 1);
+        match (number, packet) {
+            (Some(number), Ok(_)) if number != at + 1 => found.clear(),
+            (_, Ok(packet)) => found.push(Packet { from: Some(from), bytes: usable(packet, any_link, cut) }),
+            // What was read before it is run.
+            (_, Err(error)) => found.push(Packet { from: Some(from), bytes: Err(error.into()) }),
+        }
+        if number == Some(at + 1) {
+            return Ok(found);
+        }
+    }
+    let Some(number) = number else { return Ok(found) };
+    // The capture is broken before it.
+    if let Some(Packet { bytes: Err(error), .. }) = found.pop() {
+        return Err(error.context(place()));
+    }
+    let count = pcap::packets(&file).with_context(place)?.count();
+    bail!("packet `{argument}`: {} has packets 1 to {count}, not {number}", path.display())
+}
+
+/// Whether an argument names all packets of a capture.
+pub fn is_whole_capture(argument: &str) -> bool {
+    let (path, number) = capture_path(argument);
+    let is_capture = || std::fs::read(path).is_ok_and(|file| pcap::is_capture(&file));
+    text::bytes(argument).is_err() && number.is_none() && is_capture()
+}
+
+/// The path of an argument, and the number behind its `#`.
+fn capture_path(argument: &str) -> (&Path, Option<usize>) {
+    let numbered = argument.rsplit_once('#').filter(|_| !Path::new(argument).exists());
+    match numbered.and_then(|(path, number)| Some((path, number.parse().ok()?))) {
+        Some((path, number)) => (Path::new(path), Some(number)),
+        None => (Path::new(argument), None),
+    }
+}
+
+/// The bytes of a captured packet, if it is one to run on.
+fn usable(packet: pcap::Packet<'_>, any_link: bool, cut: bool) -> anyhow::Result<Vec<u8>> {
+    if packet.link != pcap::LinkType::ETHERNET && !any_link {
+        bail!("it begins as {}, not with an Ethernet header; --link any runs it all the same", packet.link);
+    }
+    if packet.is_cut() && !cut {
+        let (have, all) = (packet.bytes.len(), packet.len);
+        bail!("the capture has {have} of its {all} bytes; --cut runs it all the same");
+    }
+    Ok(packet.bytes.to_vec())
 }

@@ -68,7 +68,7 @@ fn run_traces_and_traps() {
     let (out, _, code) = run(&["run", program.to_str().unwrap(), "--trace"]);
     assert_eq!(code, 0);
     let lines: Vec<Vec<&str>> = out.lines().take(3).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["1:", "r1", "+=", "0x2", "r1=0x7"], "{out}");
+    assert_eq!(lines[1], ["1:", "r1", "+=", "0x2", "r1", "0x5", "->", "0x7"], "{out}");
     let endless = file("endless.s", b"again: goto again\n");
     let (out, _, code) = run(&["run", endless.to_str().unwrap(), "--fuel", "100"]);
     assert_eq!(code, 1);

@@ -3,10 +3,11 @@
 //!
 //! A [`case`] file is documented in the `README.md` beside this crate. [`read`](mod@read) makes cases of it, or says in
 //! which line it is wrong; [`write`](mod@write) is the inverse. The [`runner`] runs a case on engines and compares.
-//! [`suite`] makes cases of other projects' test suites.
+//! [`suite`] makes cases of other projects' test suites; [`pcap`] reads packets from capture files.
 
 pub mod case;
 pub mod error;
+pub mod pcap;
 mod place;
 mod raw;
 pub mod read;

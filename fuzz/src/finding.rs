@@ -78,7 +78,7 @@ fn trap_kind(trap: &Trap) -> &'static str {
     match trap {
         Trap::Memory { write: true, .. } => "store",
         Trap::Memory { write: false, .. } => "load",
-        Trap::OutOfFuel => "fuel",
+        Trap::OutOfFuel | Trap::Stopped => "fuel",
         Trap::CallDepth => "call depth",
         Trap::NoSocketBuffer(_) => "no socket buffer",
         Trap::NoDirectValue(_) => "no direct value",

@@ -21,6 +21,12 @@ pub type Registers = [u64; 11];
 pub trait Observer {
     /// The instruction at slot `pc` is about to be executed.
     fn before(&mut self, pc: usize, insn: &Insn, registers: &Registers, world: &mut World);
+
+    /// Asked after [`before`](Observer::before): whether the run ends here, without the instruction ([`Trap::Stopped`]).
+    #[inline(always)]
+    fn stops(&mut self) -> bool {
+        false
+    }
 }
 
 /// Sees nothing and costs nothing.
@@ -148,6 +154,10 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
                 left -= 1;
                 let insn = &insns[pc];
                 observer.before(pc, insn, &state.registers, state.world);
+                if observer.stops() {
+                    left += 1;
+                    break Err(Trap::Stopped);
+                }
                 match insn.opcode {
                     $(Opcode::$name => {
                         if const { matches!($op, Op::Wide(Wide::Code)) } {

@@ -93,6 +93,9 @@ pub enum Trap {
     /// More instructions than the run was given.
     #[error("out of fuel")]
     OutOfFuel,
+    /// The observer of the run ended it.
+    #[error("stopped by its observer")]
+    Stopped,
     /// A call of a subprogram at the deepest frame there can be.
     #[error("the call stack of {} frames is too deep", crate::memory::layout::FRAMES_MAX + 1)]
     CallDepth,
