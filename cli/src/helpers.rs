@@ -90,7 +90,11 @@ fn detail(fact: &Fact, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     writeln!(out, "  result         {:?}", fact.ret)?;
     let open = program_types(fact);
-    let open = if open.is_empty() { "no modelled type".to_owned() } else { open.join(", ") };
+    let open = match open.len() {
+        0 => "none".to_owned(),
+        all if all == ProgramType::ALL.len() => "all".to_owned(),
+        _ => open.join(", "),
+    };
     writeln!(out, "  program types  {open}")?;
     let yes = |flag: bool| if flag { "yes" } else { "no" };
     writeln!(out, "  GPL only       {}", yes(fact.gpl_only()))?;

@@ -148,11 +148,11 @@ fn rights_are_those_of_the_kernel() {
 
 #[test]
 fn guarded_fields_follow_the_attach_type() {
+    use AttachType as A;
     let permits = |of: ProgramType, attach, name: &str, write| {
         let field = of.declaration().field(name).unwrap_or_else(|| panic!("{name}"));
         of.declaration().access(attach, i64::from(field.offset), Size::W, write).is_some()
     };
-    use AttachType as A;
     for (attach, four, six) in [
         (None, false, false),
         (Some(A::CgroupInet4Connect), true, false),

@@ -4,9 +4,9 @@ use semantics::asm::assemble;
 use semantics::insn::{Insn, Opcode};
 use semantics::map::{MapDef, MapType};
 use semantics::program::Program;
-use semantics::program_type::ProgramType;
+use semantics::program_type::{AttachType, ProgramType};
 use std::sync::Arc;
-use verifier::{Dialect, Options, Refusal, Rejection, Verdict, verify};
+use verifier::{Dialect, Options, Refusal, Rejection, Unsupported, Verdict, verify};
 
 fn map() -> MapDef {
     MapDef::new("m", MapType::ARRAY, 4, 16, 4)
@@ -226,6 +226,32 @@ fn licenses_and_program_types() {
     let data = "r0 = *(u32 *)(r1 + 76)\n exit";
     let Verdict::Reject(rejection) = run(data, ProgramType::SocketFilter, "GPL") else { panic!() };
     assert_eq!(rejection.message(), "invalid bpf_context access off=76 size=4");
+}
+
+/// Types whose rules are not known are never accepted, nor are fields that lead to objects of the kernel.
+#[test]
+fn unknown_types_and_fields_are_unsupported() {
+    for of in ProgramType::ALL {
+        let verdict = verify(&program("r0 = 0\n exit", of, "GPL"), &Options::default());
+        let known = verifier::PROGRAM_TYPES.contains(&of);
+        assert_eq!(verdict.is_accept(), known, "{of}");
+        assert!(
+            known || matches!(verdict, Verdict::Unsupported(Unsupported::ProgramType(found)) if found == of),
+            "{of}"
+        );
+    }
+    let sock = program("r0 = *(u64 *)(r1 + 168)\n r0 = 0\n exit", ProgramType::SocketFilter, "GPL");
+    let verdict = verify(&sock, &Options::default());
+    assert!(matches!(verdict, Verdict::Unsupported(Unsupported::ContextField { field: "sk", .. })), "{verdict:?}");
+}
+
+#[test]
+fn fields_depend_on_the_attach_type() {
+    let egress = program("r0 = *(u32 *)(r1 + 20)\n exit", ProgramType::Xdp, "GPL");
+    let Verdict::Reject(rejection) = verify(&egress, &Options::default()) else { panic!() };
+    assert_eq!(rejection.message(), "invalid bpf_context access off=20 size=4");
+    let devmap = Arc::new(Program::clone(&egress).with_attach(Some(AttachType::XdpDevmap)));
+    assert!(verify(&devmap, &Options::default()).is_accept());
 }
 
 #[test]
