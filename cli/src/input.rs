@@ -217,7 +217,10 @@ pub fn packets(argument: &str, any_link: bool, cut: bool) -> anyhow::Result<Vec<
 /// Whether an argument names all packets of a capture.
 pub fn is_whole_capture(argument: &str) -> bool {
     let (path, number) = capture_path(argument);
-    let is_capture = || std::fs::read(path).is_ok_and(|file| pcap::is_capture(&file));
+    let is_capture = || {
+        let mut magic = [0; 4];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && pcap::is_capture(&magic)
+    };
     text::bytes(argument).is_err() && number.is_none() && is_capture()
 }
 

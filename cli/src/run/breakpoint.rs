@@ -6,6 +6,7 @@ use semantics::insn::{Op, Opcode};
 use semantics::program::Program;
 
 use super::expr::{self, EvalError, Expr, ExprError, ExprErrorKind, Item};
+use super::record;
 use super::view::View;
 
 /// A place in the program, and a condition.
@@ -130,8 +131,17 @@ impl Watch {
         Ok(Watch { text: text.to_owned(), item: expr::item(text, program)?, value: None })
     }
 
-    /// Looks again: what it was and what it is, if that is something else. An address is worked out at the first look.
-    pub fn look(&mut self, view: &View<'_>) -> Vec<Difference> {
+    /// Looks again after the instruction at slot `executed`, if there was one: what it was and what it is, where that is
+    /// something else. An address is worked out at the first look.
+    pub fn look(&mut self, view: &View<'_>, executed: Option<usize>) -> Vec<Difference> {
+        // Most instructions leave memory alone.
+        let is_memory = !matches!(self.item, Item::Value(_));
+        if is_memory
+            && self.value.is_some()
+            && executed.is_some_and(|slot| !record::writes(&view.program.insns()[slot]))
+        {
+            return Vec::new();
+        }
         if self.value.is_none()
             && let Item::Bytes(addr, _) = &mut self.item
             && let Ok(value) = addr.eval(view)
@@ -234,4 +244,56 @@ impl Seen {
 /// What `print` shows of an item.
 pub fn show(item: &Item, view: &View<'_>) -> String {
     Seen::of(item, view).text(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semantics::program::{Debug, Line};
+    use semantics::program_type::ProgramType;
+
+    /// Two lines, the first in two pieces, and a function behind the program.
+    fn program() -> Program {
+        let insns = semantics::asm::assemble("r0 = 1\nr1 = 2\nr2 = 3\nr0 = 0\nexit").unwrap();
+        let line = |slot, line| Line { slot, file: "src/a.c".into(), line, column: 1, text: format!("line {line};") };
+        let debug = Debug {
+            lines: vec![line(0, 7), line(1, 7), line(2, 9), line(3, 7)],
+            functions: vec![(0, "main".into()), (3, "last".into())],
+        };
+        Program::new("p", ProgramType::SocketFilter, "GPL", vec![], insns).unwrap().with_debug(debug)
+    }
+
+    #[test]
+    fn places_in_the_source() {
+        let program = program();
+        // A line is entered where the one before is another.
+        for (text, slots) in [
+            ("a.c:7", &[0, 3][..]),
+            ("src/a.c:9", &[2]),
+            ("last", &[3]),
+            ("main if r1 == 2", &[0]),
+            (" pc == 0x3 ", &[3]),
+        ] {
+            assert_eq!(Break::parse(text, &program).map(|point| point.slots).as_deref(), Ok(slots), "{text}");
+        }
+        for (text, column, message) in [
+            ("a.c:8", 1, "no instruction comes from line 8 of a.c; the next is line 9"),
+            ("c:7", 1, "no instruction comes from a file `c`: the program has no such debug information"),
+            (" nowhere", 2, "`nowhere` is neither a slot nor a function, and neither FILE:LINE nor helper:NAME"),
+            ("a.c:7 if ctx.none", 10, "the context has no field `none`"),
+            ("", 1, "a slot, a function, FILE:LINE or helper:NAME is missing here"),
+        ] {
+            let error = Break::parse(text, &program).expect_err(text);
+            assert_eq!((error.column, error.kind.to_string().as_str()), (column, message), "{text}");
+        }
+    }
+
+    #[test]
+    fn source_lines_are_printed_once() {
+        let program = program();
+        let mut source = crate::run::trace::SourceLines::default();
+        let changes: Vec<Option<String>> = [0, 1, 2, 2, 3, 4].map(|slot| source.change(&program, slot)).into();
+        let shown = |line| Some(format!("; a.c:{line}  line {line};"));
+        assert_eq!(changes, [shown(7), None, shown(9), None, shown(7), None]);
+    }
 }

@@ -124,6 +124,8 @@ struct Debugger<'a> {
     leave: Option<Leave>,
     retired: u64,
     before: Option<Before>,
+    /// The slot of the instruction before.
+    executed: Option<usize>,
     callers: Callers,
     source: SourceLines,
     /// The last place of a scan where a breakpoint held.
@@ -159,6 +161,7 @@ pub fn run(
         leave: None,
         retired: 0,
         before: None,
+        executed: None,
         callers: Callers::default(),
         source: SourceLines::default(),
         noted: None,
@@ -189,6 +192,7 @@ impl Debugger<'_> {
         self.leave = None;
         self.retired = 0;
         self.before = None;
+        self.executed = None;
         self.callers = Callers::default();
         for (_, point) in &mut self.points {
             if let Point::Watch(watch) = point {
@@ -215,16 +219,20 @@ impl Debugger<'_> {
             Go::Scan(end) => return self.scanned(end),
             go => {
                 let mut notes = self.watched(view);
-                notes.extend(self.broken(view));
-                let asks = self.is_over(view) || !notes.is_empty() || interrupted;
-                let is_followed = match go {
+                let is_shown = match go {
                     Go::Step(_) => true,
                     Go::Next(_, depth) => view.depth() <= depth,
                     _ => false,
                 };
-                if let Some(before) = before.filter(|_| asks || is_followed) {
-                    self.executed(before, view, false)?;
+                match (before.filter(|_| is_shown), self.executed) {
+                    (Some(before), _) => self.show(before, view, false)?,
+                    (None, Some(slot)) if !notes.is_empty() => {
+                        writeln!(self.out, "{slot:5}: {}", self.listing[slot])?;
+                    }
+                    _ => {}
                 }
+                notes.extend(self.broken(view));
+                let asks = self.is_over(view) || !notes.is_empty() || interrupted;
                 for note in notes {
                     writeln!(self.out, "{note}")?;
                 }
@@ -267,7 +275,7 @@ impl Debugger<'_> {
     }
 
     /// Shows what an instruction did.
-    fn executed(&mut self, before: Before, view: &View<'_>, ended: bool) -> anyhow::Result<()> {
+    fn show(&mut self, before: Before, view: &View<'_>, ended: bool) -> anyhow::Result<()> {
         let slot = before.pc;
         let record = before.record(view, ended);
         if let Some(source) = self.source.change(self.program, slot) {
@@ -278,12 +286,13 @@ impl Debugger<'_> {
 
     /// What changed of what is watched.
     fn watched(&mut self, view: &View<'_>) -> Vec<String> {
+        let executed = self.executed;
         let points = self.points.iter_mut().filter_map(|(number, point)| match point {
             Point::Watch(watch) => Some((number, watch)),
             Point::Break(_) => None,
         });
         let changes = points.flat_map(|(number, watch)| {
-            let changes = watch.look(view).into_iter();
+            let changes = watch.look(view, executed).into_iter();
             changes.map(move |change| format!("watchpoint {number}, {change}"))
         });
         changes.collect()
@@ -320,7 +329,7 @@ impl Debugger<'_> {
             writeln!(self.out, "error: {}", CommandError::NoneBefore)?;
         }
         if let Some(before) = self.before.take() {
-            self.executed(before, view, true)?;
+            self.show(before, view, true)?;
         }
         for note in self.watched(view) {
             writeln!(self.out, "{note}")?;
@@ -397,7 +406,7 @@ impl Debugger<'_> {
             "watch" | "w" if rest.is_empty() => self.list_points(true)?,
             "watch" | "w" => {
                 let mut watch = Watch::parse(rest, self.program).map_err(|e| CommandError::Expr(e, rest.to_owned()))?;
-                watch.look(view);
+                watch.look(view, None);
                 self.add(Point::Watch(watch), rest)?;
             }
             "delete" => self.delete(rest)?,
@@ -521,9 +530,10 @@ impl Observer for Debugger<'_> {
         if self.leave.is_some() {
             return;
         }
-        if !matches!(self.go, Go::To(_) | Go::Scan(_)) {
+        if matches!(self.go, Go::Step(_) | Go::Next(..)) {
             self.before = Some(Before::new(pc, self.retired, insn, registers, world));
         }
+        self.executed = Some(pc);
         self.retired += 1;
     }
 

@@ -105,9 +105,9 @@ struct Look {
     /// Trace only the first N instructions
     #[arg(long, value_name = "N", requires = "trace", conflicts_with = "trace_last")]
     trace_limit: Option<u64>,
-    /// Print only the last N lines of the trace
+    /// Trace only the last N instructions
     #[arg(long, value_name = "N", requires = "trace")]
-    trace_last: Option<usize>,
+    trace_last: Option<u64>,
     /// Print the whole state whenever the run comes here; may be given several times
     #[arg(long = "break", value_name = "WHERE")]
     breaks: Vec<String>,
@@ -317,7 +317,7 @@ impl Session<'_> {
         let mut first: Option<Outcome> = None;
         if self.args.engine != Which::Jit {
             let (stop, callers) = if self.args.look.is_asked_for() {
-                self.observe(at, out)?
+                self.observe(at, input, out)?
             } else {
                 (interpreter::run(self.program, &mut self.world, self.args.fuel, &mut ()), Vec::new())
             };
@@ -344,16 +344,24 @@ impl Session<'_> {
     }
 
     /// A run that is looked at, and the calls in it that wait for a return.
-    fn observe(&mut self, input: usize, out: &mut dyn Write) -> anyhow::Result<(interpreter::Stop, Vec<usize>)> {
+    fn observe(
+        &mut self,
+        at: usize,
+        input: &Input,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<(interpreter::Stop, Vec<usize>)> {
         let look = &self.args.look;
-        let options = trace::Options {
-            trace: look.trace,
-            limit: look.trace_limit,
-            last: look.trace_last,
-            stop: look.stop,
-            format: self.args.format,
-            input,
-        };
+        let mut traced = if look.trace { 0..look.trace_limit.unwrap_or(u64::MAX) } else { u64::MAX..u64::MAX };
+        if let Some(last) = look.trace_last {
+            // Runs are deterministic: the first one tells where the last instructions are.
+            let retired = interpreter::run(self.program, &mut self.world, self.args.fuel, &mut ()).retired;
+            traced.start = retired.saturating_sub(last);
+            self.world.reset(input)?;
+            if traced.start > 0 && self.args.format == Format::Text {
+                writeln!(out, "  ... {} instructions before", traced.start)?;
+            }
+        }
+        let options = trace::Options { traced, stop: look.stop, format: self.args.format, input: at };
         let mut monitor = Monitor::new(self.program, &self.listing, (&self.breaks, &self.watches), options, out);
         let stop = interpreter::run(self.program, &mut self.world, self.args.fuel, &mut monitor);
         let callers = monitor.finish(&stop, &self.world)?;

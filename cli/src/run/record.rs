@@ -91,6 +91,12 @@ pub struct HelperCall {
     pub meaning: Option<String>,
 }
 
+/// Whether an instruction may change memory.
+pub fn writes(insn: &Insn) -> bool {
+    let op = insn.op();
+    matches!(op, Op::Store { .. } | Op::Atomic { .. } | Op::StoreRelease { .. } | Op::CallHelper | Op::CallKfunc)
+}
+
 /// Where an instruction writes memory by itself.
 fn place(insn: &Insn, registers: &Registers) -> Option<(u64, Size)> {
     let (Op::Store { size, .. } | Op::Atomic { size, .. } | Op::StoreRelease { size }) = insn.op() else { return None };

@@ -1,7 +1,7 @@
 //! A run that is looked at while it goes: a line per instruction, breakpoints and watchpoints.
 
-use std::collections::VecDeque;
 use std::io::Write;
+use std::ops::Range;
 
 use semantics::insn::Insn;
 use semantics::interpreter::{Observer, Registers, Stop};
@@ -18,12 +18,8 @@ use crate::Format;
 /// What is looked at.
 #[derive(Debug)]
 pub struct Options {
-    /// A line per instruction.
-    pub trace: bool,
-    /// The most lines, from the beginning.
-    pub limit: Option<u64>,
-    /// Only that many lines, those before the end.
-    pub last: Option<usize>,
+    /// The instructions that have a line, by number.
+    pub traced: Range<u64>,
     /// End the run at the first breakpoint, or change of what is watched.
     pub stop: bool,
     pub format: Format,
@@ -90,10 +86,10 @@ pub struct Monitor<'a> {
     out: &'a mut dyn Write,
     retired: u64,
     before: Option<Before>,
+    /// The slot of the instruction before.
+    executed: Option<usize>,
     callers: Callers,
     source: SourceLines,
-    printed: u64,
-    kept: VecDeque<(usize, String)>,
     stopped: bool,
     error: Option<anyhow::Error>,
 }
@@ -115,41 +111,33 @@ impl<'a> Monitor<'a> {
             out,
             retired: 0,
             before: None,
+            executed: None,
             callers: Callers::default(),
             source: SourceLines::default(),
-            printed: 0,
-            kept: VecDeque::new(),
             stopped: false,
             error: None,
         }
     }
 
-    /// The run has ended: what its last instruction did, and what was kept back. The calls that wait for a return.
+    /// The run has ended: what its last instruction did. The calls that wait for a return.
     pub fn finish(mut self, stop: &Stop, world: &World) -> anyhow::Result<Vec<usize>> {
         let view =
             View { program: self.program, world, registers: &stop.registers, pc: stop.pc, retired: self.retired };
-        let result = self.executed(&view, true).and_then(|()| self.flush());
+        let result =
+            self.look_back(&view, true).and_then(|()| match self.retired.saturating_sub(self.options.traced.end) {
+                more @ 1.. if self.is_text() => Ok(writeln!(self.out, "  ... {more} instructions more")?),
+                _ => Ok(()),
+            });
         self.error.map_or(result, Err).map(|()| self.callers.slots)
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let left_out = self.printed - self.kept.len() as u64;
-        if self.options.last.is_some() && left_out > 0 && self.options.format == Format::Text {
-            writeln!(self.out, "  ... {left_out} lines before")?;
-        }
-        for (slot, text) in std::mem::take(&mut self.kept) {
-            self.print(slot, &text)?;
-        }
-        match self.options.limit {
-            Some(limit) if self.options.trace && self.retired > limit && self.options.format == Format::Text => {
-                Ok(writeln!(self.out, "  ... {} instructions more", self.retired - limit)?)
-            }
-            _ => Ok(()),
-        }
+    fn is_text(&self) -> bool {
+        self.options.format == Format::Text
     }
 
+    /// Prints lines about the instruction at `slot`.
     fn print(&mut self, slot: usize, text: &str) -> anyhow::Result<()> {
-        if self.options.format == Format::Text
+        if self.is_text()
             && let Some(source) = self.source.change(self.program, slot)
         {
             writeln!(self.out, "{source}")?;
@@ -158,49 +146,37 @@ impl<'a> Monitor<'a> {
     }
 
     /// The instruction before has been executed, and the run is at `view`.
-    fn executed(&mut self, view: &View<'_>, ended: bool) -> anyhow::Result<()> {
-        let Some(before) = self.before.take() else { return Ok(()) };
-        let (slot, retired) = (before.pc, before.retired);
-        let is_traced = self.options.trace && self.options.limit.is_none_or(|limit| retired < limit);
-        let mut changes: Vec<(String, Difference)> = Vec::new();
-        for watch in &mut self.watches {
-            changes.extend(watch.look(view).into_iter().map(|change| (watch.text.clone(), change)));
-        }
-        if !is_traced && changes.is_empty() {
-            return Ok(());
-        }
-        let record = before.record(view, ended);
-        if is_traced || self.options.format == Format::Text {
+    fn look_back(&mut self, view: &View<'_>, ended: bool) -> anyhow::Result<()> {
+        let Some(slot) = self.executed else { return Ok(()) };
+        let is_traced = self.before.is_some();
+        if let Some(before) = self.before.take() {
+            let record = before.record(view, ended);
             let text = match self.options.format {
                 Format::Text => line(&record, self.program, self.listing),
                 Format::Json => self.tagged(record.json(self.program, self.listing)),
             };
-            self.emit(slot, text)?;
+            self.print(slot, &text)?;
+        }
+        let mut changes: Vec<(String, Difference)> = Vec::new();
+        for watch in &mut self.watches {
+            changes.extend(watch.look(view, Some(slot)).into_iter().map(|change| (watch.text.clone(), change)));
+        }
+        if !changes.is_empty() && !is_traced && self.is_text() {
+            self.print(slot, &format!("{slot:5}: {}", self.listing[slot]))?;
         }
         for (watch, change) in &changes {
             let text = match self.options.format {
                 Format::Text => format!("  watch {change}"),
                 Format::Json => self.tagged(json!({
-                    "type": "watch", "watch": watch, "what": change.what, "n": retired, "pc": slot,
+                    "type": "watch", "watch": watch, "what": change.what, "n": self.retired - 1, "pc": slot,
                     "old": change.old, "new": change.new,
                 })),
             };
-            self.emit(slot, text)?;
+            self.print(slot, &text)?;
         }
         if self.options.stop && !changes.is_empty() && !ended {
             self.stopped = true;
             self.show(view, "watch", &changes[0].0.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Prints a line, or keeps it until it is known whether it is among the last.
-    fn emit(&mut self, slot: usize, text: String) -> anyhow::Result<()> {
-        self.printed += 1;
-        let Some(last) = self.options.last else { return self.print(slot, &text) };
-        self.kept.push_back((slot, text));
-        if self.kept.len() > last {
-            self.kept.pop_front();
         }
         Ok(())
     }
@@ -213,21 +189,21 @@ impl<'a> Monitor<'a> {
     /// Prints the whole state.
     fn show(&mut self, view: &View<'_>, kind: &str, text: &str) -> anyhow::Result<()> {
         let state = State::of(view, &self.callers.slots);
-        if self.options.format == Format::Json {
+        if !self.is_text() {
             let mut value = state.json(true);
             value["type"] = "stop".into();
             value[kind] = text.into();
             let value = self.tagged(value);
-            return self.emit(view.pc, value);
+            return self.print(view.pc, &value);
         }
         let place = view::function(self.program, view.pc);
         let insn = &self.listing[view.pc];
         let head = format!("{kind} {text}: in {place}, after {} instructions\n{:5}: {insn}", view.retired, view.pc);
-        self.emit(view.pc, format!("{head}\n{}\n", table(state.rows(true))))
+        self.print(view.pc, &format!("{head}\n{}\n", table(state.rows(true))))
     }
 
     fn look(&mut self, view: &View<'_>) -> anyhow::Result<()> {
-        self.executed(view, false)?;
+        self.look_back(view, false)?;
         self.callers.follow(view.pc, view.depth());
         for at in 0..self.breaks.len() {
             if self.stopped {
@@ -250,7 +226,7 @@ impl Observer for Monitor<'_> {
         let view = View { program: self.program, world, registers, pc, retired: self.retired };
         if self.retired == 0 {
             // What is watched is what it is now.
-            self.watches.iter_mut().for_each(|watch| drop(watch.look(&view)));
+            self.watches.iter_mut().for_each(|watch| drop(watch.look(&view, None)));
         }
         if let Err(error) = self.look(&view) {
             self.error = Some(error);
@@ -259,10 +235,10 @@ impl Observer for Monitor<'_> {
         if self.stopped {
             return;
         }
-        let looked_at = self.options.limit.is_none_or(|limit| self.retired < limit) && self.options.trace;
-        if looked_at || !self.watches.is_empty() {
+        if self.options.traced.contains(&self.retired) {
             self.before = Some(Before::new(pc, self.retired, insn, registers, world));
         }
+        self.executed = Some(pc);
         self.retired += 1;
     }
 
