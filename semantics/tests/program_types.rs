@@ -3,7 +3,7 @@
 use semantics::asm;
 use semantics::insn::Size;
 use semantics::interpreter;
-use semantics::memory::{Access, Memory, layout};
+use semantics::memory::{Access, Memory, Object, layout};
 use semantics::program::Program;
 use semantics::program_type::{AttachType, ContextField, FieldAccess, FieldKind, ProgramType, context};
 use semantics::trap::{Trap, Unsupported};
@@ -203,6 +203,7 @@ fn check_default(of: ProgramType, field: &ContextField, size: Size, offset: u32)
     match field.kind {
         FieldKind::Scalar => assert!(result.is_ok(), "{of}: {}: {result:?}", field.name),
         FieldKind::Packet => assert!(result.is_ok_and(|addr| addr - layout::PACKET <= 14), "{of}: {}", field.name),
+        FieldKind::FlowKeys => assert_eq!(result, Ok(layout::FLOW_KEYS), "{of}: {}", field.name),
         FieldKind::PacketMeta => assert_eq!(result, Ok(layout::PACKET), "{of}: {}", field.name),
         FieldKind::PacketEnd => assert_eq!(result, Ok(layout::PACKET + 54), "{of}: {}", field.name),
         FieldKind::SockCommonOrNull | FieldKind::SockOrNull => assert_eq!(result, Ok(0), "{of}: {}", field.name),
@@ -291,6 +292,33 @@ fn inputs_set_fields_elements_and_memory() {
     }
     let narrow = refused(ProgramType::SocketFilter, &set("cb[1]", 1 << 32));
     assert_eq!(narrow, InputError::FieldTooNarrow { name: "cb[1]".to_owned(), len: 4, value: 1 << 32 });
+}
+
+#[test]
+fn flow_dissectors_fill_in_keys() {
+    let insns = asm::assemble(
+        "r2 = *(u64 *)(r1 + 144)
+         r0 = *(u16 *)(r2 + 0)
+         r3 = *(u16 *)(r2 + 10)
+         r0 += r3
+         *(u8 *)(r2 + 9) = 6
+         exit",
+    )
+    .expect("it assembles");
+    let program = Program::new("p", ProgramType::FlowDissector, "GPL", vec![], insns).expect("a program");
+    let mut world = World::new(Memory::detached().expect("guest memory"));
+    world.load(&program).expect("no maps");
+    for _ in 0..2 {
+        world.reset(&Input { packet: tcp(), ..Input::default() }).expect("the input fits");
+        let before = world.fingerprint();
+        assert_eq!(interpreter::run(&program, &mut world, 100, &mut ()).result, Ok(14 + 8), "nhoff and n_proto");
+        assert_eq!(world.changed_since(&before, None), Some(Object::FlowKeys));
+    }
+    let beyond = load(ProgramType::SchedCls, None, "u64", 144, &Input::default());
+    assert!(matches!(beyond, Err(Trap::Memory { access: Access::ContextField, .. })), "others have no keys");
+    let text = "r2 = *(u64 *)(r1 + 144)\n r0 = *(u8 *)(r2 + 56)\n exit";
+    let outside = run(ProgramType::FlowDissector, None, text, &Input::default());
+    assert!(matches!(outside, Ok(Err(Trap::Memory { access: Access::OutOfBounds, .. }))), "{outside:?}");
 }
 
 #[test]

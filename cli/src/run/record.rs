@@ -227,7 +227,7 @@ fn differences(old: &[Saved], new: &[Saved], view: &View<'_>) -> Vec<MemoryChang
         let part = |saved: &Saved| saved.bytes[from..to.min(saved.bytes.len())].to_vec();
         let offset = match name.0 {
             Object::Frame(_) => from as i64 - layout::FRAME_LEN as i64,
-            Object::Packet | Object::Context | Object::MapValue(_) => from as i64,
+            Object::Packet | Object::Context | Object::FlowKeys | Object::MapValue(_) => from as i64,
         };
         let spot = Spot { object: name.0, key: name.1.clone(), offset };
         changes.push(MemoryChange { name: view.name_of(&spot), spot, old: was.map(part), new: is.map(part) });

@@ -58,11 +58,11 @@ impl View<'_> {
         let (object, part) = self.world.memory.object_at(addr)?;
         let offset = match object {
             Object::Frame(depth) => addr.wrapping_sub(layout::frame_top(u64::from(depth))) as i64,
-            Object::Packet | Object::Context | Object::MapValue(_) => (addr - part) as i64,
+            Object::Packet | Object::Context | Object::FlowKeys | Object::MapValue(_) => (addr - part) as i64,
         };
         let key = match object {
             Object::MapValue(map) => self.key(map as usize, part),
-            Object::Packet | Object::Context | Object::Frame(_) => Vec::new(),
+            Object::Packet | Object::Context | Object::FlowKeys | Object::Frame(_) => Vec::new(),
         };
         Some(Spot { object, key, offset })
     }
@@ -111,6 +111,7 @@ impl View<'_> {
         match object {
             Object::Packet => format!("packet+{offset}"),
             Object::Context => format!("ctx+{offset}"),
+            Object::FlowKeys => format!("flow_keys+{offset}"),
             Object::Frame(depth) if *depth == self.depth() => format!("fp{offset}"),
             Object::Frame(depth) => format!("fp[{depth}]{offset}"),
             Object::MapValue(map) => {
@@ -139,6 +140,7 @@ pub fn json(program: &Program, spot: &Spot) -> serde_json::Value {
     match object {
         Object::Packet => serde_json::json!({"object": "packet", "offset": offset}),
         Object::Context => serde_json::json!({"object": "context", "offset": offset}),
+        Object::FlowKeys => serde_json::json!({"object": "flow_keys", "offset": offset}),
         Object::Frame(depth) => serde_json::json!({"object": "stack", "frame": depth, "offset": offset}),
         Object::MapValue(map) => {
             let name = program.maps().get(*map as usize).map(|map| map.name.as_str());

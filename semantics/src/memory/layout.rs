@@ -29,6 +29,9 @@ pub const CONTEXT: u64 = LOCALS + 0x1_0000;
 /// The largest context.
 pub const CONTEXT_MAX: u64 = 1 << 16;
 
+/// The keys that a flow dissector fills in.
+pub const FLOW_KEYS: u64 = LOCALS + 0x3_0000;
+
 /// First byte of the window of map values.
 pub const MAP_VALUES: u64 = LOCALS + (1 << 36);
 /// Bytes of that window, committed as they are touched.

@@ -5,6 +5,7 @@
 //! where host memory lies behind it.
 
 use crate::insn::Size;
+use crate::program_type::context::layout::FLOW_KEYS_LEN;
 use crate::program_type::{AttachType, ContextField, Declaration};
 use crate::trap::{Trap, Unsupported};
 
@@ -20,6 +21,8 @@ pub enum Object {
     Packet,
     /// The context.
     Context,
+    /// The keys that a flow dissector fills in (`struct bpf_flow_keys`).
+    FlowKeys,
     /// The stack frame at this depth.
     Frame(u32),
     /// The values of the map with this index.
@@ -31,6 +34,7 @@ impl std::fmt::Display for Object {
         match self {
             Object::Packet => f.write_str("packet"),
             Object::Context => f.write_str("context"),
+            Object::FlowKeys => f.write_str("flow keys"),
             Object::Frame(depth) => write!(f, "frame {depth}"),
             Object::MapValue(map) => write!(f, "value of map {map}"),
         }
@@ -281,7 +285,9 @@ impl Memory {
         let context_region = plain(Object::Context, layout::CONTEXT, u64::from(context.context_len));
         let stack = (0..frames)
             .map(|depth| plain(Object::Frame(depth), layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN));
-        let locals = [packet, context_region].into_iter().chain(stack);
+        let keys = plain(Object::FlowKeys, layout::FLOW_KEYS, u64::from(FLOW_KEYS_LEN));
+        let keys = context.has_flow_keys().then_some(keys);
+        let locals = [packet, context_region].into_iter().chain(keys).chain(stack);
         self.context = Some((context, attach));
         let mut count = 0;
         self.regions.splice(..self.locals, locals.inspect(|_| count += 1));

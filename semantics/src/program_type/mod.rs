@@ -202,6 +202,10 @@ impl Declaration {
         let attach = attach.or(self.attach);
         self.fields.iter().find(|field| field.permits(attach, offset, size, write))
     }
+    /// Whether the context leads to a `struct bpf_flow_keys`.
+    pub fn has_flow_keys(&self) -> bool {
+        self.program_type == ProgramType::FlowDissector
+    }
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&'static ContextField> {
         self.fields.iter().find(|f| f.name == name)

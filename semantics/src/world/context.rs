@@ -8,6 +8,8 @@
 
 use crate::memory::layout;
 use crate::program_type::ProgramType;
+use crate::program_type::context::layout::{FLOW_KEYS, FLOW_KEYS_LEN};
+use crate::program_type::context::row;
 
 /// Bytes of an Ethernet header.
 const ETH_HLEN: u64 = 14;
@@ -45,7 +47,7 @@ pub(super) fn defaults(program_type: ProgramType, packet: &[u8]) -> Vec<Default>
             all
         }
         T::SkSkb => vec![("len", 0, len), ("data", 0, start), ("data_end", 0, end)],
-        T::FlowDissector => vec![("data", 0, start), ("data_end", 0, end)],
+        T::FlowDissector => vec![("data", 0, start), ("data_end", 0, end), ("flow_keys", 0, layout::FLOW_KEYS)],
         T::SkReuseport => vec![("data", 0, start), ("data_end", 0, end), ("len", 0, len)],
         T::SkMsg => vec![("data", 0, start), ("data_end", 0, end), ("size", 0, len)],
         T::SockOps => vec![("skb_data", 0, start), ("skb_data_end", 0, end), ("skb_len", 0, len)],
@@ -93,6 +95,21 @@ fn packet_type(packet: &[u8]) -> u64 {
         Some([first, ..]) if first & 1 == 1 => 2,
         Some(_) => 3,
     }
+}
+
+/// What a flow dissector finds in its keys: the protocol of the link-layer header, and where the next one begins
+/// (`bpf_prog_test_run_flow_dissector`, `bpf_flow_dissect`).
+pub(super) fn flow_keys(packet: &[u8]) -> [u8; FLOW_KEYS_LEN as usize] {
+    let mut keys = [0; FLOW_KEYS_LEN as usize];
+    let mut set = |name, value: u64| {
+        let (_, offset, len, _) = row(&FLOW_KEYS, name);
+        let (offset, len) = (offset as usize, len as usize);
+        keys[offset..offset + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    };
+    set("nhoff", ETH_HLEN);
+    set("thoff", ETH_HLEN);
+    set("n_proto", protocol(packet));
+    keys
 }
 
 /// Family and addresses of the socket: the packet's source is its own address, the destination the peer's. Nothing if the

@@ -8,6 +8,7 @@ use crate::map::{Errno, Map, MapError};
 use crate::memory::{Memory, Object, Region, layout};
 use crate::outcome::Outcome;
 use crate::program::Program;
+use crate::program_type::context::layout::FLOW_KEYS_LEN;
 use crate::program_type::{AttachType, Declaration, ProgramType};
 use crate::trap::Trap;
 
@@ -227,6 +228,9 @@ impl World {
             let len = field.element.min(8);
             self.poke_field(field.offset + element * len, len, value);
         }
+        if declaration.has_flow_keys() {
+            self.memory.poke(layout::FLOW_KEYS, &context::flow_keys(&input.packet));
+        }
         for (name, value) in &input.context {
             let Some(place) = declaration.place(name) else {
                 return Err(InputError::NoSuchField { context: declaration.context, name: name.clone() });
@@ -269,6 +273,9 @@ impl World {
         outcome.push(Object::Packet, &[], memory.peek(layout::PACKET, self.packet_len));
         let context_len = u64::from(self.program_type.declaration().context_len);
         outcome.push(Object::Context, &[], memory.peek(layout::CONTEXT, context_len));
+        if self.program_type.declaration().has_flow_keys() {
+            outcome.push(Object::FlowKeys, &[], memory.peek(layout::FLOW_KEYS, u64::from(FLOW_KEYS_LEN)));
+        }
         for depth in 0..self.frames {
             let bottom = layout::frame_bottom(u64::from(depth));
             outcome.push(Object::Frame(depth), &[], memory.peek(bottom, layout::FRAME_LEN));

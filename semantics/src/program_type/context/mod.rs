@@ -42,13 +42,10 @@ impl FieldKind {
             | FieldKind::Packet
             | FieldKind::PacketMeta
             | FieldKind::PacketEnd
+            | FieldKind::FlowKeys
             | FieldKind::SockCommonOrNull
             | FieldKind::SockOrNull => true,
-            FieldKind::Sock
-            | FieldKind::FlowKeys
-            | FieldKind::Object(_)
-            | FieldKind::TracepointBuffer
-            | FieldKind::Target => false,
+            FieldKind::Sock | FieldKind::Object(_) | FieldKind::TracepointBuffer | FieldKind::Target => false,
         }
     }
 }
