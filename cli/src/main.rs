@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod asm;
 mod check;
+mod conformance_plugin;
 mod coverage;
 mod disasm;
 mod fuzz;
@@ -50,6 +51,8 @@ enum Command {
     Repro(repro::Args),
     /// Run case files, or other projects' test suites
     Suite(suite::Args),
+    /// One program in, R0 out: an engine for the runner of `bpf_conformance`
+    ConformancePlugin(conformance_plugin::Args),
     /// All helpers of Linux and which are modelled; or one of them
     Helpers(helpers::Args),
     /// Assemble to hexadecimal slots
@@ -97,7 +100,7 @@ impl Status {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(conformance_plugin::arguments());
     let mut out = io::BufWriter::new(io::stdout());
     let result = dispatch(cli.command, &mut out).and_then(|status| {
         out.flush()?;
@@ -133,6 +136,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Fuzz(args) => fuzz::run(&args, out),
         Command::Repro(args) => repro::run(&args, out),
         Command::Suite(args) => suite::run(&args, out),
+        Command::ConformancePlugin(args) => conformance_plugin::run(&args, out),
         Command::Helpers(args) => helpers::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),

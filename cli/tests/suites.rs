@@ -40,7 +40,7 @@ fn linux_verdicts() {
 
 #[test]
 fn linux_jit() {
-    assert_passed("linux_jit", "interpreter", 155);
+    assert_passed("linux_jit", "interpreter", 340);
     assert_passed("linux_jit", "jit", 155);
 }
 

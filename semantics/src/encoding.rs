@@ -187,16 +187,21 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Insn>, DecodeError> {
 
 /// Decodes slots, one entry per slot.
 pub fn decode_slots(slots: impl IntoIterator<Item = Slot>) -> Result<Vec<Insn>, DecodeError> {
-    let slots = slots.into_iter();
+    let mut slots = slots.into_iter().enumerate().peekable();
     let mut insns: Vec<Insn> = Vec::with_capacity(slots.size_hint().0);
     let mut wide: Option<&Row> = None;
-    for (index, slot) in slots.enumerate() {
+    while let Some((index, slot)) = slots.next() {
         let fail = |kind| DecodeError { index, kind };
         if let Some(row) = wide.take() {
             insns[index - 1].imm_hi = tail(slot, row).map_err(fail)? as u32;
             insns.push(Insn::new(Opcode::WideTail));
         } else {
-            let row = row_of(slot).map_err(fail)?;
+            let row = row_of(slot).map_err(|kind| match slots.peek() {
+                // Linux looks at second slots before it looks at the fields of first ones (`resolve_pseudo_ldimm64`).
+                Some((second, next)) if slot.code == Opcode::Lddw.row().code => tail(*next, Opcode::Lddw.row())
+                    .map_or_else(|kind| DecodeError { index: *second, kind }, |_| fail(kind)),
+                _ => fail(kind),
+            })?;
             wide = matches!(row.op, Op::Wide(_)).then_some(row);
             insns.push(fields(slot, row).map_err(fail)?);
         }

@@ -3,16 +3,36 @@
 
 use std::path::Path;
 
-use semantics::encoding::{self, Slot};
+use semantics::encoding::{self, SLOT_LEN, Slot};
 use semantics::insn::{Insn, Opcode, Reg};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
 
 use super::{Entry, mnemonic};
 use crate::case::{Case, Code, Ending, Expected, Run, Verdict};
-use crate::error::{ReadError, Reason};
+use crate::error::{HexError, ReadError, Reason};
 use crate::runner::Skip;
 use crate::text;
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    /// The program as slots of 8 bytes.
+    pub code: Vec<u8>,
+    /// The memory that R1 points to and whose length R2 holds.
+    pub memory: Vec<u8>,
+    /// The expected R0; `None` if the program must fail.
+    pub result: Option<u64>,
+}
+
+/// Why a file says nothing.
+#[derive(Debug)]
+pub enum Lack {
+    /// It is wrong.
+    Wrong(Box<ReadError>),
+    /// It needs what is not modelled, or says nothing that could be tried.
+    Skip(Skip),
+}
 
 /// What a section of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +59,7 @@ impl<'a> Lines<'a> {
         let mut section = Section::Other;
         let mut lines = Vec::new();
         for (at, line) in text.lines().enumerate() {
-            if let Some(name) = line.strip_prefix("--") {
+            if let Some(name) = line.trim_start().strip_prefix("--") {
                 section = match name.trim() {
                     "asm" => Section::Asm,
                     "raw" => Section::Raw,
@@ -67,50 +87,88 @@ impl<'a> Lines<'a> {
 /// Reads the case of a text. Its name is the name of the file.
 pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let case = match data(text, file) {
+        Ok(data) => case(name.clone(), data),
+        Err(Lack::Skip(skip)) => Err(skip),
+        Err(Lack::Wrong(error)) => return Err(*error),
+    };
+    Ok(Entry { name, dialect: None, case })
+}
+
+/// Reads what a file says.
+pub fn data(text: &str, file: &Path) -> Result<Data, Lack> {
     let lines = Lines::of(text);
-    let fail = |line, reason| ReadError {
-        file: file.to_owned(),
-        line,
-        column: usize::from(line > 0),
-        case: None,
-        reason: Box::new(reason),
+    let fail = |line, reason| {
+        let (file, column) = (file.to_owned(), usize::from(line > 0));
+        Lack::Wrong(Box::new(ReadError { file, line, column, case: None, reason: Box::new(reason) }))
     };
-    let code = if lines.has(Section::Asm) {
-        match mnemonic::assemble(lines.of_section(Section::Asm)) {
-            Ok(code) => code,
-            Err(mnemonic::Lack::Unsupported(what)) => {
-                return Ok(Entry { name, dialect: None, case: Err(Skip::Instruction(what)) });
-            }
-            Err(mnemonic::Lack::Wrong(line, reason)) => return Err(fail(line, reason)),
-        }
-    } else {
-        let mut code = Vec::new();
-        for (at, line) in lines.of_section(Section::Raw) {
-            let word = text::number(line).ok_or_else(|| fail(at, Reason::Number(line.to_owned())))?;
-            code.extend(word.to_le_bytes());
-        }
-        code
-    };
+    let mut code = Vec::new();
+    for (at, line) in lines.of_section(Section::Raw) {
+        code.extend(raw(line).map_err(|reason| fail(at, reason))?);
+    }
+    // Where a file has the program in both forms, its own runner takes the slots.
     if code.is_empty() {
-        return Err(fail(0, Reason::Codes(0)));
+        code = match mnemonic::assemble(lines.of_section(Section::Asm)) {
+            Ok(code) => code,
+            Err(mnemonic::Lack::Unsupported(what)) => return Err(Lack::Skip(Skip::Instruction(what))),
+            // Text that is no program fails, as it must: it stands for no instructions at all, which are no program either.
+            Err(mnemonic::Lack::Wrong(..)) if lines.has(Section::Error) => return Ok(Data::default()),
+            Err(mnemonic::Lack::Wrong(line, reason)) => return Err(fail(line, reason)),
+        };
+    }
+    if code.is_empty() {
+        // Its own runner passes over such files, too.
+        return Err(Lack::Skip(Skip::NothingToRun));
     }
     let mut memory = Vec::new();
     for (at, line) in lines.of_section(Section::Mem) {
-        memory.extend(text::bytes(line).map_err(|error| fail(at, error.into()))?);
+        memory.extend(bytes(line).map_err(|error| fail(at, error.into()))?);
     }
     let result = match lines.of_section(Section::Result).next() {
-        Some((at, line)) => {
-            Ending::Result(text::number(line).ok_or_else(|| fail(at, Reason::Number(line.to_owned())))?)
-        }
-        None => Ending::Trap(String::new()),
+        Some((at, line)) => Some(text::number(line).ok_or_else(|| fail(at, Reason::Number(line.to_owned())))?),
+        None if lines.has(Section::Error) => None,
+        None => return Err(Lack::Skip(Skip::NothingToRun)),
     };
-    let case = Case {
-        name: name.clone(),
+    Ok(Data { code, memory, result })
+}
+
+/// The bytes of a line: of one or two digits each with blanks between, or of any number of pairs.
+fn bytes(line: &str) -> Result<Vec<u8>, HexError> {
+    if line.split_whitespace().all(|word| word.len() <= 2) {
+        return line
+            .split_whitespace()
+            .map(|word| text::bytes(&format!("{word:0>2}")))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|all| all.concat());
+    }
+    text::bytes(line)
+}
+
+/// The slots of a line of words of 64 bits, or of bytes of two hexadecimal digits each, eight per slot.
+fn raw(line: &str) -> Result<Vec<u8>, Reason> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if words.len().is_multiple_of(SLOT_LEN) && words.iter().all(|word| word.len() == 2) {
+        return Ok(text::bytes(line)?);
+    }
+    let word = |word: &&str| text::number(word).ok_or_else(|| Reason::Number((*word).to_owned()));
+    words
+        .iter()
+        .map(word)
+        .map(|word| Ok(word?.to_le_bytes()))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|words| words.concat())
+}
+
+fn case(name: String, data: Data) -> Result<Case, Skip> {
+    let Data { code, memory, result } = data;
+    let result = result.map_or_else(|| Ending::Trap(String::new()), Ending::Result);
+    let mut case = Case {
+        name,
         story: String::new(),
         program_type: ProgramType::Xdp,
         license: "GPL".to_owned(),
         maps: Vec::new(),
-        code: Code::Slots(if memory.is_empty() { code } else { with_memory(&code) }),
+        code: Code::Slots(code),
         verdict: Verdict::Any,
         message: Vec::new(),
         runs: vec![Run {
@@ -119,12 +177,19 @@ pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
         }],
         finding: None,
     };
-    Ok(Entry { name, dialect: None, case: super::linux::modelled(&case).map(|()| case) })
+    super::linux::modelled(&case)?;
+    // The prologue would hide a jump before the program: only what is a program gets it.
+    if case.program().is_ok()
+        && let Code::Slots(code) = &mut case.code
+    {
+        *code = with_memory(code);
+    }
+    Ok(case)
 }
 
 /// The program behind a prologue that makes R1 the address of the packet and R2 its length, as suites about plain
 /// instruction semantics call it; the packet of an XDP program is writable memory.
-pub(super) fn with_memory(code: &[u8]) -> Vec<u8> {
+pub fn with_memory(code: &[u8]) -> Vec<u8> {
     let prologue = [
         Insn::new(Opcode::LdxW).dst(Reg::R2).src(Reg::R1).off(4),
         Insn::new(Opcode::LdxW).dst(Reg::R1).src(Reg::R1).off(0),

@@ -1,6 +1,6 @@
 //! Other projects' test suites as cases. What is not modelled is a typed [`Skip`], never passed over in silence.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use semantics::helper;
 use semantics::insn::Op;
@@ -30,6 +30,32 @@ impl From<Case> for Entry {
     fn from(case: Case) -> Entry {
         Entry { name: case.name.clone(), dialect: None, case: Ok(case) }
     }
+}
+
+/// The files of suites in a directory and below, in the order of their names: cases, and objects in directories without
+/// cases, where they belong to those. A path of a file is itself.
+pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return std::fs::metadata(path).map(|_| vec![path.to_owned()]);
+    }
+    let entries: std::io::Result<Vec<PathBuf>> = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
+    let mut entries = entries?;
+    entries.sort();
+    let is = |path: &Path, kind: &str| path.extension().is_some_and(|extension| extension == kind);
+    let is_case = |path: &Path| is(path, "yaml") || is(path, "data");
+    let has_cases = entries.iter().any(|entry| is_case(entry) && entry.is_file());
+    let mut files = Vec::new();
+    for entry in entries {
+        if entry.is_dir() {
+            // A link to a directory may lead back up.
+            if !entry.is_symlink() {
+                files.extend(self::files(&entry)?);
+            }
+        } else if is_case(&entry) || (!has_cases && is(&entry, "o")) {
+            files.push(entry);
+        }
+    }
+    Ok(files)
 }
 
 /// Reads a file of a suite: `.data` is [`conformance`], YAML with `bytecode` is [`linux`], other YAML are cases of our own.
