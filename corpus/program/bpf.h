@@ -11,8 +11,24 @@ typedef unsigned long long u64;
 #define SEC(name) __attribute__((section(name), used))
 #define __uint(name, value) int (*name)[value]
 #define __type(name, of) typeof(of) *name
+#define __array(name, of) typeof(of) *name[]
 
-enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2 };
+/* Variables of the kernel's configuration. */
+#define __kconfig __attribute__((section(".kconfig")))
+#define __weak __attribute__((weak))
+enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
+
+/* What a CO-RE relocation may ask of a field or a type. */
+#define __core __attribute__((preserve_access_index))
+enum { FIELD_BYTE_OFFSET = 0, FIELD_BYTE_SIZE = 1, FIELD_EXISTS = 2, FIELD_SIGNED = 3, FIELD_LSHIFT_U64 = 4, FIELD_RSHIFT_U64 = 5 };
+#define core_field(what, expression) __builtin_preserve_field_info(expression, what)
+#define core_type_exists(type) __builtin_preserve_type_info(*(typeof(type) *)0, 0)
+#define core_type_size(type) __builtin_preserve_type_info(*(typeof(type) *)0, 1)
+#define core_type_matches(type) __builtin_preserve_type_info(*(typeof(type) *)0, 2)
+#define core_enum_exists(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 0)
+#define core_enum_value(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 1)
+
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PROG_ARRAY = 3, BPF_MAP_TYPE_ARRAY_OF_MAPS = 12 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { XDP_ABORTED = 0, XDP_DROP = 1, XDP_PASS = 2, XDP_TX = 3 };
 
@@ -20,6 +36,8 @@ static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
+static long (*const bpf_tail_call)(void *context, void *map, u32 index) = (void *)12;
+static long (*const bpf_loop)(u32 count, void *callback, void *context, u64 flags) = (void *)181;
 
 /* The context of an XDP program: data and data_end are addresses. */
 struct xdp_md {

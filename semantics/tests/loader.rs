@@ -1,14 +1,18 @@
 //! Objects of the corpus load with their maps; whatever is wrong with an object is said with place and reason.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use semantics::asm::assemble_with;
 use semantics::disasm::disassemble_program;
 use semantics::insn::{Opcode, Room};
-use semantics::loader::{LoadError, load, load_as, sections};
-use semantics::map::{MapDef, MapType};
+use semantics::interpreter;
+use semantics::loader::{Btf, LoadError, LoadOptions, Object, load, load_as, read_btf, sections};
+use semantics::map::{Contents, MMAPABLE, MapDef, MapType, RDONLY_PROG};
+use semantics::memory::Memory;
 use semantics::program::Program;
 use semantics::program_type::ProgramType;
+use semantics::world::kconfig::{Kconfig, Setting};
+use semantics::world::{Input, World};
 
 fn object(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/program").join(name);
@@ -152,28 +156,200 @@ fn broken_headers() {
     }
 }
 
-/// Objects of public collections that need no more than what is modelled, with their number of slots.
-const PUBLIC: [(&str, &str, usize); 6] = [
-    ("build/correlated_branch.o", "xdp", 30),
-    ("build/dependent_read.o", "xdp", 13),
-    ("build/packet_start_ok.o", "xdp", 11),
-    ("build/tail_call.o", "xdp_prog/0", 2),
-    ("linux/xdp_redirect_kern.o", "xdp_redirect_dummy", 2),
-    ("prototype-kernel/xdp_redirect_err_kern.o", "xdp_redirect_dummy", 2),
-];
+/// What a program answers to a packet, and the bytes of the map `name` afterwards.
+fn run(program: &Program, packet: &[u8], name: &str) -> (Result<u64, semantics::trap::Trap>, Vec<u8>) {
+    let mut world = World::new(Memory::detached().unwrap());
+    world.load(program).unwrap();
+    world.reset(&Input { packet: packet.to_vec(), ..Input::default() }).unwrap();
+    let stop = interpreter::run(program, &mut world, 10_000, &mut ());
+    let map = world.maps.iter().find(|map| map.def.name == name);
+    let bytes = map.map(|map| {
+        let (at, len) = (map.ops.direct().unwrap(), u64::from(map.def.value_size));
+        world.memory.peek(at, len).to_vec()
+    });
+    (stop.result, bytes.unwrap_or_default())
+}
+
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+}
+
+/// A map of one element for global data.
+fn data(name: &str, value_size: u32, flags: u32, bytes: &[u8]) -> MapDef {
+    let mut def = MapDef::new(name, MapType::ARRAY, 4, value_size, 1);
+    def.flags = flags;
+    if !bytes.is_empty() {
+        def.contents = Contents::Bytes(bytes.to_vec());
+    }
+    def
+}
 
 #[test]
-fn public_objects() {
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/suites/objects");
-    if !root.is_dir() {
-        println!("skipped: {} is missing", root.display());
-        return;
+fn global_data_becomes_arrays() {
+    let program = load(&object("globals.o"), None).unwrap();
+    let rodata = [64, 0, 0, 0, 0x1e, 0x61, 17, 0];
+    let mut kconfig = vec![0; 31];
+    kconfig[..4].copy_from_slice(&1000u32.to_le_bytes());
+    kconfig[4..8].copy_from_slice(&1u32.to_le_bytes());
+    kconfig[8..12].copy_from_slice(&0x0006_0800u32.to_le_bytes());
+    kconfig[14] = 1;
+    kconfig[15..21].copy_from_slice(b"(none)");
+    let maps: Vec<&MapDef> = program.maps().iter().collect();
+    let bss = maps.iter().find(|map| map.name == ".bss").unwrap();
+    assert_eq!((bss.value_size, bss.flags, &bss.contents), (32, MMAPABLE, &Contents::Empty));
+    assert!(maps.contains(&&data(".rodata", 8, RDONLY_PROG | MMAPABLE, &rodata)), "{maps:?}");
+    assert!(maps.contains(&&data(".data", 8, MMAPABLE, &1000u64.to_le_bytes())));
+    assert!(maps.contains(&&data(".data.step", 4, MMAPABLE, &[3, 0, 0, 0])));
+    assert!(maps.contains(&&data(".kconfig", 31, RDONLY_PROG, &kconfig)), "{maps:?}");
+    assert_eq!(maps.len(), 5);
+    let (result, bss) = run(&program, &[0; 64], ".bss");
+    assert_eq!(result, Ok(2));
+    // long_packets, kernel, last_len.
+    assert_eq!(words(&bss), [1, 0, 0x0006_0800, 1000, 0x6e28_0101, 0x0001_6e6f, 64, 0]);
+    assert_eq!(run(&program, &[0; 63], ".data"), (Ok(2), 1003u64.to_le_bytes().to_vec()));
+}
+
+#[test]
+fn the_configuration_can_be_another() {
+    let bytes = object("globals.o");
+    let object = Object::parse(&bytes).unwrap();
+    let mut config = Kconfig::parse("CONFIG_HZ=250\nCONFIG_BPF=n\nCONFIG_IPV6=m\n", 0x0006_0100).unwrap();
+    let load = |config: &Kconfig| object.load(None, &LoadOptions { kconfig: Some(config), ..LoadOptions::default() });
+    let message = load(&config).unwrap_err();
+    assert!(message.is_unsupported());
+    let place = "section xdp, offset 0xb8, symbol CONFIG_DEFAULT_HOSTNAME";
+    assert_eq!(message.to_string(), format!("{place}: the kernel's configuration does not set it"));
+    config.set("CONFIG_DEFAULT_HOSTNAME", Setting::Text("a".to_owned()));
+    let (_, bss) = run(&load(&config).unwrap(), &[0; 64], ".bss");
+    assert_eq!(words(&bss)[2..6], [0x0006_0100, 250, 0x0061_0200, 0x0001_0000]);
+    config.set("CONFIG_HZ", Setting::Number(1 << 32));
+    assert!(load(&config).unwrap_err().to_string().ends_with("too narrow for what the kernel's configuration sets"));
+    config.set("CONFIG_HZ", Setting::Yes);
+    assert!(load(&config).unwrap_err().to_string().ends_with("does not fit what the kernel's configuration sets"));
+}
+
+#[test]
+fn subprograms_follow_their_program() {
+    let bytes = object("subprograms.o");
+    let names = |program: &Program| -> Vec<(usize, String)> { program.debug().functions.clone() };
+    let program = load(&bytes, Some("xdp")).unwrap();
+    // In the order in which they are called: 14 slots, 8, 7, 3.
+    let expected = [(0, "pythagoras"), (14, "last_byte"), (22, "sum_of_squares"), (29, "square")];
+    assert_eq!(names(&program), expected.map(|(slot, name)| (slot, name.to_owned())));
+    assert_eq!(program.subprograms(), [0, 14, 22, 29]);
+    assert_eq!(run(&program, &[3, 4], "").0, Ok(25));
+    assert_eq!(run(&program, &[3], "").0, Ok(0));
+    // The address of a callback.
+    let program = load(&bytes, Some("callback")).unwrap();
+    let expected = [(0, "callback"), (11, "count"), (21, "square")];
+    assert_eq!(names(&program), expected.map(|(slot, name)| (slot, name.to_owned())));
+    let wide = program.insns().iter().position(|insn| insn.opcode == Opcode::LddwCode).unwrap();
+    assert_eq!(program.insns()[wide].target(wide), 11);
+    let sections = sections(&bytes).unwrap();
+    let found: Vec<_> = sections.iter().map(|s| (s.section.as_str(), s.program.as_str())).collect();
+    assert_eq!(found, [("xdp", "pythagoras"), ("xdp/loop", "callback")]);
+    assert_eq!(load(&bytes, Some("xdp/loop/callback")).unwrap().name(), "callback");
+}
+
+#[test]
+fn lines_come_with_the_functions() {
+    let program = load(&object("subprograms.o"), Some("pythagoras")).unwrap();
+    let line = |slot| program.debug().line_at(slot).unwrap();
+    assert!(line(0).file.ends_with("subprograms.c"), "{:?}", line(0));
+    assert_eq!(line(14).text, "static NOINLINE __attribute__((section(\"xdp\"))) int last_byte(struct xdp_md *ctx)");
+    assert_eq!(line(23).text, "return square(a) + square(b);");
+    assert_eq!(line(30).text, "return value * value;");
+    assert!(line(30).line < line(23).line && line(23).line < line(14).line && line(30).column > 0);
+    assert!(program.debug().lines.is_sorted_by_key(|line| line.slot));
+}
+
+#[test]
+fn tables_hold_programs_and_maps() {
+    let program = load(&object("tables.o"), Some("tables")).unwrap();
+    let names: Vec<&str> = program.maps().iter().map(|map| map.name.as_str()).collect();
+    assert_eq!(names, ["verdicts", "quiet", "busy", "by_load"]);
+    let [verdicts, quiet, _, by_load] = program.maps() else { panic!("four maps") };
+    assert_eq!((verdicts.map_type.name(), verdicts.key_size, verdicts.value_size), ("prog_array", 4, 4));
+    assert_eq!(verdicts.contents, Contents::Programs(vec![(2, "pass".to_owned()), (5, "drop".to_owned())]));
+    assert_eq!((by_load.map_type.name(), by_load.key_size, by_load.value_size), ("array_of_maps", 4, 4));
+    assert_eq!(by_load.contents, Contents::Maps(vec![(0, 1), (2, 2)]));
+    assert_eq!(by_load.inner.as_deref(), Some(&MapDef { name: "by_load.inner".to_owned(), ..quiet.clone() }));
+    assert_eq!(references(&program), ["by_load", "verdicts"]);
+}
+
+#[test]
+fn core_relocations_ask_the_worlds_types() {
+    let program = load(&object("core.o"), Some("answers")).unwrap();
+    let (result, bss) = run(&program, &[0; 14], ".bss");
+    assert_eq!(result, Ok(2));
+    let expected: [u32; 19] = [
+        // The registers' interface; the destination address of an IPv4 header.
+        112, 128, 16, // comm, a pointer, a length
+        16, 8, 2, // task_struct.tgid, nothing, nothing; task_struct, nothing; PIDTYPE_TGID, nothing
+        1, 0, 0, 1, 0, 1, 0, // tgid is signed, the instruction pointer is not
+        1, 0, // the high half of a byte
+        56, 60, // registers, PIDTYPE_TGID
+        168, 1,
+    ];
+    assert_eq!(words(&bss), expected);
+    let shuffled = load(&object("core.o"), Some("shuffled")).unwrap();
+    assert_eq!(run(&shuffled, &[7], "").0, Ok(7));
+    let error = load(&object("core.o"), Some("unguarded")).unwrap_err();
+    let access = "section xdp/unguarded, offset 0x0, CO-RE relocation of struct xdp_md___shuffled.no_such_member";
+    assert_eq!(error.to_string(), format!("{access}: the kernel's BTF has the type but no such field"));
+    assert!(error.is_unsupported());
+}
+
+#[test]
+fn core_relocations_ask_other_types() {
+    let bytes = object("core.o");
+    let own = read_btf(&bytes).unwrap();
+    let object = Object::parse(&bytes).unwrap();
+    let options = LoadOptions { btf: Some(&own), ..LoadOptions::default() };
+    // Against the object's own types everything is as the compiler left it.
+    let (_, bss) = run(&object.load(Some("answers"), &options).unwrap(), &[0; 14], ".bss");
+    assert_eq!(words(&bss), [8, 0, 4, 32, 8, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 60, 60, 16, 77]);
+    assert!(object.load(Some("unguarded"), &options).is_ok());
+    let kernel = std::fs::read("/sys/kernel/btf/vmlinux");
+    match kernel.map_err(|error| error.to_string()).map(|bytes| Btf::parse(&bytes)) {
+        Ok(kernel) => {
+            let kernel = kernel.unwrap();
+            let options = LoadOptions { btf: Some(&kernel), ..LoadOptions::default() };
+            let (_, bss) = run(&object.load(Some("answers"), &options).unwrap(), &[0; 14], ".bss");
+            assert_eq!(words(&bss)[6..13], [1, 0, 0, 1, 0, 1, 0]);
+        }
+        Err(error) => println!("skipped: no types of the running kernel: {error}"),
     }
-    for (path, program, slots) in PUBLIC {
-        let bytes = std::fs::read(root.join(path)).unwrap();
-        let program = load(&bytes, Some(program)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        assert_eq!(program.insns().len(), slots, "{path}");
-    }
-    let badsymsize = std::fs::read(root.join("invalid/badsymsize.o")).unwrap();
-    assert!(!load(&badsymsize, Some("xdp_redirect_map")).unwrap_err().is_unsupported());
+}
+
+#[test]
+fn what_only_the_kernel_has() {
+    let bytes = object("externs.o");
+    assert_eq!(run(&load(&bytes, Some("weak")).unwrap(), &[0; 14], "").0, Ok(2));
+    let refused = |name: &str| {
+        let error = load(&bytes, Some(name)).unwrap_err();
+        assert!(error.is_unsupported());
+        error.to_string()
+    };
+    let variable = "section xdp/variable, offset 0x0, symbol jiffies: variables of the kernel are not modelled";
+    assert_eq!(refused("variable"), variable);
+    let function = "section xdp/function, offset 0x0, symbol bpf_rcu_read_lock: functions of the kernel are not modelled";
+    assert_eq!(refused("function"), function);
+    let place = "section xdp/option, offset 0x0, symbol CONFIG_NO_SUCH_OPTION";
+    assert_eq!(refused("option"), format!("{place}: the kernel's configuration does not set it"));
+}
+
+#[test]
+fn programs_of_one_object_have_the_same_maps() {
+    let bytes = object("tables.o");
+    let object = Object::parse(&bytes).unwrap();
+    let all: Vec<Program> = object.load_all(&LoadOptions::default()).collect::<Result<_, _>>().unwrap();
+    assert!(all.len() == 3 && all.iter().all(|program| program.maps() == all[0].maps()));
+}
+
+#[test]
+fn a_file_of_types_has_types() {
+    assert_eq!(read_btf(&[0xeb, 0x9f, 1, 0]).unwrap_err().to_string(), "section .BTF: offset 0x0: the byte order is big-endian, which is not modelled");
+    assert!(read_btf(b"\x7fELF").unwrap_err().to_string().starts_with("ELF header: "));
+    assert!(read_btf(semantics::world::btf::bytes()).is_ok());
 }

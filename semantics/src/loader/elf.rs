@@ -15,14 +15,19 @@ use super::error::{LoadError, Part};
 const NAME_MAX: usize = 512;
 
 /// The string at an offset of a string table, without its NUL; cut at [`NAME_MAX`] bytes, empty where there is none.
-pub(super) fn string(table: &[u8], offset: usize) -> Cow<'_, str> {
+pub(super) fn string_bytes(table: &[u8], offset: usize) -> &[u8] {
     let rest = table.get(offset..).unwrap_or(&[]);
     let rest = &rest[..rest.len().min(NAME_MAX)];
-    String::from_utf8_lossy(rest.split(|byte| *byte == 0).next().unwrap_or(&[]))
+    rest.split(|byte| *byte == 0).next().unwrap_or(&[])
+}
+
+/// The same as text.
+fn string(table: &[u8], offset: usize) -> Cow<'_, str> {
+    String::from_utf8_lossy(string_bytes(table, offset))
 }
 
 /// A relocatable BPF object.
-pub(super) struct Object<'a> {
+pub(super) struct Elf<'a> {
     bytes: &'a [u8],
     sections: SectionTable<'a, FileHeader64<LE>>,
     section_names: &'a [u8],
@@ -30,6 +35,8 @@ pub(super) struct Object<'a> {
     symbol_names: &'a [u8],
     /// The symbols of each section.
     by_section: HashMap<usize, Vec<Symbol<'a>>>,
+    /// The sections of relocations of each section.
+    relocated: HashMap<usize, Vec<Section<'a>>>,
 }
 
 /// A section of it.
@@ -69,6 +76,13 @@ impl Symbol<'_> {
     pub(super) fn is_global(self) -> bool {
         self.raw.st_bind() != elf::STB_LOCAL
     }
+    pub(super) fn is_weak(self) -> bool {
+        self.raw.st_bind() == elf::STB_WEAK
+    }
+    /// Defined elsewhere.
+    pub(super) fn is_undefined(self) -> bool {
+        self.raw.st_shndx(LE) == elf::SHN_UNDEF
+    }
 }
 
 /// A relocation of a section.
@@ -80,15 +94,18 @@ pub(super) struct Relocation {
     pub(super) addend: i64,
 }
 
-impl<'a> Object<'a> {
+impl<'a> Elf<'a> {
     /// Reads headers and the symbol table.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Object<'a>, LoadError> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Elf<'a>, LoadError> {
         if bytes.len() > OBJECT_MAX {
             return Err(LoadError::TooLarge(bytes.len()));
         }
         let fail = |reason| LoadError::Elf { part: Part::Header, reason };
+        // `EI_DATA`: the byte order, also of the instructions.
+        if bytes.starts_with(&elf::ELFMAG) && bytes.get(5) == Some(&elf::ELFDATA2MSB) {
+            return Err(LoadError::BigEndian);
+        }
         let header = FileHeader64::<LE>::parse(bytes).map_err(fail)?;
-        // `LittleEndian` as a type makes the crate refuse other byte orders here.
         header.endian().map_err(fail)?;
         if header.e_machine(LE) != elf::EM_BPF {
             return Err(LoadError::WrongMachine(header.e_machine(LE)));
@@ -110,6 +127,7 @@ impl<'a> Object<'a> {
             match sections.enumerate().find(|(_, s)| s.sh_type(LE) == elf::SHT_SYMTAB) {
                 None => (&[][..], &[][..]),
                 Some((number, section)) => {
+                    entry_size::<Sym64<LE>>(number.0, section, "symbols")?;
                     let part = Part::SectionNumber(number.0);
                     let symbols = section.data_as_array(LE, bytes).map_err(|reason| LoadError::Elf { part, reason })?;
                     (symbols, data(section.link(LE))?)
@@ -119,7 +137,14 @@ impl<'a> Object<'a> {
         for symbol in symbols.iter().map(|raw| Symbol { raw }) {
             by_section.entry(symbol.section()).or_default().push(symbol);
         }
-        Ok(Object { bytes, sections, section_names, symbols, symbol_names, by_section })
+        let mut relocated: HashMap<usize, Vec<Section<'a>>> = HashMap::new();
+        for (index, header) in sections.enumerate() {
+            if matches!(header.sh_type(LE), elf::SHT_REL | elf::SHT_RELA) {
+                let table = Section { number: index.0, header };
+                relocated.entry(header.sh_info(LE) as usize).or_default().push(table);
+            }
+        }
+        Ok(Elf { bytes, sections, section_names, symbols, symbol_names, by_section, relocated })
     }
 
     /// All sections in order.
@@ -144,6 +169,18 @@ impl<'a> Object<'a> {
         let part = || Part::Section(self.name(section).into_owned());
         section.header.data(LE, self.bytes).map_err(|reason| LoadError::Elf { part: part(), reason })
     }
+    /// Bytes of a section in memory.
+    pub(super) fn size(section: Section<'a>) -> u64 {
+        section.header.sh_size(LE)
+    }
+    /// Whether it takes memory but no bytes of the file: zeros.
+    pub(super) fn is_zeroed(section: Section<'a>) -> bool {
+        section.header.sh_type(LE) == elf::SHT_NOBITS
+    }
+    /// Whether it is part of the program's memory.
+    pub(super) fn is_allocated(section: Section<'a>) -> bool {
+        section.header.sh_flags(LE) & u64::from(elf::SHF_ALLOC) != 0
+    }
     /// Whether it holds instructions.
     pub(super) fn is_executable(section: Section<'a>) -> bool {
         section.header.sh_type(LE) == elf::SHT_PROGBITS
@@ -167,40 +204,53 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Calls `apply` with each relocation of a section until it fails.
-    pub(super) fn relocations(
-        &self,
-        section: Section<'a>,
-        mut apply: impl FnMut(Relocation) -> Result<(), LoadError>,
-    ) -> Result<(), LoadError> {
-        for table in self.sections().filter(|table| table.header.sh_info(LE) as usize == section.number) {
+    /// All symbols, in the order of the table.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> {
+        self.symbols.iter().map(|raw| Symbol { raw })
+    }
+
+    /// The relocations of a section, by ascending offset.
+    pub(super) fn relocations(&self, section: Section<'a>) -> Result<Vec<Relocation>, LoadError> {
+        let mut all = Vec::new();
+        for table in self.relocated.get(&section.number).into_iter().flatten() {
             let fail = |reason| LoadError::Elf { part: Part::SectionNumber(table.number), reason };
-            match table.header.sh_type(LE) {
-                elf::SHT_REL => {
-                    let relocations: &[Rel64<LE>] = table.header.data_as_array(LE, self.bytes).map_err(fail)?;
-                    for relocation in relocations {
-                        apply(Relocation {
-                            offset: relocation.r_offset.get(LE),
-                            kind: relocation.r_type(LE),
-                            symbol: relocation.r_sym(LE) as usize,
-                            addend: 0,
-                        })?;
-                    }
-                }
-                elf::SHT_RELA => {
-                    let relocations: &[Rela64<LE>] = table.header.data_as_array(LE, self.bytes).map_err(fail)?;
-                    for relocation in relocations {
-                        apply(Relocation {
-                            offset: relocation.r_offset.get(LE),
-                            kind: relocation.r_type(LE, false),
-                            symbol: relocation.r_sym(LE, false) as usize,
-                            addend: relocation.r_addend.get(LE),
-                        })?;
-                    }
-                }
-                _ => {}
+            if table.header.sh_type(LE) == elf::SHT_REL {
+                entry_size::<Rel64<LE>>(table.number, table.header, "relocations")?;
+                let relocations: &[Rel64<LE>] = table.header.data_as_array(LE, self.bytes).map_err(fail)?;
+                all.extend(relocations.iter().map(|relocation| Relocation {
+                    offset: relocation.r_offset.get(LE),
+                    kind: relocation.r_type(LE),
+                    symbol: relocation.r_sym(LE) as usize,
+                    addend: 0,
+                }));
+            } else {
+                entry_size::<Rela64<LE>>(table.number, table.header, "relocations")?;
+                let relocations: &[Rela64<LE>] = table.header.data_as_array(LE, self.bytes).map_err(fail)?;
+                all.extend(relocations.iter().map(|relocation| Relocation {
+                    offset: relocation.r_offset.get(LE),
+                    kind: relocation.r_type(LE, false),
+                    symbol: relocation.r_sym(LE, false) as usize,
+                    addend: relocation.r_addend.get(LE),
+                }));
             }
         }
-        Ok(())
+        all.sort_by_key(|relocation| relocation.offset);
+        Ok(all)
     }
+}
+
+/// Checks what a table says of the size of its entries.
+fn entry_size<T>(section: usize, header: &SectionHeader64<LE>, entries: &'static str) -> Result<(), LoadError> {
+    let (found, expected) = (header.sh_entsize(LE), size_of::<T>() as u64);
+    if found == expected { Ok(()) } else { Err(LoadError::EntrySize { section, entries, found, expected }) }
+}
+
+/// The bytes of section `.BTF` of an ELF file for whatever machine.
+pub(super) fn btf_section(bytes: &[u8]) -> Result<&[u8], LoadError> {
+    let fail = |reason| LoadError::Elf { part: Part::Header, reason };
+    let header = FileHeader64::<LE>::parse(bytes).map_err(fail)?;
+    header.endian().map_err(fail)?;
+    let sections = header.sections(LE, bytes).map_err(fail)?;
+    let found = sections.section_by_name(LE, b".BTF").ok_or(LoadError::NoBtf)?;
+    found.1.data(LE, bytes).map_err(|reason| LoadError::Elf { part: Part::Section(".BTF".to_owned()), reason })
 }

@@ -1,6 +1,7 @@
 //! Why an object is no program: each error says where and why.
 
 use super::btf::BtfError;
+use super::core::CoreReason;
 use crate::encoding::{DecodeError, DecodeErrorKind};
 use crate::map::MapError;
 use crate::program::ProgramError;
@@ -23,9 +24,61 @@ pub enum LoadError {
     /// An ELF file for another machine than BPF.
     #[error("ELF header: the machine is {0}, not 247 (BPF)")]
     WrongMachine(u16),
+    /// An ELF file whose instructions are in the other byte order.
+    #[error("ELF header: the byte order is big-endian; big-endian BPF is not modelled")]
+    BigEndian,
     /// An ELF file that is not relocatable.
     #[error("ELF header: the type is {0}, not 1 (relocatable)")]
     NotRelocatable(u16),
+    /// A table whose entries are not as long as they are.
+    #[error("section number {section}: {entries} of {found} bytes, they have {expected}")]
+    EntrySize {
+        /// The table's section.
+        section: usize,
+        /// What it holds.
+        entries: &'static str,
+        /// Bytes of an entry, as the section's header says.
+        found: u64,
+        /// Bytes of an entry.
+        expected: u64,
+    },
+    /// An ELF file that should bring the kernel's types.
+    #[error("the file has no section .BTF")]
+    NoBtf,
+    /// More maps than are looked at.
+    #[error("the object declares {0} maps, the limit is {max}", max = super::maps::MAPS_MAX)]
+    TooManyMaps(usize),
+    /// More relocations than fit an object.
+    #[error("the object has {0} relocations of code, more than fit an object")]
+    TooManyRelocations(usize),
+    /// A function that does not lie in its section.
+    #[error("section {section}, offset {offset:#x}, symbol {symbol}: a function of {size} bytes goes beyond the section's {len}")]
+    Function {
+        /// The section.
+        section: String,
+        /// Where the function starts.
+        offset: u64,
+        /// Its name.
+        symbol: String,
+        /// Its bytes.
+        size: u64,
+        /// Bytes of the section.
+        len: u64,
+    },
+    /// Global data too long for an array.
+    #[error("section {section}: {size} bytes are too many for global data")]
+    DataSize {
+        /// The section.
+        section: String,
+        /// Its bytes.
+        size: u64,
+    },
+    /// A program that is a function of a kernel structure.
+    #[error("section {section}: struct_ops programs are not modelled")]
+    StructOps {
+        /// The section.
+        section: String,
+    },
     /// No section holds a program.
     #[error("the object has no program: no executable section holds instructions")]
     NoProgram,
@@ -94,6 +147,18 @@ pub enum LoadError {
         /// Why not.
         reason: RelocationReason,
     },
+    /// A CO-RE relocation that cannot be applied, or one that has no value where control can reach it.
+    #[error("section {section}, offset {offset:#x}, CO-RE relocation of {access}: {reason}")]
+    Core {
+        /// The program's section.
+        section: String,
+        /// The relocated instruction.
+        offset: u64,
+        /// The type or field.
+        access: String,
+        /// Why not.
+        reason: CoreReason,
+    },
     /// A slot that is no instruction.
     #[error("section {section}, offset {offset:#x}: {error}")]
     Decode {
@@ -120,11 +185,13 @@ impl LoadError {
     /// Whether the object may well be right and only needs what is not modelled: suites count it as skipped.
     pub fn is_unsupported(&self) -> bool {
         match self {
-            LoadError::UnsupportedProgramType { .. } | LoadError::Map { error: MapError::Unsupported { .. }, .. } => {
-                true
-            }
-            LoadError::MapDeclaration { reason, .. } => matches!(reason, MapReason::Inner | MapReason::UnknownType(_)),
+            LoadError::UnsupportedProgramType { .. }
+            | LoadError::StructOps { .. }
+            | LoadError::BigEndian
+            | LoadError::Map { error: MapError::Unsupported { .. }, .. } => true,
+            LoadError::MapDeclaration { reason, .. } => matches!(reason, MapReason::UnknownType(_)),
             LoadError::Relocation { reason, .. } => reason.is_unsupported(),
+            LoadError::Core { reason, .. } => reason.is_unsupported(),
             LoadError::Decode { error, .. } => matches!(error.kind, DecodeErrorKind::Unsupported { .. }),
             _ => false,
         }
@@ -203,38 +270,78 @@ pub enum MapReason {
     /// A number that no map type of Linux 6.8 has.
     #[error("map type {0} is not known")]
     UnknownType(u32),
-    /// `values` of a map of maps or a program array.
-    #[error("initial values of maps and programs are not modelled")]
-    Inner,
+    /// A map of maps that does not say what its inner maps are.
+    #[error("it does not say what its inner maps are")]
+    NoInner,
+    /// An inner map that holds maps itself.
+    #[error("its inner map has initial values itself")]
+    InnerOfInner,
+    /// A relocation of an initial value that names no map or program, or lies outside of a map's values.
+    #[error("it is no initial value: a map or program among a map's values is expected")]
+    InitialValue,
+}
+
+/// Why a variable of `.kconfig` has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KconfigReason {
+    /// An option that the configuration does not name.
+    #[error("the kernel's configuration does not set it")]
+    NotSet,
+    /// A type that cannot hold the setting.
+    #[error("its type does not fit what the kernel's configuration sets")]
+    Type,
+    /// A number that is too large.
+    #[error("its type is too narrow for what the kernel's configuration sets")]
+    Range,
 }
 
 /// Why a relocation cannot be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelocationReason {
-    /// Not at a slot of the program.
+    /// Not at a slot of the program, or a second time at the same one.
     #[error("no instruction starts there")]
     NoInstruction,
-    /// A map reference in another instruction than a wide immediate.
+    /// Another instruction than a wide immediate or a call.
     #[error("only a 64-bit immediate can refer to it, this is opcode {0:02x}")]
     NotWide(u8),
+    /// A call of a function that is not marked as one.
+    #[error("a call of a subprogram has source register 1, this has {0}")]
+    NotLocalCall(u8),
     /// A symbol number beyond the table.
     #[error("the symbol table has no such symbol")]
     NoSymbol,
+    /// A symbol that lies in no section: absolute or common.
+    #[error("it lies in no section")]
+    NoSection,
     /// In a section of maps, but not where one starts.
     #[error("no map starts there")]
     NoMap,
-    /// A reference to `.data`, `.rodata`, `.bss`, `.kconfig` or the like.
-    #[error("global data is not modelled")]
+    /// In a section of code, but not where a function starts.
+    #[error("no function starts at offset {0:#x}")]
+    NoFunction(u64),
+    /// In a section that is neither code nor maps nor global data.
+    #[error("its section is neither code nor maps nor global data")]
     Data,
-    /// A reference to a function.
-    #[error("a call of a subprogram is not modelled")]
-    Subprogram,
-    /// A symbol that is defined elsewhere.
-    #[error("external symbols are not modelled")]
-    Extern,
-    /// A CO-RE relocation.
-    #[error("CO-RE relocations are not modelled")]
-    Core,
+    /// Beyond the end of global data.
+    #[error("offset {offset:#x} is outside of its section's {size} bytes")]
+    OutOfData {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// Bytes of the section.
+        size: u64,
+    },
+    /// A symbol that is defined elsewhere, and BTF does not say what it is.
+    #[error("it is external, and section .BTF does not declare it as the kernel's")]
+    Undeclared,
+    /// An option of the kernel's configuration.
+    #[error("{0}")]
+    Kconfig(KconfigReason),
+    /// A variable of the kernel.
+    #[error("variables of the kernel are not modelled")]
+    Ksym,
+    /// A function of the kernel.
+    #[error("functions of the kernel are not modelled")]
+    Kfunc,
     /// Any other type of relocation.
     #[error("relocation type {0} is not known")]
     UnknownType(u32),
@@ -243,9 +350,7 @@ pub enum RelocationReason {
 impl RelocationReason {
     /// Whether the reference is right and only not modelled.
     fn is_unsupported(self) -> bool {
-        matches!(
-            self,
-            RelocationReason::Data | RelocationReason::Subprogram | RelocationReason::Extern | RelocationReason::Core
-        )
+        let not_set = RelocationReason::Kconfig(KconfigReason::NotSet);
+        matches!(self, RelocationReason::Ksym | RelocationReason::Kfunc) || self == not_set
     }
 }

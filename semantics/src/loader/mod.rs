@@ -1,39 +1,61 @@
 //! Programs from ELF objects, as clang makes them and libbpf reads them.
 //!
-//! An executable section holds programs, one per function; its name says the program type (`xdp`, `socket/eth`). Maps are
-//! declared in `.maps` with BTF, or in `maps` as `struct bpf_map_def`; a relocation of a 64-bit immediate to a map's symbol
-//! becomes [`Opcode::LddwMap`] with the map's index. Maps that cannot be modelled are left out
-//! where the program does not refer to them. Everything else that an object can ask for, global data, subprograms, external
-//! symbols, CO-RE, is an error that says where and what.
+//! An executable section holds programs, one per global function; its name says the program type (`xdp`, `socket/eth`).
+//! What a program calls, static or global, in `.text` or in its own section, is appended to it. Maps are declared in
+//! `.maps` with BTF, or in `maps` as `struct bpf_map_def` ([`legacy`]); global data becomes arrays of one element, and
+//! `.kconfig` is filled from the kernel's configuration ([`data`]). All programs of an object have the same maps, so they
+//! can share them. CO-RE relocations are resolved against the world's own BTF, or another one ([`core`]). What an object
+//! asks for beyond that is an error that says where and what.
 //!
 //! ```no_run
-//! let object = std::fs::read("corpus/program/xdp_count_drop.o").unwrap();
-//! let program = semantics::loader::load(&object, None).unwrap();
-//! assert_eq!(program.maps()[0].name, "protocol_count");
+//! use semantics::loader::{LoadOptions, Object};
+//! let bytes = std::fs::read("corpus/program/xdp_count_drop.o").unwrap();
+//! let object = Object::parse(&bytes).unwrap();
+//! for section in object.programs() {
+//!     let name = format!("{}/{}", section.section, section.program);
+//!     let program = object.load(Some(&name), &LoadOptions::default()).unwrap();
+//!     assert_eq!(program.maps()[0].name, "protocol_count");
+//! }
 //! ```
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::encoding::{self, Slot};
-use crate::insn::Opcode;
-use crate::map::MapDef;
-use crate::program::{INSNS_MAX, Program, ProgramError};
+use crate::encoding::{self, DecodeError, SLOT_LEN};
+use crate::map::{Contents, MapDef};
+use crate::program::Program;
 use crate::program_type::ProgramType;
-use btf::Btf;
-use elf::{Object, Relocation};
+use crate::world;
+use crate::world::kconfig::Kconfig;
+use btf_ext::BtfExt;
+use core::Resolver;
+use data::Externs;
+use elf::{Elf, Relocation};
+use functions::Function;
+use link::{Linked, Linker};
 use maps::Declared;
 
-mod btf;
+pub mod btf;
+mod btf_ext;
+mod core;
+mod data;
+mod debug;
 mod elf;
 mod error;
+mod functions;
+mod guard;
+mod legacy;
+mod link;
 mod maps;
 
-pub use btf::{BtfError, BtfErrorKind};
-pub use error::{LoadError, MapReason, Part, RelocationReason};
+pub use btf::{Btf, BtfError, BtfErrorKind};
+pub use core::CoreReason;
+pub use error::{KconfigReason, LoadError, MapReason, Part, RelocationReason};
 
 /// The largest object that is read, in bytes.
 pub const OBJECT_MAX: usize = 64 << 20;
+
+/// The most bytes of global data, zeros left out.
+const DATA_MAX: usize = 16 << 20;
 
 /// The longest license (Linux copies 128 bytes, one of them the NUL).
 const LICENSE_MAX: usize = 127;
@@ -45,60 +67,268 @@ pub struct Section {
     pub section: String,
     /// Its function; the section's name if no symbol names one.
     pub program: String,
-    /// Slots.
+    /// Slots, without those of its subprograms.
     pub slots: usize,
     /// The type that the section's name stands for, if it is modelled.
     pub program_type: Option<ProgramType>,
 }
 
-/// The programs of an object, in order.
-pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
-    let object = Object::parse(bytes)?;
-    let entries = entries(&object)?;
-    let section = |entry: &Entry<'_>| Section {
-        section: entry.section_name.clone().into_owned(),
-        program: entry.name.clone().into_owned(),
-        slots: entry.code.len() / encoding::SLOT_LEN,
-        program_type: program_type(&entry.section_name),
-    };
-    Ok(entries.iter().map(section).collect())
+/// What a program is loaded against, where that is not the world's default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions<'a> {
+    /// The kernel's types, which CO-RE relocations are resolved against; without them, the world's own
+    /// ([`world::btf`]).
+    pub btf: Option<&'a Btf>,
+    /// The kernel's configuration; without one, the default ([`world::kconfig`]).
+    pub kconfig: Option<&'a Kconfig>,
+    /// The program's type, whatever its section is called.
+    pub program_type: Option<ProgramType>,
 }
 
-/// Loads the object's program, or the one that `name` chooses: a section or a function.
+/// The kernel's types from a file: raw BTF such as /sys/kernel/btf/vmlinux, or an ELF file with a section `.BTF`.
+pub fn read_btf(bytes: &[u8]) -> Result<Btf, LoadError> {
+    let bytes = if bytes.starts_with(b"\x7fELF") { elf::btf_section(bytes)? } else { bytes };
+    Btf::parse(bytes).map_err(|error| LoadError::Btf { section: ".BTF", error })
+}
+
+/// The programs of an object, in order.
+pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, LoadError> {
+    Ok(Object::parse(bytes)?.programs())
+}
+
+/// Loads the object's program, or the one that `name` chooses: a section, a function, or `section/function`.
 pub fn load(bytes: &[u8], name: Option<&str>) -> Result<Program, LoadError> {
     load_as(bytes, name, None)
 }
 
 /// Loads a program as one of this type, whatever its section is called.
 pub fn load_as(bytes: &[u8], name: Option<&str>, as_type: Option<ProgramType>) -> Result<Program, LoadError> {
-    let object = Object::parse(bytes)?;
-    let entries = entries(&object)?;
-    let entry = choose(&entries, name)?;
-    let section = || entry.section_name.clone().into_owned();
-    let program_type = as_type
-        .or_else(|| program_type(&entry.section_name))
-        .ok_or_else(|| LoadError::UnsupportedProgramType { section: section() })?;
-    let wrong = |error| LoadError::Program { section: section(), program: entry.name.clone().into_owned(), error };
-    let len = entry.code.len() / encoding::SLOT_LEN;
-    if len > INSNS_MAX {
-        return Err(wrong(ProgramError::TooLong(len)));
+    Object::parse(bytes)?.load(name, &LoadOptions { program_type: as_type, ..LoadOptions::default() })
+}
+
+/// An object, read once; each of its programs can be loaded.
+pub struct Object<'a> {
+    elf: Elf<'a>,
+    btf: Option<Btf>,
+    ext: BtfExt,
+    functions: Vec<Function<'a>>,
+    declared: Vec<Declared>,
+    externs: Externs,
+    /// Relocations of each executable section, by ascending offset.
+    relocations: HashMap<usize, Vec<Relocation>>,
+    /// The arrays that sections of global data become.
+    arrays: Vec<(usize, MapDef)>,
+}
+
+impl std::fmt::Debug for Object<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Object").field("programs", &self.programs()).finish_non_exhaustive()
     }
-    let license = license(&object)?;
-    let btf = btf(&object, entry)?;
-    let declared = maps::declared(&object, btf.as_ref())?;
-    let references = references(&object, entry, &declared)?;
-    let (maps, indices) = keep(declared, &references)?;
-    let slots = link(entry.code, &references, &indices);
-    let insns = encoding::decode_slots(slots).and_then(|insns| {
-        let (index, len) = (insns.len(), entry.code.len() % encoding::SLOT_LEN);
-        let kind = encoding::DecodeErrorKind::TrailingBytes { len };
-        if len == 0 { Ok(insns) } else { Err(encoding::DecodeError { index, kind }) }
-    });
-    let insns = insns.map_err(|error| {
-        let offset = entry.start + (error.index * encoding::SLOT_LEN) as u64;
-        LoadError::Decode { section: section(), offset, error }
-    })?;
-    Program::new(entry.name.clone(), program_type, license, maps, insns).map_err(wrong)
+}
+
+/// The maps that all programs of an object have, and which of them is meant.
+#[derive(Debug, Default)]
+struct Maps {
+    defs: Vec<MapDef>,
+    /// The index of the map that is declared at a section and offset.
+    places: HashMap<(usize, u64), usize>,
+    /// The index of the array of each section of global data.
+    data: HashMap<usize, usize>,
+    kconfig: Option<usize>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object: its functions, types, and what its maps and data are.
+    pub fn parse(bytes: &'a [u8]) -> Result<Object<'a>, LoadError> {
+        let elf = Elf::parse(bytes)?;
+        let functions = functions::functions(&elf)?;
+        let (btf, ext) = types(&elf)?;
+        let declared = maps::declared(&elf, btf.as_ref(), &functions)?;
+        let externs = Externs::collect(&elf, btf.as_ref());
+        let mut object = Object {
+            elf,
+            btf,
+            ext,
+            functions,
+            declared,
+            externs,
+            relocations: HashMap::new(),
+            arrays: Vec::new(),
+        };
+        object.read_relocations()?;
+        Ok(object)
+    }
+
+    /// Relocations of code, and the sections of data that they refer to.
+    fn read_relocations(&mut self) -> Result<(), LoadError> {
+        let mut data_sections = BTreeSet::new();
+        let mut count = 0;
+        for section in self.elf.sections().filter(|section| Elf::is_executable(*section)) {
+            let relocations = self.elf.relocations(section)?;
+            // Tables that overlap could be many times the file.
+            count += relocations.len();
+            if count > OBJECT_MAX / SLOT_LEN {
+                return Err(LoadError::TooManyRelocations(count));
+            }
+            let symbols = relocations.iter().filter_map(|relocation| self.elf.symbol(relocation.symbol));
+            data_sections.extend(symbols.map(elf::Symbol::section));
+            self.relocations.insert(section.number, relocations);
+        }
+        let mut total = 0;
+        for number in data_sections {
+            let Some(section) = self.elf.section(number) else { continue };
+            if data::is_data(&self.elf, section) {
+                let def = data::array(&self.elf, section, self.btf.as_ref())?;
+                if let Contents::Bytes(bytes) = &def.contents {
+                    total += bytes.len();
+                }
+                if total > DATA_MAX || self.arrays.len() > maps::MAPS_MAX {
+                    let (section, size) = (self.elf.name(section).into_owned(), total as u64);
+                    return Err(LoadError::DataSize { section, size });
+                }
+                self.arrays.push((number, def));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its programs, in order.
+    pub fn programs(&self) -> Vec<Section> {
+        let section = |function: &Function<'_>| Section {
+            section: function.section_name.clone().into_owned(),
+            program: function.name.clone().into_owned(),
+            slots: function.slots(),
+            program_type: program_type(&function.section_name),
+        };
+        self.functions.iter().filter(|function| function.is_program).map(section).collect()
+    }
+
+    /// Loads its program, or the one that `name` chooses: a section, a function, or `section/function`.
+    pub fn load(&self, name: Option<&str>, options: &LoadOptions<'_>) -> Result<Program, LoadError> {
+        self.load_function(self.choose(name)?, options)
+    }
+
+    /// Loads each of its programs, in the order of [`Object::programs`].
+    pub fn load_all<'o>(&'o self, options: &'o LoadOptions<'o>) -> impl Iterator<Item = Result<Program, LoadError>> {
+        let programs = (0..self.functions.len()).filter(|number| self.functions[*number].is_program);
+        programs.map(|number| self.load_function(number, options))
+    }
+
+    fn load_function(&self, number: usize, options: &LoadOptions<'_>) -> Result<Program, LoadError> {
+        let function = &self.functions[number];
+        let section = || function.section_name.clone().into_owned();
+        let program_type = options
+            .program_type
+            .or_else(|| program_type(&function.section_name))
+            .ok_or_else(|| LoadError::UnsupportedProgramType { section: section() })?;
+        if is_struct_ops(&function.section_name) {
+            return Err(LoadError::StructOps { section: section() });
+        }
+        let license = license(&self.elf)?;
+        let default = Kconfig::default();
+        let kconfig = options.kconfig.unwrap_or(&default);
+        let maps = self.maps(kconfig)?;
+        let target = options.btf.unwrap_or_else(|| world::btf::btf());
+        let resolver = self.btf.as_ref().map(|local| Resolver { local, target });
+        let linker = Linker { object: self, resolver, kconfig, maps: &maps };
+        let Linked { slots, origins, poisoned, debug } = linker.link(number)?;
+        let insns = encoding::decode_slots(slots).map_err(|error| self.misread(&origins, error))?;
+        let slots: Vec<usize> = poisoned.iter().map(|(slot, _)| *slot).collect();
+        let program = Program::new(function.name.clone(), program_type, license, maps.defs, insns);
+        let program = program.map_err(|error| {
+            let program = function.name.clone().into_owned();
+            LoadError::Program { section: section(), program, error }
+        })?;
+        if !slots.is_empty()
+            && let Some(reached) = guard::reachable(program.insns(), program.maps(), &slots)
+            && let Some((_, error)) = poisoned.into_iter().find(|(slot, _)| *slot == reached)
+        {
+            return Err(error);
+        }
+        Ok(program.with_debug(debug))
+    }
+
+    /// Where a slot that is no instruction came from.
+    fn misread(&self, origins: &[(usize, usize)], error: DecodeError) -> LoadError {
+        let origin = origins.partition_point(|(base, _)| *base <= error.index).saturating_sub(1);
+        let (base, number) = origins.get(origin).copied().unwrap_or((0, 0));
+        let function = &self.functions[number];
+        let offset = function.start + ((error.index - base) * SLOT_LEN) as u64;
+        LoadError::Decode { section: function.section_name.clone().into_owned(), offset, error }
+    }
+
+    /// The maps that all programs get: declared ones, global data, the kernel's configuration. A map of a type that does
+    /// not exist is left out, and a reference to it is an error.
+    fn maps(&self, kconfig: &Kconfig) -> Result<Maps, LoadError> {
+        let mut maps = Maps::default();
+        let mut indices = Vec::with_capacity(self.declared.len());
+        for map in &self.declared {
+            match &map.def {
+                Ok(def) => {
+                    maps.places.insert((map.section, map.offset), maps.defs.len());
+                    indices.push(Some(maps.defs.len()));
+                    maps.defs.push(def.clone());
+                }
+                Err(error) if error.is_unsupported() && !self.refers_to(map.section, map.offset) => indices.push(None),
+                Err(error) => return Err(error.clone()),
+            }
+        }
+        for def in &mut maps.defs {
+            if let Contents::Maps(held) = &mut def.contents {
+                held.retain_mut(|(_, map)| {
+                    let index = indices.get(*map).copied().flatten();
+                    *map = index.unwrap_or(0);
+                    index.is_some()
+                });
+            }
+        }
+        for (section, def) in &self.arrays {
+            maps.data.insert(*section, maps.defs.len());
+            maps.defs.push(def.clone());
+        }
+        if let Some(def) = self.externs.array(self.btf.as_ref(), kconfig) {
+            maps.kconfig = Some(maps.defs.len());
+            maps.defs.push(def);
+        }
+        Ok(maps)
+    }
+
+    /// Whether a relocation of code names the symbol at a place.
+    fn refers_to(&self, section: usize, offset: u64) -> bool {
+        self.relocations.values().flatten().any(|relocation| {
+            let symbol = self.elf.symbol(relocation.symbol);
+            symbol.is_some_and(|symbol| symbol.section() == section && (symbol.is_section() || symbol.value() == offset))
+        })
+    }
+
+    /// The number of the only program, or of the one that is named.
+    fn choose(&self, name: Option<&str>) -> Result<usize, LoadError> {
+        let programs: Vec<usize> = (0..self.functions.len()).filter(|at| self.functions[*at].is_program).collect();
+        let names = |of: &[usize]| of.iter().map(|at| self.functions[*at].name.clone().into_owned()).collect();
+        let Some(name) = name else {
+            return match programs[..] {
+                [] => Err(LoadError::NoProgram),
+                [program] => Ok(program),
+                _ => Err(LoadError::Ambiguous { programs: names(&programs) }),
+            };
+        };
+        let those = |is: &dyn Fn(&Function<'_>) -> bool| -> Vec<usize> {
+            programs.iter().copied().filter(|at| is(&self.functions[*at])).collect()
+        };
+        let in_section = those(&|function| function.section_name == name);
+        let of_name = those(&|function| function.name == name);
+        let of_both = those(&|function| {
+            let rest = name.strip_prefix(&*function.section_name).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|rest| rest == function.name)
+        });
+        match (&in_section[..], &of_name[..], &of_both[..]) {
+            ([program], ..) | (_, [program], _) | ([], [], [program]) => Ok(*program),
+            ([], [], []) => Err(LoadError::NoSuchProgram { name: name.to_owned(), programs: names(&programs) }),
+            ([], [], several) | ([], several, _) | (several, ..) => {
+                Err(LoadError::Ambiguous { programs: names(several) })
+            }
+        }
+    }
 }
 
 /// The type that a section's name stands for; `?` before it asks libbpf not to load the program by default.
@@ -106,197 +336,31 @@ fn program_type(section: &str) -> Option<ProgramType> {
     ProgramType::from_section(section.strip_prefix('?').unwrap_or(section))
 }
 
-/// A program within a section.
-struct Entry<'a> {
-    section: elf::Section<'a>,
-    section_name: Cow<'a, str>,
-    name: Cow<'a, str>,
-    /// Bytes from the start of the section.
-    start: u64,
-    code: &'a [u8],
+/// Programs that are the functions of a kernel structure.
+fn is_struct_ops(section: &str) -> bool {
+    let section = section.strip_prefix('?').unwrap_or(section);
+    section == "struct_ops" || section.starts_with("struct_ops/") || section.starts_with("struct_ops.s")
 }
 
-/// The programs of an object. What lies in `.text` beside other sections are their subprograms.
-fn entries<'a>(object: &Object<'a>) -> Result<Vec<Entry<'a>>, LoadError> {
-    let mut entries = Vec::new();
-    for section in object.sections().filter(|section| Object::is_executable(*section)) {
-        let data = object.data(section)?;
-        let section_name = object.name(section);
-        let mut starts = functions(object, section, data.len() as u64);
-        if starts.is_empty() {
-            starts.insert(0, section_name.clone());
-        }
-        let ends: Vec<u64> = starts.keys().skip(1).copied().chain([data.len() as u64]).collect();
-        for ((start, name), end) in starts.into_iter().zip(ends) {
-            let code = &data[start as usize..end as usize];
-            entries.push(Entry { section, section_name: section_name.clone(), name, start, code });
-        }
-    }
-    if entries.iter().any(|entry| entry.section_name != ".text") {
-        entries.retain(|entry| entry.section_name != ".text");
-    }
-    Ok(entries)
-}
-
-/// Where functions start in a section of `len` bytes, with their names. Old compilers did not mark functions as such, but
-/// only they are global.
-fn functions<'a>(object: &Object<'a>, section: elf::Section<'a>, len: u64) -> BTreeMap<u64, Cow<'a, str>> {
-    let symbols = || object.symbols_in(section).iter().copied().filter(|symbol| symbol.value() < len);
-    let named = |symbol: elf::Symbol<'a>| (symbol.value(), object.symbol_name(symbol));
-    let marked: BTreeMap<_, _> = symbols().filter(|symbol| symbol.is_function()).map(named).collect();
-    if !marked.is_empty() {
-        return marked;
-    }
-    symbols().filter(|symbol| symbol.is_object() && symbol.is_global()).map(named).collect()
-}
-
-/// The only program, or the one that is named.
-fn choose<'e, 'a>(entries: &'e [Entry<'a>], name: Option<&str>) -> Result<&'e Entry<'a>, LoadError> {
-    let names = |entries: &[&Entry<'_>]| entries.iter().map(|entry| entry.name.clone().into_owned()).collect();
-    let all: Vec<&Entry<'_>> = entries.iter().collect();
-    let Some(name) = name else {
-        return match entries {
-            [] => Err(LoadError::NoProgram),
-            [entry] => Ok(entry),
-            _ => Err(LoadError::Ambiguous { programs: names(&all) }),
-        };
+/// The object's types, and what they say of its instructions.
+fn types(elf: &Elf<'_>) -> Result<(Option<Btf>, BtfExt), LoadError> {
+    let fail = |section| move |error| LoadError::Btf { section, error };
+    let Some(section) = elf.section_named(".BTF") else { return Ok((None, BtfExt::default())) };
+    let btf = Btf::parse(elf.data(section)?).map_err(fail(".BTF"))?;
+    let ext = match elf.section_named(".BTF.ext") {
+        Some(section) => BtfExt::parse(elf.data(section)?, &btf).map_err(fail(".BTF.ext"))?,
+        None => BtfExt::default(),
     };
-    let in_section: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.section_name == name).collect();
-    let by_function = entries.iter().find(|entry| entry.name == name);
-    match (&in_section[..], by_function) {
-        ([_], _) => entries.iter().find(|entry| entry.section_name == name).ok_or(LoadError::NoProgram),
-        (_, Some(entry)) => Ok(entry),
-        ([], None) => Err(LoadError::NoSuchProgram { name: name.to_owned(), programs: names(&all) }),
-        (several, None) => Err(LoadError::Ambiguous { programs: names(several) }),
-    }
+    Ok((Some(btf), ext))
 }
 
 /// The license that section `license` states; empty without one.
-fn license(object: &Object<'_>) -> Result<String, LoadError> {
-    let Some(section) = object.section_named("license") else { return Ok(String::new()) };
-    let data = object.data(section)?;
+fn license(elf: &Elf<'_>) -> Result<String, LoadError> {
+    let Some(section) = elf.section_named("license") else { return Ok(String::new()) };
+    let data = elf.data(section)?;
     let text = data.split(|byte| *byte == 0).next().unwrap_or(&[]);
     if text.len() > LICENSE_MAX {
         return Err(LoadError::License("it is longer than 127 bytes"));
     }
     String::from_utf8(text.to_vec()).map_err(|_| LoadError::License("it is not UTF-8"))
-}
-
-/// The object's type information, which must not ask for the program to be relocated.
-fn btf<'a>(object: &Object<'a>, entry: &Entry<'a>) -> Result<Option<Btf<'a>>, LoadError> {
-    let fail = |section| move |error| LoadError::Btf { section, error };
-    let Some(section) = object.section_named(".BTF") else { return Ok(None) };
-    let btf = Btf::parse(object.data(section)?).map_err(fail(".BTF"))?;
-    if let Some(section) = object.section_named(".BTF.ext") {
-        let end = entry.start + entry.code.len() as u64;
-        let data = object.data(section)?;
-        let offsets = btf::core_relocations(data, &btf, &entry.section_name).map_err(fail(".BTF.ext"))?;
-        if let Some(offset) = offsets.into_iter().map(u64::from).find(|offset| (entry.start..end).contains(offset)) {
-            let (section, symbol) = (entry.section_name.clone().into_owned(), String::new());
-            return Err(LoadError::Relocation { section, offset, symbol, reason: RelocationReason::Core });
-        }
-    }
-    Ok(Some(btf))
-}
-
-/// Which slots of the program refer to which declared map.
-fn references(
-    object: &Object<'_>,
-    entry: &Entry<'_>,
-    declared: &[Declared],
-) -> Result<BTreeMap<usize, usize>, LoadError> {
-    let mut references = BTreeMap::new();
-    object.relocations(entry.section, |relocation| {
-        let Some(at) = relocation.offset.checked_sub(entry.start).filter(|at| *at < entry.code.len() as u64) else {
-            return Ok(());
-        };
-        let slot = at as usize / encoding::SLOT_LEN;
-        let fields = entry.code.as_chunks().0.get(slot).map(|bytes| Slot::from_bytes(*bytes));
-        let found = match refer(object, relocation, fields, declared) {
-            Ok(_) if !at.is_multiple_of(encoding::SLOT_LEN as u64) => Err(RelocationReason::NoInstruction),
-            // A second relocation of the same slot would contradict the first.
-            Ok(_) if references.contains_key(&slot) => Err(RelocationReason::NoInstruction),
-            found => found,
-        };
-        let map = found.map_err(|reason| LoadError::Relocation {
-            section: entry.section_name.clone().into_owned(),
-            offset: relocation.offset,
-            symbol: object.symbol(relocation.symbol).map_or(String::new(), |s| object.symbol_name(s).into_owned()),
-            reason,
-        })?;
-        references.insert(slot, map);
-        Ok(())
-    })?;
-    Ok(references)
-}
-
-/// The declared map that a relocation of `slot` refers to.
-fn refer(
-    object: &Object<'_>,
-    relocation: Relocation,
-    slot: Option<Slot>,
-    declared: &[Declared],
-) -> Result<usize, RelocationReason> {
-    /// A 64-bit immediate.
-    const R_BPF_64_64: u32 = 1;
-    /// A call.
-    const R_BPF_64_32: u32 = 10;
-
-    let slot = slot.ok_or(RelocationReason::NoInstruction)?;
-    let symbol = object.symbol(relocation.symbol).ok_or(RelocationReason::NoSymbol)?;
-    if !matches!(relocation.kind, R_BPF_64_64 | R_BPF_64_32) {
-        return Err(RelocationReason::UnknownType(relocation.kind));
-    }
-    let Some(section) = object.section(symbol.section()).filter(|section| section.number != 0) else {
-        return Err(RelocationReason::Extern);
-    };
-    if !matches!(&*object.name(section), "maps" | ".maps") {
-        let code = symbol.is_function() || Object::is_executable(section) || relocation.kind == R_BPF_64_32;
-        return Err(if code { RelocationReason::Subprogram } else { RelocationReason::Data });
-    }
-    if slot.code != Opcode::LddwMap.row().code {
-        return Err(RelocationReason::NotWide(slot.code));
-    }
-    // The immediate is an offset from the symbol: that of the map where the symbol is the section's.
-    let distance = relocation.addend.wrapping_add(i64::from(slot.imm));
-    let offset = symbol.value().wrapping_add_signed(distance);
-    let map = declared.iter().position(|map| map.section == section.number && map.offset == offset);
-    map.ok_or(RelocationReason::NoMap)
-}
-
-/// The maps that the program gets, and the index of each declared one among them: all that can be modelled, and an error
-/// for one that cannot but is referred to.
-fn keep(
-    declared: Vec<Declared>,
-    references: &BTreeMap<usize, usize>,
-) -> Result<(Vec<MapDef>, Vec<Option<usize>>), LoadError> {
-    let used: std::collections::BTreeSet<usize> = references.values().copied().collect();
-    let (mut maps, mut indices) = (Vec::new(), Vec::new());
-    for (number, map) in declared.into_iter().enumerate() {
-        match map.def {
-            Ok(def) => {
-                indices.push(Some(maps.len()));
-                maps.push(def);
-            }
-            Err(error) if error.is_unsupported() && !used.contains(&number) => indices.push(None),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((maps, indices))
-}
-
-fn slots(code: &[u8]) -> impl Iterator<Item = Slot> + '_ {
-    code.as_chunks::<{ encoding::SLOT_LEN }>().0.iter().map(|bytes| Slot::from_bytes(*bytes))
-}
-
-/// The program's slots with map references filled in.
-fn link<'a>(
-    code: &'a [u8],
-    references: &'a BTreeMap<usize, usize>,
-    indices: &'a [Option<usize>],
-) -> impl Iterator<Item = Slot> + 'a {
-    slots(code).enumerate().map(|(at, slot)| {
-        let index = references.get(&at).and_then(|map| indices[*map]);
-        index.map_or(slot, |index| Slot { src: 1, imm: index as i32, ..slot })
-    })
 }

@@ -12,9 +12,12 @@ use crate::program_type::context::layout::FLOW_KEYS_LEN;
 use crate::program_type::{AttachType, Declaration, ProgramType};
 use crate::trap::Trap;
 
+pub mod btf;
 mod choice;
 mod clock;
 mod context;
+pub mod kconfig;
+mod kernel;
 mod skb;
 
 pub use choice::Choice;
