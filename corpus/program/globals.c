@@ -23,7 +23,6 @@ struct {
 	char hostname[4];
 	u16 missing;
 } kernel;
-static u32 last_len;
 
 extern u32 LINUX_KERNEL_VERSION __kconfig;
 extern u32 CONFIG_HZ __kconfig;
@@ -39,7 +38,6 @@ SEC("xdp") int globals(struct xdp_md *ctx)
 	packets += step;
 	if (len >= long_from)
 		long_packets++;
-	last_len = len;
 	kernel.version = LINUX_KERNEL_VERSION;
 	kernel.hz = CONFIG_HZ;
 	kernel.has_bpf = CONFIG_BPF;
@@ -47,7 +45,7 @@ SEC("xdp") int globals(struct xdp_md *ctx)
 	kernel.missing = CONFIG_NO_SUCH_OPTION + 1;
 	for (int at = 0; at < 4; at++)
 		kernel.hostname[at] = CONFIG_DEFAULT_HOSTNAME[at];
-	return last_len == 0 ? XDP_ABORTED : watched.protocol == IPPROTO_UDP ? XDP_PASS : XDP_DROP;
+	return len == 0 ? XDP_ABORTED : watched.protocol == IPPROTO_UDP ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -8,9 +8,9 @@ use semantics::program::INSNS_MAX;
 use semantics::program_type::ProgramType;
 
 /// Mutants of each object.
-const ROUNDS: u64 = 150;
+const ROUNDS: u64 = 2_000;
 /// Mutants of each of the many objects of public collections.
-const ROUNDS_SHARED: u64 = 12;
+const ROUNDS_SHARED: u64 = 100;
 
 /// A small generator of numbers; the same in each run.
 struct Dice(u64);
@@ -107,7 +107,7 @@ fn campaign(dir: &Path, rounds: u64) -> Counts {
     for (number, path) in found.iter().enumerate() {
         let original = std::fs::read(path).unwrap();
         for round in 0..rounds {
-            let mut dice = Dice(number as u64 * 1_000 + round);
+            let mut dice = Dice(number as u64 * 10_000 + round);
             let mut bytes = original.clone();
             mutate(&mut bytes, &mut dice);
             exercise(&bytes, &mut counts);

@@ -8,8 +8,17 @@ use semantics::loader::{LoadError, LoadOptions, Object};
 use semantics::program_type::ProgramType;
 
 /// Refused: the object and program, and what the reason begins with. Without a program, the whole object.
-const REFUSED: [(&str, &str, &str); 3] = [
-    ("build/exposeptr2.o", "func", "section .maps, offset 0x0, map map: the kernel refuses it with EINVAL: an array has"),
+const REFUSED: [(&str, &str, &str); 4] = [
+    (
+        "cilium-examples/tcprtt_sockops_bpf_bpfel.o",
+        "bpf_sockops_cb",
+        "section sockops, offset 0x0, CO-RE relocation of struct bpf_sock_ops.op: ",
+    ),
+    (
+        "build/exposeptr2.o",
+        "func",
+        "section .maps, offset 0x0: map map: the kernel refuses it with EINVAL: an array has",
+    ),
     ("build/externalfunction.o", "func", "section .text, offset 0x30, symbol bpf_map_lookup_elem: it is external"),
     ("invalid/badsymsize.o", "", "section number 10: symbols of 8 bytes, they have 24"),
 ];

@@ -326,10 +326,11 @@ impl Btf {
         let mut number = number;
         for _ in 0..DEPTH_MAX {
             match self.resolve(number) {
-                Some(Kind::Int { size, .. } | Kind::Enum { size, .. } | Kind::Float { size }) => return (*size).clamp(1, 8),
-                Some(Kind::Ptr(_)) => return 8,
+                Some(Kind::Int { size, .. } | Kind::Enum { size, .. } | Kind::Float { size }) => {
+                    return (*size).clamp(1, 8);
+                }
+                Some(Kind::Ptr(_) | Kind::Struct { .. }) => return 8,
                 Some(Kind::Array { element, .. }) => number = *element,
-                Some(Kind::Struct { .. }) => return 8,
                 _ => return 1,
             }
         }

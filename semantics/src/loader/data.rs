@@ -17,9 +17,7 @@ const KCONFIG: &str = ".kconfig";
 /// Whether a section's bytes are global data, by its name.
 pub(super) fn is_data(elf: &Elf<'_>, section: Section<'_>) -> bool {
     let name = elf.name(section);
-    let is = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
+    let is = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     Elf::is_allocated(section)
         && !Elf::is_executable(section)
         && if Elf::is_zeroed(section) { is(".bss") } else { is(".rodata") || is(".data") }
@@ -30,7 +28,7 @@ pub(super) fn array(elf: &Elf<'_>, section: Section<'_>, btf: Option<&Btf>) -> R
     let name = elf.name(section);
     let bytes = elf.data(section)?;
     let size = Elf::size(section);
-    let value_size = u32::try_from(size).ok().filter(|size| *size <= i32::MAX as u32);
+    let value_size = u32::try_from(size).ok().filter(|size| i32::try_from(*size).is_ok());
     let value_size = value_size.ok_or_else(|| LoadError::DataSize { section: name.clone().into_owned(), size })?;
     let mut def = MapDef::new(name.clone(), MapType::ARRAY, 4, value_size, 1);
     if name.starts_with(".rodata") {
@@ -176,7 +174,7 @@ enum Shape {
 impl Shape {
     fn of(btf: &Btf, number: u32) -> Option<Shape> {
         match btf.resolve(number)? {
-            Kind::Int { encoding, .. } if encoding >> 26 & 1 != 0 => Some(Shape::Bool),
+            Kind::Int { size: 1, encoding } if encoding >> 26 & 1 != 0 => Some(Shape::Bool),
             Kind::Int { size: 1, .. } => Some(Shape::Char),
             Kind::Int { size: 2 | 4 | 8, encoding } => Some(Shape::Int { signed: encoding >> 24 & 1 != 0 }),
             Kind::Enum { size: 4, .. } if btf.name(btf.resolve_id(number)) == "libbpf_tristate" => {
@@ -192,11 +190,9 @@ impl Shape {
 
     fn bytes(&self, setting: &Setting, size: u32) -> Result<Vec<u8>, KconfigReason> {
         let number = match (self, setting) {
-            (Shape::Bool, Setting::Yes) => 1,
-            (Shape::Bool, Setting::No) => 0,
-            (Shape::Tristate, Setting::Yes) => 1,
+            (Shape::Bool | Shape::Tristate, Setting::No) => 0,
+            (Shape::Bool | Shape::Tristate, Setting::Yes) => 1,
             (Shape::Tristate, Setting::Module) => 2,
-            (Shape::Tristate, Setting::No) => 0,
             (Shape::Char, Setting::Yes) => u64::from(b'y'),
             (Shape::Char, Setting::Module) => u64::from(b'm'),
             (Shape::Char, Setting::No) => u64::from(b'n'),

@@ -52,7 +52,9 @@ pub enum LoadError {
     #[error("the object has {0} relocations of code, more than fit an object")]
     TooManyRelocations(usize),
     /// A function that does not lie in its section.
-    #[error("section {section}, offset {offset:#x}, symbol {symbol}: a function of {size} bytes goes beyond the section's {len}")]
+    #[error(
+        "section {section}, offset {offset:#x}, symbol {symbol}: a function of {size} bytes goes beyond the section's {len}"
+    )]
     Function {
         /// The section.
         section: String,

@@ -60,11 +60,7 @@ struct Start<'a> {
     is_global: bool,
 }
 
-fn in_section<'a>(
-    elf: &Elf<'a>,
-    section: Section<'a>,
-    functions: &mut Vec<Function<'a>>,
-) -> Result<(), LoadError> {
+fn in_section<'a>(elf: &Elf<'a>, section: Section<'a>, functions: &mut Vec<Function<'a>>) -> Result<(), LoadError> {
     let data = elf.data(section)?;
     let len = data.len() as u64;
     let section_name = elf.name(section);

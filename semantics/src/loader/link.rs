@@ -118,32 +118,57 @@ impl Linker<'_, '_> {
         }
         placing.slots.extend(function.code.as_chunks().0.iter().map(|bytes| Slot::from_bytes(*bytes)));
         self.relocate_core(function, base, placing)?;
-        let mut related = vec![false; function.slots()];
-        let all = self.object.relocations.get(&function.section.number).map_or(&[][..], Vec::as_slice);
-        for relocation in within(all, function.start, function.end(), |relocation| relocation.offset) {
-            let symbol = self.object.elf.symbol(relocation.symbol);
-            let at = (relocation.offset - function.start) as usize;
-            let slot = at / SLOT_LEN;
-            // A second relocation of the same slot would contradict the first.
-            let fresh = at.is_multiple_of(SLOT_LEN) && related.get(slot) == Some(&false);
-            let done = if fresh {
-                related[slot] = true;
-                self.refer(function, base, slot, *relocation, placing)
-            } else {
-                Err(RelocationReason::NoInstruction)
+        let mut relocations = self.relocations(function)?.into_iter().peekable();
+        let mut slot = 0;
+        while slot < function.slots() {
+            let insn = placing.slots[base + slot];
+            let relocation = relocations.next_if(|(at, _)| *at == slot).map(|(_, relocation)| relocation);
+            let done = match relocation {
+                Some(relocation) => self.refer(function, base, slot, relocation, placing),
+                None => self.local_call(function, base, slot, placing),
             };
-            done.map_err(|reason| LoadError::Relocation {
-                section: function.section_name.clone().into_owned(),
-                offset: relocation.offset,
-                symbol: symbol.map_or(String::new(), |symbol| self.object.elf.symbol_name(symbol).into_owned()),
-                reason,
-            })?;
+            done.map_err(|reason| self.relocation_error(function, slot, relocation, reason))?;
+            slot += if insn.code == LDDW { 2 } else { 1 };
         }
-        self.local_calls(function, base, &related, placing)?;
+        if let Some((slot, relocation)) = relocations.next() {
+            return Err(self.relocation_error(function, slot, Some(relocation), RelocationReason::NoInstruction));
+        }
         let btf = self.object.btf.as_ref();
         let lines = self.object.ext.lines(&function.section_name, function.start, function.end());
         placing.gathered.add(function, base, btf, lines);
         Ok(())
+    }
+
+    /// The relocations of a function with their slots, ascending; one per slot.
+    fn relocations(&self, function: &Function<'_>) -> Result<Vec<(usize, Relocation)>, LoadError> {
+        let all = self.object.relocations.get(&function.section.number).map_or(&[][..], Vec::as_slice);
+        let mut found: Vec<(usize, Relocation)> = Vec::new();
+        for relocation in within(all, function.start, function.end(), |relocation| relocation.offset) {
+            let at = (relocation.offset - function.start) as usize;
+            let slot = at / SLOT_LEN;
+            // A second relocation of the same slot would contradict the first.
+            if !at.is_multiple_of(SLOT_LEN) || found.last().is_some_and(|(last, _)| *last == slot) {
+                return Err(self.relocation_error(function, slot, Some(*relocation), RelocationReason::NoInstruction));
+            }
+            found.push((slot, *relocation));
+        }
+        Ok(found)
+    }
+
+    fn relocation_error(
+        &self,
+        function: &Function<'_>,
+        slot: usize,
+        relocation: Option<Relocation>,
+        reason: RelocationReason,
+    ) -> LoadError {
+        let symbol = relocation.and_then(|relocation| self.object.elf.symbol(relocation.symbol));
+        LoadError::Relocation {
+            section: function.section_name.clone().into_owned(),
+            offset: relocation.map_or(function.start + (slot * SLOT_LEN) as u64, |relocation| relocation.offset),
+            symbol: symbol.map_or(String::new(), |symbol| self.object.elf.symbol_name(symbol).into_owned()),
+            reason,
+        }
     }
 
     /// Applies the CO-RE relocations of a function.
@@ -272,35 +297,23 @@ impl Linker<'_, '_> {
         Ok(())
     }
 
-    /// Calls that name a function of the same section by distance. Within the function the distance stays right.
-    fn local_calls(
+    /// A call may name a function of the same section by distance. Within the function the distance stays right.
+    fn local_call(
         &self,
         function: &Function<'_>,
         base: usize,
-        related: &[bool],
+        slot: usize,
         placing: &mut Placing,
-    ) -> Result<(), LoadError> {
-        let mut slot = 0;
-        while slot < function.slots() {
-            let insn = placing.slots[base + slot];
-            let is_call = insn.code == CALL && insn.src == CALL_LOCAL && !related[slot];
-            if is_call {
-                let from = function.start as i64 / SLOT_LEN as i64 + slot as i64;
-                let target = (from + 1 + i64::from(insn.imm)) * SLOT_LEN as i64;
-                let inside = u64::try_from(target).is_ok_and(|to| (function.start..function.end()).contains(&to));
-                if !inside {
-                    let start = target as u64;
-                    let found = functions::at(&self.object.functions, function.section.number, start);
-                    let found = found.ok_or_else(|| LoadError::Relocation {
-                        section: function.section_name.clone().into_owned(),
-                        offset: function.start + (slot * SLOT_LEN) as u64,
-                        symbol: String::new(),
-                        reason: RelocationReason::NoFunction(start),
-                    })?;
-                    placing.refer(base + slot, found);
-                }
-            }
-            slot += if insn.code == LDDW { 2 } else { 1 };
+    ) -> Result<(), RelocationReason> {
+        let insn = placing.slots[base + slot];
+        if insn.code != CALL || insn.src != CALL_LOCAL {
+            return Ok(());
+        }
+        let from = function.start as i64 / SLOT_LEN as i64 + slot as i64;
+        let start = ((from + 1 + i64::from(insn.imm)) * SLOT_LEN as i64) as u64;
+        if !(function.start..function.end()).contains(&start) {
+            let found = functions::at(&self.object.functions, function.section.number, start);
+            placing.refer(base + slot, found.ok_or(RelocationReason::NoFunction(start))?);
         }
         Ok(())
     }

@@ -145,16 +145,8 @@ impl<'a> Object<'a> {
         let (btf, ext) = types(&elf)?;
         let declared = maps::declared(&elf, btf.as_ref(), &functions)?;
         let externs = Externs::collect(&elf, btf.as_ref());
-        let mut object = Object {
-            elf,
-            btf,
-            ext,
-            functions,
-            declared,
-            externs,
-            relocations: HashMap::new(),
-            arrays: Vec::new(),
-        };
+        let mut object =
+            Object { elf, btf, ext, functions, declared, externs, relocations: HashMap::new(), arrays: Vec::new() };
         object.read_relocations()?;
         Ok(object)
     }
@@ -297,7 +289,8 @@ impl<'a> Object<'a> {
     fn refers_to(&self, section: usize, offset: u64) -> bool {
         self.relocations.values().flatten().any(|relocation| {
             let symbol = self.elf.symbol(relocation.symbol);
-            symbol.is_some_and(|symbol| symbol.section() == section && (symbol.is_section() || symbol.value() == offset))
+            symbol
+                .is_some_and(|symbol| symbol.section() == section && (symbol.is_section() || symbol.value() == offset))
         })
     }
 

@@ -102,7 +102,8 @@ const YES: [&str; 48] = [
 
 impl Default for Kconfig {
     fn default() -> Kconfig {
-        let mut options: BTreeMap<String, Setting> = YES.iter().map(|name| ((*name).to_owned(), Setting::Yes)).collect();
+        let mut options: BTreeMap<String, Setting> =
+            YES.iter().map(|name| ((*name).to_owned(), Setting::Yes)).collect();
         let others = [
             ("CONFIG_HZ", Setting::Number(1000)),
             ("CONFIG_NR_CPUS", Setting::Number(CPUS as u64)),

@@ -44,12 +44,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn field(
-        &self,
-        wanted: Wanted,
-        local: &Access,
-        target: Result<&Access, CoreReason>,
-    ) -> Result<Value, CoreReason> {
+    fn field(&self, wanted: Wanted, local: &Access, target: Result<&Access, CoreReason>) -> Result<Value, CoreReason> {
         let old = compute(self.local, wanted, local)?;
         let new = match target {
             Ok(target) => compute(self.target, wanted, target)?,

@@ -133,8 +133,9 @@ impl Resolver<'_> {
                 return Ok(false);
             };
             return Ok(match (&a.kind, &b.kind) {
-                (Kind::Struct { .. }, Kind::Struct { .. }) => true,
-                (Kind::Ptr(_), Kind::Ptr(_)) | (Kind::Float { .. }, Kind::Float { .. }) => true,
+                (Kind::Struct { .. }, Kind::Struct { .. })
+                | (Kind::Ptr(_), Kind::Ptr(_))
+                | (Kind::Float { .. }, Kind::Float { .. }) => true,
                 (Kind::Fwd { .. }, Kind::Fwd { .. }) | (Kind::Enum { .. }, Kind::Enum { .. }) => {
                     let names = (essential(self.local.bytes(a.name)), essential(self.target.bytes(b.name)));
                     names.0.is_empty() || names.1.is_empty() || names.0 == names.1
@@ -162,8 +163,9 @@ impl Resolver<'_> {
             (local, target) = match (a, b) {
                 (Kind::Struct { .. } | Kind::Enum { .. } | Kind::Fwd { .. }, _) => return Ok(true),
                 (Kind::Int { .. }, _) => return Ok(!is_shifted(a) && !is_shifted(b)),
-                (Kind::Ptr(a), Kind::Ptr(b)) => (*a, *b),
-                (Kind::Array { element: a, .. }, Kind::Array { element: b, .. }) => (*a, *b),
+                (Kind::Ptr(a), Kind::Ptr(b)) | (Kind::Array { element: a, .. }, Kind::Array { element: b, .. }) => {
+                    (*a, *b)
+                }
                 (Kind::FuncProto { result: a, params: locals }, Kind::FuncProto { result: b, params: targets }) => {
                     if locals.len() != targets.len() {
                         return Ok(false);

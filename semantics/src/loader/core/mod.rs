@@ -2,7 +2,7 @@
 //!
 //! Each relocation names a type as the program was compiled with (local), an access to it, and what is wanted: an offset,
 //! a size, whether something exists. The access is found again by names in the target's BTF (Linux:
-//! Documentation/bpf/llvm_reloc.rst; libbpf: relo_core.c), a name's flavor left out, and the instruction is patched.
+//! `Documentation/bpf/llvm_reloc.rst`; libbpf: `relo_core.c`), a name's flavor left out, and the instruction is patched.
 
 use std::fmt::Write as _;
 

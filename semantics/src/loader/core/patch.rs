@@ -10,11 +10,7 @@ const POISON: i32 = 195_896_080;
 const POISONED: Slot = Slot { code: 0x85, dst: 0, src: 0, off: 0, imm: POISON };
 
 /// Patches the instruction at `at`. What has no value becomes poison, and the reason is returned.
-pub(in crate::loader) fn patch(
-    slots: &mut [Slot],
-    at: usize,
-    value: Value,
-) -> Result<Option<CoreReason>, CoreReason> {
+pub(in crate::loader) fn patch(slots: &mut [Slot], at: usize, value: Value) -> Result<Option<CoreReason>, CoreReason> {
     let insn = *slots.get(at).ok_or(CoreReason::NoInstruction)?;
     let is_wide = insn.code == 0x18;
     let tail = if is_wide { Some(slots.get(at + 1).copied().ok_or(CoreReason::NoInstruction)?) } else { None };
@@ -40,7 +36,9 @@ pub(in crate::loader) fn patch(
         (4 | 7, _) if insn.code & 8 == 0 => {
             expect(u64::from(insn.imm as u32), u64::from(u32::MAX))?;
             // Sign-extended values of enumerations fit too.
-            i32::try_from(new as i64).or(u32::try_from(new).map(|new| new as i32)).map_err(|_| CoreReason::TooLarge(new))?;
+            i32::try_from(new as i64)
+                .or(u32::try_from(new).map(|new| new as i32))
+                .map_err(|_| CoreReason::TooLarge(new))?;
             slots[at].imm = new as i32;
         }
         (1..=3, _) => {

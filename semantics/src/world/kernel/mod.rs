@@ -74,7 +74,11 @@ pub(super) struct Field {
 /// A declaration.
 #[derive(Clone, Debug)]
 pub(super) enum Decl {
-    Record { name: &'static str, union: bool, fields: Cow<'static, [Field]> },
+    Record {
+        name: &'static str,
+        union: bool,
+        fields: Cow<'static, [Field]>,
+    },
     Type(&'static str, Of),
     Enum(&'static str, &'static [(&'static str, u32)]),
     /// An enumeration whose names come from another table.
