@@ -125,7 +125,7 @@ fn errors_have_place_and_reason() {
     assert_eq!(error.to_string(), message);
 
     let error = broken(b".relxdp\0", b".reltcx\0");
-    let message = "section tcx: its name stands for no program type that is modelled";
+    let message = "section tcx: its name stands for no program type, and none is given";
     assert_eq!(error.to_string(), message);
     assert!(error.is_unsupported());
     let error = broken(b"Dual MIT/GPL\0", b"Dual MIT/GP\xff\0");

@@ -98,8 +98,8 @@ pub enum LoadError {
         /// What there is.
         programs: Vec<String>,
     },
-    /// A section name that stands for no modelled program type.
-    #[error("section {section}: its name stands for no program type that is modelled")]
+    /// A section name that stands for no program type, and none was given.
+    #[error("section {section}: its name stands for no program type, and none is given")]
     UnsupportedProgramType {
         /// The section.
         section: String,

@@ -23,7 +23,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::encoding::{self, DecodeError, SLOT_LEN};
 use crate::map::{Contents, MapDef};
 use crate::program::Program;
-use crate::program_type::ProgramType;
+use crate::program_type::{ProgramType, SectionType, from_section};
 use crate::world;
 use crate::world::kconfig::Kconfig;
 use btf_ext::BtfExt;
@@ -69,7 +69,7 @@ pub struct Section {
     pub program: String,
     /// Slots, without those of its subprograms.
     pub slots: usize,
-    /// The type that the section's name stands for, if it is modelled.
+    /// The program type that the section's name stands for.
     pub program_type: Option<ProgramType>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Object<'a> {
             section: function.section_name.clone().into_owned(),
             program: function.name.clone().into_owned(),
             slots: function.slots(),
-            program_type: program_type(&function.section_name),
+            program_type: ProgramType::from_section(&function.section_name),
         };
         self.functions.iter().filter(|function| function.is_program).map(section).collect()
     }
@@ -209,11 +209,16 @@ impl<'a> Object<'a> {
     fn load_function(&self, number: usize, options: &LoadOptions<'_>) -> Result<Program, LoadError> {
         let function = &self.functions[number];
         let section = || function.section_name.clone().into_owned();
-        let program_type = options
-            .program_type
-            .or_else(|| program_type(&function.section_name))
-            .ok_or_else(|| LoadError::UnsupportedProgramType { section: section() })?;
-        if is_struct_ops(&function.section_name) {
+        let by_name = from_section(&function.section_name);
+        let named = by_name.map(|SectionType { program_type, attach_type, .. }| (program_type, attach_type));
+        // What a program is attached to is said by the name of its section, and goes with the type that the name says.
+        let (program_type, attach_type) = match (options.program_type, named) {
+            (Some(of), Some((same, attach_type))) if of == same => (of, attach_type),
+            (Some(of), _) => (of, None),
+            (None, Some(named)) => named,
+            (None, None) => return Err(LoadError::UnsupportedProgramType { section: section() }),
+        };
+        if program_type == ProgramType::StructOps {
             return Err(LoadError::StructOps { section: section() });
         }
         let license = license(&self.elf)?;
@@ -237,7 +242,7 @@ impl<'a> Object<'a> {
         {
             return Err(error);
         }
-        Ok(program.with_debug(debug))
+        Ok(program.with_attach(attach_type).with_debug(debug))
     }
 
     /// Where a slot that is no instruction came from.
@@ -322,17 +327,6 @@ impl<'a> Object<'a> {
             }
         }
     }
-}
-
-/// The type that a section's name stands for; `?` before it asks libbpf not to load the program by default.
-fn program_type(section: &str) -> Option<ProgramType> {
-    ProgramType::from_section(section.strip_prefix('?').unwrap_or(section))
-}
-
-/// Programs that are the functions of a kernel structure.
-fn is_struct_ops(section: &str) -> bool {
-    let section = section.strip_prefix('?').unwrap_or(section);
-    section == "struct_ops" || section.starts_with("struct_ops/") || section.starts_with("struct_ops.s")
 }
 
 /// The object's types, and what they say of its instructions.

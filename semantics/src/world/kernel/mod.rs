@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::helper::facts::FACTS;
 use crate::map::MapType;
-use crate::program_type::ProgramType;
+use crate::program_type::{ContextField, FieldKind, ProgramType};
 
 mod bpf;
 mod file;
@@ -115,13 +115,11 @@ pub(super) fn declarations() -> Vec<Decl> {
     for room in [task::DECLARATIONS, file::DECLARATIONS, net::DECLARATIONS, bpf::DECLARATIONS, trace::DECLARATIONS] {
         all.extend_from_slice(room);
     }
-    all.extend(contexts());
+    let contexts = contexts(&all);
+    all.extend(contexts);
     let map_type = |id| MapType::from_id(id).map(|of| format!("BPF_MAP_TYPE_{}", of.name().to_uppercase()));
     all.push(Decl::Numbered("bpf_map_type", numbered("BPF_MAP_TYPE_UNSPEC", map_type)));
-    let prog_type = |id| {
-        let of = ProgramType::ALL.into_iter().find(|of| of.declaration().id == id)?;
-        Some(format!("BPF_PROG_TYPE_{}", of.name().to_uppercase()))
-    };
+    let prog_type = |id| ProgramType::from_id(id).map(|of| format!("BPF_PROG_TYPE_{}", of.name().to_uppercase()));
     all.push(Decl::Numbered("bpf_prog_type", numbered("BPF_PROG_TYPE_UNSPEC", prog_type)));
     let helper = |id: u32| FACTS.iter().find(|fact| fact.id == id).map(|fact| format!("BPF_FUNC_{}", fact.name));
     all.push(Decl::Numbered("bpf_func_id", numbered("BPF_FUNC_unspec", helper)));
@@ -134,25 +132,28 @@ fn numbered(zero: &str, name: impl Fn(u32) -> Option<String>) -> Vec<(String, u3
     std::iter::once((zero.to_owned(), 0)).chain(named).collect()
 }
 
-/// The contexts of programs, as their types declare them. Types that share a structure open different members of it.
-fn contexts() -> Vec<Decl> {
+/// The contexts of programs that are structures, as their types declare them. Types that share one open different members
+/// of it, so what a member is may be said by any of them.
+fn contexts(declared: &[Decl]) -> Vec<Decl> {
+    let is_declared =
+        |name: &str| declared.iter().any(|decl| matches!(decl, Decl::Record { name: n, .. } if *n == name));
     let mut all: Vec<(&'static str, Vec<Field>)> = Vec::new();
     for declaration in ProgramType::ALL.map(ProgramType::declaration) {
-        let at = all.iter().position(|(name, _)| *name == declaration.context).unwrap_or_else(|| {
-            all.push((declaration.context, Vec::new()));
+        let context = declaration.context;
+        // Others are arguments or plain memory.
+        if context.contains(' ') || matches!(context, "arguments" | "__u32") || is_declared(context) {
+            continue;
+        }
+        let at = all.iter().position(|(name, _)| *name == context).unwrap_or_else(|| {
+            all.push((context, Vec::new()));
             all.len() - 1
         });
-        for context_field in declaration.fields {
-            let of = match context_field.len {
-                1 => Of::U8,
-                2 => Of::U16,
-                8 => Of::U64,
-                4 => Of::U32,
-                len => Of::Array(words(len), len / 4),
-            };
-            let fields = &mut all[at].1;
-            if !fields.iter().any(|field| field.name == context_field.name) {
-                fields.push(Field { name: context_field.name, of, bits: 0, at: Some(context_field.offset) });
+        for member in declaration.fields {
+            let (of, fields) = (member_of(member), &mut all[at].1);
+            match fields.iter_mut().find(|field| field.name == member.name) {
+                Some(known) if matches!(of, Of::Pointer(_)) => known.of = of,
+                Some(_) => {}
+                None => fields.push(Field { name: member.name, of, bits: 0, at: Some(member.offset) }),
             }
         }
     }
@@ -162,9 +163,21 @@ fn contexts() -> Vec<Decl> {
     all.into_iter().map(|(name, fields)| Decl::Record { name, union: false, fields: Cow::Owned(fields) }).collect()
 }
 
-/// Longer members of contexts are rows of words.
-const fn words(_len: u32) -> &'static Of {
-    &Of::U32
+/// The type of a context's member: addresses of 8 bytes are pointers in C.
+fn member_of(member: &ContextField) -> Of {
+    let element = match (member.element, member.kind) {
+        (8, FieldKind::Scalar) | (_, FieldKind::Target) => &Of::U64,
+        (8, FieldKind::SockCommonOrNull | FieldKind::SockOrNull | FieldKind::Sock) => &pointer!("bpf_sock"),
+        (8, FieldKind::FlowKeys) => &pointer!("bpf_flow_keys"),
+        // Leaked once: types are declared once per process.
+        (8, FieldKind::Object(name)) => &*Box::leak(Box::new(Of::Pointer(Box::leak(Box::new(Of::Struct(name)))))),
+        (8, _) => &Of::Pointer(&Of::Void),
+        (1, _) => &Of::U8,
+        (2, _) => &Of::U16,
+        _ => &Of::U32,
+    };
+    let count = member.len / member.element.max(1);
+    if count > 1 { Of::Array(element, count) } else { *element }
 }
 
 /// Names of integers.
