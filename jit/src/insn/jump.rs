@@ -26,7 +26,7 @@ pub fn lower<A: Algebra>(cond: Cond, width: Width, source: Source, insn: &Insn<A
     out.push(Inst::Branch(Branch::Jcc(cc)));
 }
 
-/// `goto off`.
+/// `goto off`, `gotol imm`.
 #[inline(always)]
 pub fn lower_always<A: Algebra>(out: &mut Vec<Inst<A>>) {
     out.push(Inst::Branch(Branch::Jmp));

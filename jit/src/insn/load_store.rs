@@ -1,4 +1,4 @@
-//! Plain loads and stores (RFC 9669 sections 5.1 and 5.2).
+//! Loads and stores, plain and sign-extending (RFC 9669 sections 5.1 and 5.2).
 
 use semantics::insn::{Insn, Size, Source};
 use semantics::word::{Algebra, Convert};
@@ -10,6 +10,12 @@ use crate::x64::Inst;
 #[inline(always)]
 pub fn lower_load<A: Algebra>(size: Size, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
     out.push(Inst::Load { size, dst: native(insn.dst), base: native(insn.src), disp: insn.off.sx() });
+}
+
+/// `dst = *(signed size *)(src + off)`, sign-extended.
+#[inline(always)]
+pub fn lower_load_sx<A: Algebra>(size: Size, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
+    out.push(Inst::LoadSx { size, dst: native(insn.dst), base: native(insn.src), disp: insn.off.sx() });
 }
 
 /// `*(size *)(dst + off) = source`.

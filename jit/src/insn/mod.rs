@@ -3,16 +3,20 @@
 //! The code of an instruction keeps BPF registers in their [`native`] registers, may change flags and the scratch
 //! registers r9, r10 and r11, touches memory only where the instruction does, and ends in the branch that it takes.
 
-use semantics::insn::{Insn, Op, Reg as Bpf, Wide};
+use semantics::insn::{Insn, Op, Reg as Bpf, Source, Wide};
 use semantics::word::Algebra;
 
 use crate::x64::{Inst, Reg};
 
 pub mod alu;
+pub mod atomic;
 pub mod call;
+pub mod endian;
 pub mod jump;
 pub mod load_store;
 pub mod mov;
+pub mod muldiv;
+pub mod shift;
 pub mod wide;
 
 /// Where a BPF register lives: arguments where the ABI passes them, R6 to R10 in registers that calls keep. It is the
@@ -43,28 +47,25 @@ pub const fn is_lowered(op: Op) -> bool {
     match op {
         Op::Alu { .. }
         | Op::Neg { .. }
+        | Op::Shift { .. }
+        | Op::MulDiv { .. }
         | Op::Mov { .. }
+        | Op::MovSx { .. }
+        | Op::Endian { .. }
         | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
         | Op::WideTail
         | Op::Load { .. }
-        | Op::Store { .. }
-        | Op::Jump { .. }
-        | Op::Ja
-        | Op::CallHelper
-        | Op::Exit => true,
-        Op::Shift { .. }
-        | Op::MulDiv { .. }
-        | Op::MovSx { .. }
-        | Op::Endian { .. }
-        | Op::Wide(_)
         | Op::LoadSx { .. }
+        | Op::Store { .. }
         | Op::Atomic { .. }
         | Op::LoadAcquire { .. }
         | Op::StoreRelease { .. }
-        | Op::Packet { .. }
+        | Op::Jump { .. }
+        | Op::Ja
         | Op::Gotol
-        | Op::CallLocal
-        | Op::CallKfunc => false,
+        | Op::CallHelper
+        | Op::Exit => true,
+        Op::Wide(_) | Op::Packet { .. } | Op::CallLocal | Op::CallKfunc => false,
     }
 }
 
@@ -74,14 +75,21 @@ pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
     match op {
         Op::Alu { op, width, source } => alu::lower(op, width, source, insn, out),
         Op::Neg { width } => alu::lower_neg(width, insn, out),
+        Op::Shift { op, width, source } => shift::lower(op, width, source, insn, out),
+        Op::MulDiv { op, width, source } => muldiv::lower(op, width, source, insn, out),
         Op::Mov { width, source } => mov::lower(width, source, insn, out),
+        Op::MovSx { from, width } => mov::lower_sx(from, width, insn, out),
+        Op::Endian { order, size } => endian::lower(order, size, insn, out),
         Op::Wide(kind) => wide::lower(kind, insn, out),
         // The first slot has loaded both halves.
         Op::WideTail => {}
-        Op::Load { size } => load_store::lower_load(size, insn, out),
+        Op::Load { size } | Op::LoadAcquire { size } => load_store::lower_load(size, insn, out),
+        Op::LoadSx { size } => load_store::lower_load_sx(size, insn, out),
+        Op::Atomic { op, fetch, size } => atomic::lower(op, fetch, size, insn, out),
+        Op::StoreRelease { size } => load_store::lower_store(size, Source::X, insn, out),
         Op::Store { size, source } => load_store::lower_store(size, source, insn, out),
         Op::Jump { cond, width, source } => jump::lower(cond, width, source, insn, out),
-        Op::Ja => jump::lower_always(out),
+        Op::Ja | Op::Gotol => jump::lower_always(out),
         Op::CallHelper => call::lower_helper(insn, out),
         Op::Exit => call::lower_exit(out),
         other => unreachable!("{other:?} has no rule"),

@@ -1,6 +1,6 @@
-//! Moves between registers and of 32-bit immediates (RFC 9669 section 4.1).
+//! Moves between registers, of 32-bit immediates, and with sign extension (RFC 9669 section 4.1).
 
-use semantics::insn::{Insn, Source, Width};
+use semantics::insn::{Insn, Size, Source, Width};
 use semantics::word::{Algebra, Flag, Word};
 
 use super::alu::zero;
@@ -21,4 +21,10 @@ pub fn lower<A: Algebra>(width: Width, source: Source, insn: &Insn<A>, out: &mut
         }
         (Source::K, _) => out.push(Inst::MovZx { dst, imm: insn.imm.clone() }),
     }
+}
+
+/// `dst = (signed of size from)src`.
+#[inline(always)]
+pub fn lower_sx<A: Algebra>(from: Size, width: Width, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
+    out.push(Inst::MovSxRr { size: from, width, dst: native(insn.dst), src: native(insn.src) });
 }

@@ -7,7 +7,7 @@
 use semantics::insn::{Size, Width};
 use semantics::word::{Algebra, Convert, Word};
 
-use super::{AluOp, Branch, Cc, Inst, Reach, Reg};
+use super::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp};
 
 /// A byte that may be known.
 pub trait Literal {
@@ -103,10 +103,12 @@ where
             opcode = self.literal()?;
         }
         let prefix = Prefix { operand16, rex };
-        if operand16 && !matches!(opcode, 0x89 | 0xc7) {
+        if operand16 && !matches!(opcode, 0x89 | 0xc7 | 0xc1) {
             return None;
         }
         match opcode {
+            0xf0 if rex == 0 && !operand16 => self.lock().map(Decoded::Inst),
+            0xc4 if rex == 0 && !operand16 => self.shift_x().map(Decoded::Inst),
             0x70..=0x7f | 0xe8 | 0xe9 | 0xeb if rex == 0 => self.branch(opcode),
             0x0f => self.two_bytes(prefix),
             _ => self.one_byte(opcode, prefix).map(Decoded::Inst),
@@ -131,10 +133,102 @@ where
                 let branch = Branch::Jcc(condition(opcode)?);
                 Some(Decoded::Branch { branch, reach: Reach::Near, rel: self.little32()? })
             }
-            0xb6 => self.load(Size::B, prefix).map(Decoded::Inst),
-            0xb7 => self.load(Size::H, prefix).map(Decoded::Inst),
+            0xaf => match self.modrm(prefix)? {
+                (reg, Operand::Register(src)) => {
+                    Some(Decoded::Inst(Inst::Imul { width: prefix.width(), dst: prefix.reg(reg), src }))
+                }
+                _ => None,
+            },
+            0xb6 => self.extend(false, Size::B, prefix).map(Decoded::Inst),
+            0xb7 => self.extend(false, Size::H, prefix).map(Decoded::Inst),
+            0xbe => self.extend(true, Size::B, prefix).map(Decoded::Inst),
+            0xbf => self.extend(true, Size::H, prefix).map(Decoded::Inst),
+            0xc8..=0xcf => Some(Decoded::Inst(Inst::Bswap { width: prefix.width(), dst: prefix.base(opcode & 7) })),
             _ => None,
         }
+    }
+
+    /// `movzx`, `movsx` and `movsxd`, from memory or a register.
+    fn extend(&mut self, signed: bool, size: Size, prefix: Prefix) -> Option<Inst<A>> {
+        let width = prefix.width();
+        match (self.modrm(prefix)?, signed) {
+            // Without a REX prefix these would be ah, ch, dh and bh.
+            ((_, Operand::Register(src)), _) if size == Size::B && prefix.rex == 0 && src.number() >= 4 => None,
+            ((reg, Operand::Register(src)), true) => Some(Inst::MovSxRr { size, width, dst: prefix.reg(reg), src }),
+            ((reg, Operand::Register(src)), false) if width == Width::W32 => {
+                Some(Inst::MovZxRr { size, dst: prefix.reg(reg), src })
+            }
+            ((reg, Operand::Memory { base, disp }), true) if width == Width::W64 => {
+                Some(Inst::LoadSx { size, dst: prefix.reg(reg), base, disp })
+            }
+            ((reg, Operand::Memory { base, disp }), false) => {
+                Some(Inst::Load { size, dst: prefix.reg(reg), base, disp })
+            }
+            _ => None,
+        }
+    }
+
+    /// What follows a lock prefix.
+    fn lock(&mut self) -> Option<Inst<A>> {
+        let mut opcode = self.literal()?;
+        let rex = if opcode & 0xf0 == 0x40 { opcode } else { 0 };
+        if rex != 0 {
+            opcode = self.literal()?;
+        }
+        let prefix = Prefix { operand16: false, rex };
+        let op = match opcode {
+            0x01 | 0x09 | 0x21 | 0x31 => LockOp::Alu(operation(opcode >> 3)?),
+            0x0f => match self.literal()? {
+                0xb1 => LockOp::Cmpxchg,
+                0xc1 => LockOp::Xadd,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        self.locked(op, prefix)
+    }
+
+    fn locked(&mut self, op: LockOp, prefix: Prefix) -> Option<Inst<A>> {
+        match self.modrm(prefix)? {
+            (reg, Operand::Memory { base, disp }) => {
+                Some(Inst::Lock { op, width: prefix.width(), base, disp, src: prefix.reg(reg) })
+            }
+            _ => None,
+        }
+    }
+
+    /// What follows the first byte of a long VEX prefix.
+    fn shift_x(&mut self) -> Option<Inst<A>> {
+        let (map, last, opcode, modrm) = (self.literal()?, self.literal()?, self.literal()?, self.literal()?);
+        let op = match last & 7 {
+            1 => ShiftOp::Shl,
+            2 => ShiftOp::Sar,
+            3 => ShiftOp::Shr,
+            _ => return None,
+        };
+        if map & 0x5f != 0x42 || opcode != 0xf7 || modrm >> 6 != 3 {
+            return None;
+        }
+        let width = if last & 0x80 == 0 { Width::W32 } else { Width::W64 };
+        let number = |low: u8, inverted: u8| Reg::ALL[usize::from(low & 7 | (inverted ^ 1) << 3)];
+        let amount = Reg::ALL[usize::from(15 - (last >> 3 & 15))];
+        let (dst, src) = (number(modrm >> 3, map >> 7), number(modrm, map >> 5 & 1));
+        Some(Inst::ShiftX { op, width, dst, src, amount })
+    }
+
+    /// Shifts by an immediate or by `cl`, and `rol` of 16 bits by 8.
+    fn shift(&mut self, opcode: u8, prefix: Prefix) -> Option<Inst<A>> {
+        let (extension, Operand::Register(dst)) = self.modrm(prefix)? else { return None };
+        let width = prefix.width();
+        if prefix.operand16 {
+            let is_rol = extension == 0 && width == Width::W32 && self.literal()? == 8;
+            return is_rol.then_some(Inst::Rol16 { dst });
+        }
+        let op = ShiftOp::ALL.into_iter().find(|op| *op as u8 == extension)?;
+        Some(match opcode {
+            0xc1 => Inst::ShiftImm { op, width, dst, amount: self.byte()? },
+            _ => Inst::ShiftCl { op, width, dst },
+        })
     }
 
     fn one_byte(&mut self, opcode: u8, prefix: Prefix) -> Option<Inst<A>> {
@@ -147,14 +241,23 @@ where
             }
             0x50..=0x57 if width == Width::W32 => Some(Inst::Push { src: prefix.base(opcode & 7) }),
             0x58..=0x5f if width == Width::W32 => Some(Inst::Pop { dst: prefix.base(opcode & 7) }),
+            0x63 => self.extend(true, Size::W, prefix),
+            0x69 | 0x6b => {
+                let (reg, Operand::Register(src)) = self.modrm(prefix)? else { return None };
+                let imm = if opcode == 0x6b { self.sx8()? } else { self.little32()? };
+                Some(Inst::ImulImm { width, dst: prefix.reg(reg), src, imm })
+            }
             0x81 | 0x83 => {
                 let (extension, Operand::Register(dst)) = self.modrm(prefix)? else { return None };
                 let imm = if opcode == 0x83 { self.sx8()? } else { self.little32()? };
                 Some(Inst::AluRi { op: operation(extension)?, width, dst, imm })
             }
+            0x87 => self.locked(LockOp::Xchg, prefix),
             0x88 => self.store(Size::B, prefix),
             0x89 => self.store(prefix.size()?, prefix),
             0x8b => self.load(prefix.size()?, prefix),
+            0x99 if prefix.rex & 7 == 0 => Some(Inst::SignRdx { width }),
+            0xc1 | 0xd3 => self.shift(opcode, prefix),
             0xb8..=0xbf => {
                 let dst = prefix.base(opcode & 7);
                 Some(match width {
@@ -168,6 +271,7 @@ where
             0xf7 => match self.modrm(prefix)? {
                 (0, Operand::Register(dst)) => Some(Inst::AluRi { op: AluOp::Test, width, dst, imm: self.little32()? }),
                 (3, Operand::Register(dst)) => Some(Inst::Neg { width, dst }),
+                (extension @ (6 | 7), Operand::Register(src)) => Some(Inst::Div { signed: extension == 7, width, src }),
                 _ => None,
             },
             0xff => match self.modrm(prefix)? {

@@ -6,7 +6,7 @@
 use semantics::insn::{Size, Width};
 use semantics::word::{Algebra, Convert, Flag, Word};
 
-use super::{AluOp, Branch, Inst, Reach, Reg};
+use super::{AluOp, Branch, Inst, LockOp, Reach, Reg, ShiftOp};
 
 /// Appends the encoding of `inst`. A [`Branch`] has none without its displacement, see [`branch`]: it adds nothing.
 #[inline]
@@ -39,6 +39,69 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         Inst::Load { size, dst, base, disp } => load::<A>(*size, *dst, *base, disp, out),
         Inst::Store { size, base, disp, src } => store::<A>(*size, *base, disp, *src, out),
         Inst::StoreImm { size, base, disp, imm } => store_imm::<A>(*size, *base, disp, imm, out),
+        Inst::LoadSx { size, dst, base, disp } => {
+            let rex = rex(Width::W64, dst.high(), base.high());
+            match size {
+                Size::B => literal::<A, 2>(out, rex, [0x0f, 0xbe]),
+                Size::H => literal::<A, 2>(out, rex, [0x0f, 0xbf]),
+                Size::W | Size::Dw => literal::<A, 1>(out, rex, [0x63]),
+            }
+            memory::<A>(dst.low(), *base, disp, out);
+        }
+        Inst::ShiftImm { op, width, dst, amount } => {
+            literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xc1, modrm(3, *op as u8, dst.low())]);
+            out.push(amount.clone());
+        }
+        Inst::ShiftCl { op, width, dst } => {
+            literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xd3, modrm(3, *op as u8, dst.low())]);
+        }
+        Inst::ShiftX { op, width, dst, src, amount } => {
+            literal::<A, 5>(out, 0, shift_x(*op, *width, *dst, *src, *amount));
+        }
+        Inst::Imul { width, dst, src } => {
+            literal::<A, 3>(out, rex(*width, dst.high(), src.high()), [0x0f, 0xaf, modrm(3, dst.low(), src.low())]);
+        }
+        Inst::ImulImm { width, dst, src, imm } => {
+            let (rex, modrm) = (rex(*width, dst.high(), src.high()), modrm(3, dst.low(), src.low()));
+            if fits8::<A>(imm).decide() {
+                literal::<A, 2>(out, rex, [0x6b, modrm]);
+                out.push(imm.zx());
+            } else {
+                literal::<A, 2>(out, rex, [0x69, modrm]);
+                little32::<A>(imm, out);
+            }
+        }
+        Inst::Div { signed, width, src } => {
+            let extension = if *signed { 7 } else { 6 };
+            literal::<A, 2>(out, rex(*width, 0, src.high()), [0xf7, modrm(3, extension, src.low())]);
+        }
+        Inst::SignRdx { width } => literal::<A, 1>(out, rex(*width, 0, 0), [0x99]),
+        Inst::MovZxRr { size, dst, src } => extend::<A>(0xb6, *size, Width::W32, *dst, *src, out),
+        Inst::MovSxRr { size: Size::W | Size::Dw, width, dst, src } => {
+            literal::<A, 2>(out, rex(*width, dst.high(), src.high()), [0x63, modrm(3, dst.low(), src.low())]);
+        }
+        Inst::MovSxRr { size, width, dst, src } => extend::<A>(0xbe, *size, *width, *dst, *src, out),
+        Inst::Bswap { width, dst } => literal::<A, 2>(out, rex(*width, 0, dst.high()), [0x0f, 0xc8 + dst.low()]),
+        Inst::Rol16 { dst } => {
+            byte::<A>(out, 0x66);
+            literal::<A, 3>(out, rex(Width::W32, 0, dst.high()), [0xc1, modrm(3, 0, dst.low()), 8]);
+        }
+        Inst::Lock { op, width, base, disp, src } => {
+            if *op != LockOp::Xchg {
+                byte::<A>(out, 0xf0);
+            }
+            let rex = rex(*width, src.high(), base.high());
+            match op {
+                LockOp::Alu(op) => literal::<A, 1>(out, rex, [*op as u8 * 8 + 1]),
+                LockOp::Xadd => literal::<A, 2>(out, rex, [0x0f, 0xc1]),
+                LockOp::Xchg => literal::<A, 1>(out, rex, [0x87]),
+                LockOp::Cmpxchg => literal::<A, 2>(out, rex, [0x0f, 0xb1]),
+            }
+            memory::<A>(src.low(), *base, disp, out);
+        }
+        Inst::Skip { cc: Some(cc), bytes, .. } => literal::<A, 2>(out, 0, [0x70 + *cc as u8, *bytes]),
+        Inst::Skip { cc: None, bytes, .. } => literal::<A, 2>(out, 0, [0xeb, *bytes]),
+        Inst::Retry { bytes } => literal::<A, 2>(out, 0, [0x75, bytes.wrapping_neg()]),
         Inst::Push { src } => literal::<A, 1>(out, rex(Width::W32, 0, src.high()), [0x50 + src.low()]),
         Inst::Pop { dst } => literal::<A, 1>(out, rex(Width::W32, 0, dst.high()), [0x58 + dst.low()]),
         Inst::CallReg { target } => {
@@ -47,6 +110,13 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         Inst::Ret => out.push(A::W8::lit(0xc3)),
         Inst::Branch(_) => {}
     }
+}
+
+/// Bytes that [`encode`] appends.
+pub fn len<A: Algebra>(inst: &Inst<A>) -> usize {
+    let mut bytes = Vec::with_capacity(15);
+    encode(inst, &mut bytes);
+    bytes.len()
 }
 
 /// Bytes that [`branch`] appends.
@@ -85,6 +155,27 @@ fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mu
         literal::<A, 2>(out, rex, [0x81, modrm(3, op as u8, dst.low())]);
         little32::<A>(imm, out);
     }
+}
+
+/// `movzx` or `movsx` from 1 or 2 bytes of a register; `opcode` is that of 1 byte.
+fn extend<A: Algebra>(opcode: u8, size: Size, width: Width, dst: Reg, src: Reg, out: &mut Vec<A::W8>) {
+    let rex = rex(width, dst.high(), src.high());
+    // Without a REX prefix, 4 to 7 name ah, ch, dh and bh.
+    let rex = if size == Size::B && src.number() >= 4 { 0x40 | rex } else { rex };
+    let opcode = if size == Size::B { opcode } else { opcode + 1 };
+    literal::<A, 3>(out, rex, [0x0f, opcode, modrm(3, dst.low(), src.low())]);
+}
+
+/// `VEX.LZ.pp.0F38.W F7 /r`: R, X, B and vvvv are stored inverted.
+const fn shift_x(op: ShiftOp, width: Width, dst: Reg, src: Reg, amount: Reg) -> [u8; 5] {
+    let prefix = match op {
+        ShiftOp::Shl => 1,
+        ShiftOp::Sar => 2,
+        ShiftOp::Shr => 3,
+    };
+    let map = (1 - dst.high()) << 7 | 1 << 6 | (1 - src.high()) << 5 | 2;
+    let wide = (matches!(width, Width::W64) as u8) << 7;
+    [0xc4, map, wide | (15 - amount.number()) << 3 | prefix, 0xf7, modrm(3, dst.low(), src.low())]
 }
 
 fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {

@@ -4,9 +4,9 @@
 //! proven right by luck. Nothing writes PF and AF here, because nothing reads them.
 
 use semantics::insn::{Flow, Size, Width};
-use semantics::word::{Algebra, Flag, Word};
+use semantics::word::{Algebra, Convert, Flag, Word};
 
-use super::{AluOp, Branch, Cc, Inst, Reg};
+use super::{AluOp, Branch, Cc, Inst, LockOp, Reg, ShiftOp};
 
 /// The flags that conditions read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,21 +77,30 @@ pub enum Fault<E> {
     UndefinedFlags,
     /// A branch that is not last, or an instruction that only stubs may hold.
     Control,
+    /// A division by 0, or of what its quotient does not fit.
+    Division,
+    /// A compare-and-exchange failed although nobody interfered.
+    Retried,
     /// An access or a call failed.
     Outside(E),
 }
 
 /// Runs straight code to its end or to the branch that ends it.
 pub fn run<A: Algebra, M: Outside<A>>(code: &[Inst<A>], cpu: &mut Cpu<A, M>) -> Result<Flow<A::Flag>, Fault<M::Fault>> {
-    for (index, inst) in code.iter().enumerate() {
-        let last = index + 1 == code.len();
+    let mut next = 0;
+    while let Some(inst) = code.get(next) {
+        next += 1;
+        if let Inst::Skip { cc, count, .. } = inst {
+            next += if cpu.is_taken(*cc)? { usize::from(*count) } else { 0 };
+            continue;
+        }
         match step(inst, cpu)? {
             Flow::Next => {}
-            flow if last => return Ok(flow),
+            flow if next == code.len() => return Ok(flow),
             _ => return Err(Fault::Control),
         }
     }
-    Ok(Flow::Next)
+    if next == code.len() { Ok(Flow::Next) } else { Err(Fault::Control) }
 }
 
 /// The meaning of one instruction.
@@ -124,6 +133,68 @@ pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> R
             let addr = cpu.address(*base, disp);
             cpu.outside.store(*size, &addr, &A::sext(imm)).map_err(Fault::Outside)?;
         }
+        Inst::LoadSx { size, dst, base, disp } => {
+            let addr = cpu.address(*base, disp);
+            let value = cpu.outside.load(*size, &addr).map_err(Fault::Outside)?;
+            cpu.set(*dst, sign_extend::<A>(*size, &value));
+        }
+        Inst::ShiftImm { op, width, dst, amount } => cpu.shift(*op, *width, *dst, *dst, &amount.zx(), true),
+        Inst::ShiftCl { op, width, dst } => {
+            let amount = cpu.get(Reg::Rcx);
+            cpu.shift(*op, *width, *dst, *dst, &amount, true);
+        }
+        Inst::ShiftX { op, width, dst, src, amount } => {
+            let amount = cpu.get(*amount);
+            cpu.shift(*op, *width, *dst, *src, &amount, false);
+        }
+        Inst::Imul { width, dst, src } => {
+            let src = cpu.get(*src);
+            cpu.imul(*width, *dst, *dst, &src);
+        }
+        Inst::ImulImm { width, dst, src, imm } => cpu.imul(*width, *dst, *src, &A::sext(imm)),
+        Inst::Div { signed, width, src } => cpu.div(*signed, *width, *src)?,
+        Inst::SignRdx { width } => {
+            let value = cpu.get(Reg::Rax);
+            cpu.set(
+                Reg::Rdx,
+                match width {
+                    Width::W64 => sign(&value),
+                    Width::W32 => A::zext(&sign(&A::low(&value))),
+                },
+            );
+        }
+        Inst::MovZxRr { size, dst, src } => {
+            let mask = A::W64::lit((1 << size.bits()) - 1);
+            cpu.set(*dst, cpu.get(*src).and(&mask));
+        }
+        Inst::MovSxRr { size, width, dst, src } => {
+            let value = sign_extend::<A>(*size, &cpu.get(*src));
+            cpu.set(*dst, if *width == Width::W64 { value } else { A::zext(&A::low(&value)) });
+        }
+        Inst::Bswap { width, dst } => {
+            let value = cpu.get(*dst);
+            cpu.set(
+                *dst,
+                match width {
+                    Width::W64 => value.swap_bytes(),
+                    Width::W32 => A::zext(&A::low(&value).swap_bytes()),
+                },
+            );
+        }
+        Inst::Rol16 { dst } => {
+            let value = cpu.get(*dst);
+            let half: A::W16 = value.zx();
+            let swapped: A::W64 = half.swap_bytes().zx();
+            cpu.set(*dst, value.and(&A::W64::lit(!0xffff)).or(&swapped));
+            cpu.flags = None;
+        }
+        Inst::Lock { op, width, base, disp, src } => cpu.lock(*op, *width, *base, disp, *src)?,
+        Inst::Retry { .. } => {
+            let flags = cpu.flags.as_ref().ok_or(Fault::UndefinedFlags)?;
+            if !flags.zero.decide() {
+                return Err(Fault::Retried);
+            }
+        }
         Inst::Push { src } => {
             let (value, top) = (cpu.get(*src), cpu.get(Reg::Rsp).sub(&A::W64::lit(8)));
             cpu.outside.store(Size::Dw, &top, &value).map_err(Fault::Outside)?;
@@ -142,7 +213,7 @@ pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> R
         Inst::Branch(Branch::Jmp) => return Ok(Flow::Branch(A::Flag::lit(true))),
         Inst::Branch(Branch::Exit) => return Ok(Flow::Exit),
         Inst::Branch(Branch::Call) => cpu.call_helper()?,
-        Inst::CallReg { .. } | Inst::Ret => return Err(Fault::Control),
+        Inst::CallReg { .. } | Inst::Ret | Inst::Skip { .. } => return Err(Fault::Control),
     }
     Ok(Flow::Next)
 }
@@ -157,6 +228,54 @@ impl<A: Algebra, M> Cpu<A, M> {
     #[inline(always)]
     pub fn set(&mut self, reg: Reg, value: A::W64) {
         self.regs[reg.index()] = value;
+    }
+
+    /// Whether a jump inside the sequence is taken.
+    #[inline(always)]
+    fn is_taken<E>(&self, cc: Option<Cc>) -> Result<bool, Fault<E>> {
+        let Some(cc) = cc else { return Ok(true) };
+        let flags = self.flags.as_ref().ok_or(Fault::UndefinedFlags)?;
+        Ok(flags.holds(cc).decide())
+    }
+
+    /// The amount is taken modulo the width. Flags are undefined afterwards, those of BMI2 forms as they were.
+    fn shift(&mut self, op: ShiftOp, width: Width, dst: Reg, src: Reg, amount: &A::W64, flags: bool) {
+        let old = self.get(src);
+        let value = match width {
+            Width::W64 => shift(op, &old, amount),
+            Width::W32 => A::zext(&shift(op, &A::low(&old), &A::low(amount))),
+        };
+        self.set(dst, value);
+        if flags {
+            self.flags = None;
+        }
+    }
+
+    /// The low half of the product; SF and ZF are undefined.
+    fn imul(&mut self, width: Width, dst: Reg, left: Reg, right: &A::W64) {
+        let left = self.get(left);
+        let value = match width {
+            Width::W64 => left.mul(right),
+            Width::W32 => A::zext(&A::low(&left).mul(&A::low(right))),
+        };
+        self.set(dst, value);
+        self.flags = None;
+    }
+
+    /// Only of a dividend that is the zero or sign extension of `rax`: whatever else faults here.
+    fn div<E>(&mut self, signed: bool, width: Width, src: Reg) -> Result<(), Fault<E>> {
+        let (low, high, divisor) = (self.get(Reg::Rax), self.get(Reg::Rdx), self.get(src));
+        let (quotient, remainder) = match width {
+            Width::W64 => div(signed, &low, &high, &divisor)?,
+            Width::W32 => {
+                let (quotient, remainder) = div(signed, &A::low(&low), &A::low(&high), &A::low(&divisor))?;
+                (A::zext(&quotient), A::zext(&remainder))
+            }
+        };
+        self.set(Reg::Rax, quotient);
+        self.set(Reg::Rdx, remainder);
+        self.flags = None;
+        Ok(())
     }
 
     #[inline(always)]
@@ -197,6 +316,40 @@ impl<A: Algebra, M> Cpu<A, M> {
 }
 
 impl<A: Algebra, M: Outside<A>> Cpu<A, M> {
+    /// Load, operation and store.
+    fn lock(&mut self, op: LockOp, width: Width, base: Reg, disp: &A::W32, src: Reg) -> Result<(), Fault<M::Fault>> {
+        let (size, addr) = (if width == Width::W64 { Size::Dw } else { Size::W }, self.address(base, disp));
+        let old = self.outside.load(size, &addr).map_err(Fault::Outside)?;
+        let (src_value, rax) = (self.get(src), self.get(Reg::Rax));
+        let result = |op, left: &A::W64, right: &A::W64| match width {
+            Width::W64 => alu(op, left, right),
+            Width::W32 => {
+                let (value, flags) = alu(op, &A::low(left), &A::low(right));
+                (A::zext(&value), flags)
+            }
+        };
+        let (new, flags) = match op {
+            LockOp::Alu(op) => result(op, &old, &src_value),
+            LockOp::Xadd => result(AluOp::Add, &old, &src_value),
+            LockOp::Xchg => (src_value, result(AluOp::Test, &old, &old).1),
+            LockOp::Cmpxchg => {
+                let (_, flags) = result(AluOp::Cmp, &rax, &old);
+                (A::W64::select(&flags.zero, &src_value, &old), flags)
+            }
+        };
+        self.outside.store(size, &addr, &new).map_err(Fault::Outside)?;
+        match op {
+            LockOp::Alu(_) => {}
+            LockOp::Xadd | LockOp::Xchg => self.set(src, old),
+            // All of rax stays where it was what was there.
+            LockOp::Cmpxchg => self.set(Reg::Rax, A::W64::select(&flags.zero, &rax, &old)),
+        }
+        if op != LockOp::Xchg {
+            self.flags = Some(flags);
+        }
+        Ok(())
+    }
+
     /// The helper stub keeps what the ABI says a callee keeps; everything else is open afterwards.
     fn call_helper(&mut self) -> Result<(), Fault<M::Fault>> {
         let args = [Reg::Rdi, Reg::Rsi, Reg::Rdx, Reg::Rcx, Reg::R8].map(|reg| &self.regs[reg.index()]);
@@ -229,4 +382,36 @@ fn alu<W: Word>(op: AluOp, dst: &W, src: &W) -> (W, Flags<W::Flag>) {
     };
     let flags = Flags { carry, zero: value.is_zero(), sign: value.is_negative(), overflow };
     (value, flags)
+}
+
+/// The sign in all bits.
+fn sign<W: Word>(value: &W) -> W {
+    value.ashr(&W::lit(u64::from(W::BITS) - 1))
+}
+
+fn sign_extend<A: Algebra>(size: Size, value: &A::W64) -> A::W64 {
+    match size {
+        Size::B => Convert::<A::W8>::zx(value).sx(),
+        Size::H => Convert::<A::W16>::zx(value).sx(),
+        Size::W => A::low(value).sx(),
+        Size::Dw => value.clone(),
+    }
+}
+
+fn shift<W: Word>(op: ShiftOp, value: &W, amount: &W) -> W {
+    match op {
+        ShiftOp::Shl => value.shl(amount),
+        ShiftOp::Shr => value.lshr(amount),
+        ShiftOp::Sar => value.ashr(amount),
+    }
+}
+
+/// Quotient and remainder of a dividend whose high half only extends the low one.
+fn div<W: Word, E>(signed: bool, low: &W, high: &W, divisor: &W) -> Result<(W, W), Fault<E>> {
+    let extension = if signed { sign(low) } else { W::lit(0) };
+    let overflow = low.same(&W::signed_min()).and(&divisor.same(&W::ones())).and(&W::Flag::lit(signed));
+    if high.differs(&extension).or(&divisor.is_zero()).or(&overflow).decide() {
+        return Err(Fault::Division);
+    }
+    Ok(if signed { (low.sdiv(divisor), low.srem(divisor)) } else { (low.udiv(divisor), low.urem(divisor)) })
 }

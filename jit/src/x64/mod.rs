@@ -132,6 +132,47 @@ impl AluOp {
     }
 }
 
+/// A shift; the number is the opcode extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum ShiftOp {
+    Shl = 4,
+    Shr = 5,
+    Sar = 7,
+}
+
+impl ShiftOp {
+    /// All of them.
+    pub const ALL: [ShiftOp; 3] = [ShiftOp::Shl, ShiftOp::Shr, ShiftOp::Sar];
+}
+
+/// An operation on memory that nothing interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockOp {
+    /// `lock op [memory], src` for `add`, `or`, `and` and `xor`: flags are set, no register.
+    Alu(AluOp),
+    /// `lock xadd [memory], src`: the sum is stored, the register becomes what was there.
+    Xadd,
+    /// `xchg [memory], src`.
+    Xchg,
+    /// `lock cmpxchg [memory], src`: the register is stored if `rax` is what was there; else `rax` becomes that.
+    Cmpxchg,
+}
+
+impl LockOp {
+    /// All of them.
+    pub const ALL: [LockOp; 7] = [
+        LockOp::Alu(AluOp::Add),
+        LockOp::Alu(AluOp::Or),
+        LockOp::Alu(AluOp::And),
+        LockOp::Alu(AluOp::Xor),
+        LockOp::Xadd,
+        LockOp::Xchg,
+        LockOp::Cmpxchg,
+    ];
+}
+
 /// A transfer out of straight code. Its displacement is known only when everything has its place, so it is not part of
 /// the instruction: see [`encode::branch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +221,36 @@ pub enum Inst<A: Algebra = Concrete> {
     Store { size: Size, base: Reg, disp: A::W32, src: Reg },
     /// `mov [base + disp], imm`; 8 bytes sign-extend the immediate, fewer truncate it.
     StoreImm { size: Size, base: Reg, disp: A::W32, imm: A::W32 },
+    /// `movsx` or `movsxd dst64, [base + disp]`: sign-extends; at most 4 bytes.
+    LoadSx { size: Size, dst: Reg, base: Reg, disp: A::W32 },
+    /// `shift dst, imm8`; the processor takes the amount modulo the width.
+    ShiftImm { op: ShiftOp, width: Width, dst: Reg, amount: A::W8 },
+    /// `shift dst, cl`.
+    ShiftCl { op: ShiftOp, width: Width, dst: Reg },
+    /// `shlx`, `shrx` or `sarx dst, src, amount` (BMI2).
+    ShiftX { op: ShiftOp, width: Width, dst: Reg, src: Reg, amount: Reg },
+    /// `imul dst, src`.
+    Imul { width: Width, dst: Reg, src: Reg },
+    /// `imul dst, src, imm`.
+    ImulImm { width: Width, dst: Reg, src: Reg, imm: A::W32 },
+    /// `div` or `idiv src`: quotient of `rdx:rax` to `rax`, remainder to `rdx`.
+    Div { signed: bool, width: Width, src: Reg },
+    /// `cdq` or `cqo`: the sign of `rax` in all bits of `rdx`.
+    SignRdx { width: Width },
+    /// `movzx dst32, src` from 1 or 2 bytes.
+    MovZxRr { size: Size, dst: Reg, src: Reg },
+    /// `movsx` or `movsxd dst, src` from 1, 2 or 4 bytes.
+    MovSxRr { size: Size, width: Width, dst: Reg, src: Reg },
+    /// `bswap dst`.
+    Bswap { width: Width, dst: Reg },
+    /// `rol dst16, 8`: swaps the two low bytes and keeps the rest.
+    Rol16 { dst: Reg },
+    /// An operation on `[base + disp]` that nothing interrupts.
+    Lock { op: LockOp, width: Width, base: Reg, disp: A::W32, src: Reg },
+    /// `jcc` or `jmp` forward over the next `count` instructions of the same sequence, which take `bytes`.
+    Skip { cc: Option<Cc>, count: u8, bytes: u8 },
+    /// `jne` back over `bytes`, to where a compare-and-exchange is tried again because another processor interfered.
+    Retry { bytes: u8 },
     /// `push src`.
     Push { src: Reg },
     /// `pop dst`.

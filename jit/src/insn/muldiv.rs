@@ -1,0 +1,172 @@
+//! Multiplication, division and modulo, unsigned and signed (RFC 9669 section 4.1).
+//!
+//! The processor divides `rdx:rax`, so both are put aside, and it faults where a BPF division gives a value: by 0, and of
+//! the minimum by -1. Both are jumped over.
+
+use semantics::insn::{Insn, MulDivOp, Source, Width};
+use semantics::word::{Algebra, Flag, Word};
+
+use super::alu::zero;
+use super::native;
+use crate::x64::{AluOp, Cc, Inst, Reg, encode};
+
+/// `dst = dst op source`.
+#[inline(always)]
+pub fn lower<A: Algebra>(op: MulDivOp, width: Width, source: Source, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
+    let dst = native(insn.dst);
+    match (op, source) {
+        (MulDivOp::Mul, Source::K) => out.push(Inst::ImulImm { width, dst, src: dst, imm: insn.imm.clone() }),
+        (MulDivOp::Mul, Source::X) => out.push(Inst::Imul { width, dst, src: native(insn.src) }),
+        (_, Source::K) => divide_by_imm(op, width, dst, &insn.imm, out),
+        (_, Source::X) => {
+            let division = Division { op, width, dst };
+            division.prologue(out);
+            out.push(Inst::MovRr { width, dst: DIVISOR, src: aside(native(insn.src), dst) });
+            division.guarded(out);
+            division.epilogue(out);
+        }
+    }
+}
+
+/// Where the divisor goes.
+const DIVISOR: Reg = Reg::R11;
+/// Where `rax` is put aside.
+const RAX: Reg = Reg::R10;
+/// Where `rdx` is put aside.
+const RDX: Reg = Reg::R9;
+
+/// Where the value of a register is after the prologue.
+fn aside(reg: Reg, dst: Reg) -> Reg {
+    match reg {
+        Reg::Rax if dst != Reg::Rax => RAX,
+        other => other,
+    }
+}
+
+#[inline(never)]
+fn divide_by_imm<A: Algebra>(op: MulDivOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<Inst<A>>) {
+    let signed = matches!(op, MulDivOp::Sdiv | MulDivOp::Smod);
+    let same = |out: &mut Vec<Inst<A>>| {
+        if width == Width::W32 {
+            out.push(Inst::MovRr { width, dst, src: dst });
+        }
+    };
+    if imm.is_zero().decide() {
+        match op {
+            MulDivOp::Mod | MulDivOp::Smod => same(out),
+            _ => out.push(zero(dst)),
+        }
+    } else if signed && imm.same(&A::W32::ones()).decide() {
+        match op {
+            MulDivOp::Sdiv => out.push(Inst::Neg { width, dst }),
+            _ => out.push(zero(dst)),
+        }
+    } else {
+        let division = Division { op, width, dst };
+        division.prologue(out);
+        out.push(match width {
+            Width::W64 => Inst::MovSx { dst: DIVISOR, imm: imm.clone() },
+            Width::W32 => Inst::MovZx { dst: DIVISOR, imm: imm.clone() },
+        });
+        division.divide(out);
+        division.epilogue(out);
+    }
+}
+
+/// A division of `dst` by what is in [`DIVISOR`].
+#[derive(Clone, Copy)]
+struct Division {
+    op: MulDivOp,
+    width: Width,
+    dst: Reg,
+}
+
+impl Division {
+    fn is_signed(self) -> bool {
+        matches!(self.op, MulDivOp::Sdiv | MulDivOp::Smod)
+    }
+    fn is_quotient(self) -> bool {
+        matches!(self.op, MulDivOp::Div | MulDivOp::Sdiv)
+    }
+
+    /// Puts `rax` and `rdx` aside, unless they receive the result; the dividend goes to `rax`.
+    fn prologue<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+        if self.dst != Reg::Rdx {
+            out.push(copy(RDX, Reg::Rdx));
+        }
+        if self.dst != Reg::Rax {
+            out.push(copy(RAX, Reg::Rax));
+            out.push(copy(Reg::Rax, self.dst));
+        }
+    }
+
+    /// The result is in `rax`.
+    fn epilogue<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+        let dst = self.dst;
+        // A result of 32 bits is zero-extended here, also one that no division made.
+        if dst != Reg::Rax {
+            out.push(Inst::MovRr { width: self.width, dst, src: Reg::Rax });
+            out.push(copy(Reg::Rax, RAX));
+        } else if self.width == Width::W32 {
+            out.push(Inst::MovRr { width: Width::W32, dst, src: dst });
+        }
+        if dst != Reg::Rdx {
+            out.push(copy(Reg::Rdx, RDX));
+        }
+    }
+
+    /// Divides; the result goes to `rax`.
+    fn divide<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+        let (width, signed) = (self.width, self.is_signed());
+        out.push(if signed { Inst::SignRdx { width } } else { zero(Reg::Rdx) });
+        out.push(Inst::Div { signed, width, src: DIVISOR });
+        if !self.is_quotient() {
+            out.push(copy(Reg::Rax, Reg::Rdx));
+        }
+    }
+
+    /// Divides unless the divisor is 0, or -1 of a signed division.
+    fn guarded<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+        let width = self.width;
+        let mut divide = Vec::with_capacity(8);
+        if self.is_signed() {
+            let mut plain = Vec::with_capacity(4);
+            self.divide(&mut plain);
+            // x / -1 is -x, x % -1 is 0.
+            let special = if self.is_quotient() { Inst::Neg { width, dst: Reg::Rax } } else { zero(Reg::Rax) };
+            divide.push(Inst::AluRi { op: AluOp::Cmp, width, dst: DIVISOR, imm: A::W32::ones() });
+            choose(Cc::Ne, &plain, special, &mut divide);
+        } else {
+            self.divide(&mut divide);
+        }
+        out.push(Inst::AluRr { op: AluOp::Test, width, dst: DIVISOR, src: DIVISOR });
+        // x / 0 is 0, x % 0 is x.
+        if self.is_quotient() {
+            choose(Cc::Ne, &divide, zero(Reg::Rax), out);
+        } else {
+            skip(Some(Cc::E), &divide, out);
+        }
+    }
+}
+
+fn copy<A: Algebra>(dst: Reg, src: Reg) -> Inst<A> {
+    Inst::MovRr { width: Width::W64, dst, src }
+}
+
+/// Appends `yes` for where the condition holds, and `no` for where it does not.
+fn choose<A: Algebra>(cc: Cc, yes: &[Inst<A>], no: Inst<A>, out: &mut Vec<Inst<A>>) {
+    let over_yes = Inst::Skip { cc: None, count: yes.len() as u8, bytes: length(yes) };
+    skip(Some(cc), &[no, over_yes], out);
+    out.extend_from_slice(yes);
+}
+
+/// Appends `body` behind a jump over it.
+fn skip<A: Algebra>(cc: Option<Cc>, body: &[Inst<A>], out: &mut Vec<Inst<A>>) {
+    out.push(Inst::Skip { cc, count: body.len() as u8, bytes: length(body) });
+    out.extend_from_slice(body);
+}
+
+/// Bytes that the instructions take.
+fn length<A: Algebra>(body: &[Inst<A>]) -> u8 {
+    body.iter().map(encode::len).sum::<usize>() as u8
+}
