@@ -3,7 +3,7 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register};
 use jit::x64::decode::{Decoded, decode};
 use jit::x64::encode::{branch, branch_len, encode};
-use jit::x64::{AluOp, Branch, Cc, Inst, Reach, Reg};
+use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp};
 use semantics::insn::{Size, Width};
 use semantics::word::Concrete;
 
@@ -219,6 +219,134 @@ fn stores_of_immediates() {
                 assert_eq!(store.immediate(1), wanted, "{store}");
             }
         }
+    }
+}
+
+#[test]
+fn shifts() {
+    for (dst, width) in Reg::ALL.into_iter().flat_map(|dst| WIDTHS.map(|width| (dst, width))) {
+        for op in ShiftOp::ALL {
+            let (by_imm, by_reg) = match op {
+                ShiftOp::Shl => (Mnemonic::Shl, Mnemonic::Shlx),
+                ShiftOp::Shr => (Mnemonic::Shr, Mnemonic::Shrx),
+                ShiftOp::Sar => (Mnemonic::Sar, Mnemonic::Sarx),
+            };
+            for amount in 0..=255u8 {
+                let seen = seen(Inst::ShiftImm { op, width, dst, amount });
+                assert_eq!((seen.mnemonic(), seen.immediate(1)), (by_imm, u64::from(amount)));
+                is_register(&seen, 0, part(dst, bytes(width)));
+            }
+            let by_cl = seen(Inst::ShiftCl { op, width, dst });
+            assert_eq!(by_cl.mnemonic(), by_imm);
+            is_register(&by_cl, 0, part(dst, bytes(width)));
+            is_register(&by_cl, 1, Register::CL);
+            for (src, amount) in pairs() {
+                let seen = seen(Inst::ShiftX { op, width, dst, src, amount });
+                assert_eq!(seen.mnemonic(), by_reg);
+                for (operand, reg) in [dst, src, amount].into_iter().enumerate() {
+                    is_register(&seen, operand as u32, part(reg, bytes(width)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_and_quotients() {
+    for ((dst, src), width) in pairs().flat_map(|pair| WIDTHS.map(|width| (pair, width))) {
+        let product = seen(Inst::Imul { width, dst, src });
+        assert_eq!((product.mnemonic(), product.op_count()), (Mnemonic::Imul, 2));
+        is_register(&product, 0, part(dst, bytes(width)));
+        is_register(&product, 1, part(src, bytes(width)));
+        for imm in VALUES {
+            let seen = seen(Inst::ImulImm { width, dst, src, imm: imm as u32 });
+            assert_eq!((seen.mnemonic(), seen.op_count()), (Mnemonic::Imul, 3));
+            is_register(&seen, 0, part(dst, bytes(width)));
+            is_register(&seen, 1, part(src, bytes(width)));
+            assert_eq!(seen.immediate(2) as u32, imm as u32);
+        }
+        for signed in [false, true] {
+            let seen = seen(Inst::Div { signed, width, src });
+            assert_eq!(seen.mnemonic(), if signed { Mnemonic::Idiv } else { Mnemonic::Div });
+            is_register(&seen, 0, part(src, bytes(width)));
+        }
+        let sign = seen(Inst::SignRdx { width });
+        assert_eq!(sign.mnemonic(), if width == Width::W64 { Mnemonic::Cqo } else { Mnemonic::Cdq });
+    }
+}
+
+#[test]
+fn extensions_and_byte_order() {
+    for (dst, src) in pairs() {
+        for size in [Size::B, Size::H] {
+            let zx = seen(Inst::MovZxRr { size, dst, src });
+            assert_eq!(zx.mnemonic(), Mnemonic::Movzx);
+            is_register(&zx, 0, part(dst, 4));
+            is_register(&zx, 1, part(src, size.bytes() as usize));
+        }
+        let from = |width| [Size::B, Size::H, Size::W].map(|size| (size, width));
+        for (size, width) in WIDTHS.into_iter().flat_map(from).filter(|pair| *pair != (Size::W, Width::W32)) {
+            let sx = seen(Inst::MovSxRr { size, width, dst, src });
+            assert_eq!(sx.mnemonic(), if size == Size::W { Mnemonic::Movsxd } else { Mnemonic::Movsx });
+            is_register(&sx, 0, part(dst, bytes(width)));
+            is_register(&sx, 1, part(src, size.bytes() as usize));
+        }
+        for (size, disp) in [Size::B, Size::H, Size::W].into_iter().flat_map(|size| VALUES.map(|disp| (size, disp))) {
+            let load = seen(Inst::LoadSx { size, dst, base: src, disp: disp as u32 });
+            assert_eq!(load.mnemonic(), if size == Size::W { Mnemonic::Movsxd } else { Mnemonic::Movsx });
+            assert_eq!(load.memory_size().size(), size.bytes() as usize);
+            is_register(&load, 0, full(dst));
+            is_memory(&load, 1, src, disp);
+        }
+        for width in WIDTHS {
+            let swap = seen(Inst::Bswap { width, dst });
+            assert_eq!(swap.mnemonic(), Mnemonic::Bswap);
+            is_register(&swap, 0, part(dst, bytes(width)));
+        }
+        let rol = seen(Inst::Rol16 { dst });
+        assert_eq!((rol.mnemonic(), rol.immediate(1)), (Mnemonic::Rol, 8));
+        is_register(&rol, 0, part(dst, 2));
+    }
+}
+
+#[test]
+fn locked_forms() {
+    for ((src, base), disp) in pairs().flat_map(|pair| VALUES.map(|disp| (pair, disp))) {
+        for (op, width) in LockOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width))) {
+            let seen = seen(Inst::Lock { op, width, base, disp: disp as u32, src });
+            let wanted = match op {
+                LockOp::Alu(op) => mnemonic(op),
+                LockOp::Xadd => Mnemonic::Xadd,
+                LockOp::Xchg => Mnemonic::Xchg,
+                LockOp::Cmpxchg => Mnemonic::Cmpxchg,
+            };
+            assert_eq!((seen.mnemonic(), seen.memory_size().size()), (wanted, bytes(width)));
+            // An exchange with memory is locked without saying so.
+            assert_eq!(seen.has_lock_prefix(), op != LockOp::Xchg);
+            is_memory(&seen, 0, base, disp);
+            is_register(&seen, 1, part(src, bytes(width)));
+        }
+    }
+}
+
+#[test]
+fn jumps_inside_a_sequence() {
+    let target = |inst: Inst| {
+        let mut code = Vec::new();
+        encode(&inst, &mut code);
+        let seen = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE).decode();
+        assert_eq!(seen.len(), code.len());
+        (seen.condition_code(), seen.near_branch64())
+    };
+    for bytes in 0..0x80u8 {
+        for cc in Cc::ALL {
+            let skip = Inst::Skip { cc: Some(cc), count: 1, bytes };
+            assert_eq!(target(skip), (condition(cc), 0x1002 + u64::from(bytes)));
+        }
+        let always = target(Inst::Skip { cc: None, count: 1, bytes });
+        assert_eq!(always, (iced_x86::ConditionCode::None, 0x1002 + u64::from(bytes)));
+        let retry = target(Inst::Retry { bytes });
+        assert_eq!(retry, (iced_x86::ConditionCode::ne, 0x1002 - u64::from(bytes)));
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use jit::x64::decode::Decoded;
-use jit::x64::{AluOp, Branch, Cc, Inst, Reach, Reg, encode};
+use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, encode};
 use semantics::insn::{Size, Width};
 use semantics::word::{Flag, Word};
 
@@ -31,6 +31,36 @@ pub enum Form {
     Store(Size),
     /// [`Inst::StoreImm`].
     StoreImm(Size),
+    /// [`Inst::LoadSx`].
+    LoadSx(Size),
+    /// [`Inst::ShiftImm`].
+    ShiftImm(ShiftOp, Width),
+    /// [`Inst::ShiftCl`].
+    ShiftCl(ShiftOp, Width),
+    /// [`Inst::ShiftX`], whose amount is in this register.
+    ShiftX(ShiftOp, Width, Reg),
+    /// [`Inst::Imul`].
+    Imul(Width),
+    /// [`Inst::ImulImm`].
+    ImulImm(Width),
+    /// [`Inst::Div`].
+    Div(bool, Width),
+    /// [`Inst::SignRdx`].
+    SignRdx(Width),
+    /// [`Inst::MovZxRr`].
+    MovZxRr(Size),
+    /// [`Inst::MovSxRr`].
+    MovSxRr(Size, Width),
+    /// [`Inst::Bswap`].
+    Bswap(Width),
+    /// [`Inst::Rol16`].
+    Rol16,
+    /// [`Inst::Lock`].
+    Lock(LockOp, Width),
+    /// [`Inst::Skip`].
+    Skip(Option<Cc>),
+    /// [`Inst::Retry`].
+    Retry,
     /// [`Inst::Push`].
     Push,
     /// [`Inst::Pop`].
@@ -42,6 +72,9 @@ pub enum Form {
     /// [`Inst::Branch`].
     Branch(Branch, Reach),
 }
+
+/// Bytes of a jump inside a sequence, any number for its round trip.
+const SKIPPED: u8 = 0x2b;
 
 const WIDTHS: [Width; 2] = [Width::W64, Width::W32];
 
@@ -57,7 +90,26 @@ impl Form {
         let kinds = Cc::ALL.into_iter().map(Branch::Jcc).chain([Branch::Jmp, Branch::Exit]);
         let branches = kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| Form::Branch(kind, reach)));
         let call = [Form::Branch(Branch::Call, Reach::Near)];
-        alu.chain(by_width).chain(by_size).chain(others).chain(branches).chain(call).collect()
+        let skips = Cc::ALL.into_iter().map(Some).chain([None]).map(Form::Skip);
+        let jumps = branches.chain(call).chain(skips).chain([Form::Retry]);
+        alu.chain(by_width).chain(by_size).chain(others).chain(Form::arithmetic()).chain(jumps).collect()
+    }
+    /// Shifts, products, quotients, extensions, byte order and what nothing interrupts.
+    fn arithmetic() -> impl Iterator<Item = Form> {
+        let shifts = ShiftOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width))).flat_map(|(op, width)| {
+            let amounts = [Reg::Rax, Reg::Rcx, Reg::R8, Reg::R15].map(|amount| Form::ShiftX(op, width, amount));
+            amounts.into_iter().chain([Form::ShiftImm(op, width), Form::ShiftCl(op, width)])
+        });
+        let by_width = WIDTHS.into_iter().flat_map(|width| {
+            let div = [true, false].map(|signed| Form::Div(signed, width));
+            let extend = [Size::B, Size::H].map(|size| Form::MovSxRr(size, width));
+            let lock = LockOp::ALL.map(|op| Form::Lock(op, width));
+            let others = [Form::Imul(width), Form::ImulImm(width), Form::SignRdx(width), Form::Bswap(width)];
+            div.into_iter().chain(extend).chain(lock).chain(others)
+        });
+        let loads = [Size::B, Size::H, Size::W].map(Form::LoadSx);
+        let extend = [Form::MovZxRr(Size::B), Form::MovZxRr(Size::H), Form::MovSxRr(Size::W, Width::W64), Form::Rol16];
+        shifts.chain(by_width).chain(loads).chain(extend)
     }
     /// The name of the obligation that it belongs to: one per kind of instruction.
     fn kind(self) -> &'static str {
@@ -72,6 +124,21 @@ impl Form {
             Form::Load(_) => "load",
             Form::Store(_) => "store",
             Form::StoreImm(_) => "store_imm",
+            Form::LoadSx(_) => "load_sx",
+            Form::ShiftImm(..) => "shift_imm",
+            Form::ShiftCl(..) => "shift_cl",
+            Form::ShiftX(..) => "shift_x",
+            Form::Imul(_) => "imul",
+            Form::ImulImm(_) => "imul_imm",
+            Form::Div(..) => "div",
+            Form::SignRdx(_) => "sign_rdx",
+            Form::MovZxRr(_) => "mov_zx_rr",
+            Form::MovSxRr(..) => "mov_sx_rr",
+            Form::Bswap(_) => "bswap",
+            Form::Rol16 => "rol16",
+            Form::Lock(..) => "lock",
+            Form::Skip(_) => "skip",
+            Form::Retry => "retry",
             Form::Push => "push",
             Form::Pop => "pop",
             Form::CallReg => "call_reg",
@@ -82,8 +149,18 @@ impl Form {
     /// How many registers it names.
     fn registers(self) -> usize {
         match self {
-            Form::AluRr(..) | Form::MovRr(_) | Form::Load(_) | Form::Store(_) => 2,
-            Form::Ret | Form::Branch(..) => 0,
+            Form::AluRr(..)
+            | Form::MovRr(_)
+            | Form::Load(_)
+            | Form::Store(_)
+            | Form::LoadSx(_)
+            | Form::ShiftX(..)
+            | Form::Imul(_)
+            | Form::ImulImm(_)
+            | Form::MovZxRr(_)
+            | Form::MovSxRr(..)
+            | Form::Lock(..) => 2,
+            Form::Ret | Form::Branch(..) | Form::SignRdx(_) | Form::Skip(_) | Form::Retry => 0,
             _ => 1,
         }
     }
@@ -100,6 +177,21 @@ impl Form {
             Form::Load(size) => Inst::Load { size, dst: a, base: b, disp: cx.word("disp") },
             Form::Store(size) => Inst::Store { size, base: a, disp: cx.word("disp"), src: b },
             Form::StoreImm(size) => Inst::StoreImm { size, base: a, disp: cx.word("disp"), imm: cx.word("imm") },
+            Form::LoadSx(size) => Inst::LoadSx { size, dst: a, base: b, disp: cx.word("disp") },
+            Form::ShiftImm(op, width) => Inst::ShiftImm { op, width, dst: a, amount: cx.word("amount") },
+            Form::ShiftCl(op, width) => Inst::ShiftCl { op, width, dst: a },
+            Form::ShiftX(op, width, amount) => Inst::ShiftX { op, width, dst: a, src: b, amount },
+            Form::Imul(width) => Inst::Imul { width, dst: a, src: b },
+            Form::ImulImm(width) => Inst::ImulImm { width, dst: a, src: b, imm: cx.word("imm") },
+            Form::Div(signed, width) => Inst::Div { signed, width, src: a },
+            Form::SignRdx(width) => Inst::SignRdx { width },
+            Form::MovZxRr(size) => Inst::MovZxRr { size, dst: a, src: b },
+            Form::MovSxRr(size, width) => Inst::MovSxRr { size, width, dst: a, src: b },
+            Form::Bswap(width) => Inst::Bswap { width, dst: a },
+            Form::Rol16 => Inst::Rol16 { dst: a },
+            Form::Lock(op, width) => Inst::Lock { op, width, base: a, disp: cx.word("disp"), src: b },
+            Form::Skip(cc) => Inst::Skip { cc, count: 1, bytes: SKIPPED },
+            Form::Retry => Inst::Retry { bytes: SKIPPED },
             Form::Push => Inst::Push { src: a },
             Form::Pop => Inst::Pop { dst: a },
             Form::CallReg => Inst::CallReg { target: a },
@@ -157,6 +249,16 @@ impl Statement for RoundTrip {
         let encode: Encode<A> = cx.plant().and_then(plant::encoder).unwrap_or(encode::encode);
         encode(&inst, &mut bytes);
         match A::decode_x64(&bytes) {
+            // A jump inside a sequence is read as the branch that it is.
+            Some((Decoded::Branch { branch, reach: Reach::Short, rel }, length)) => {
+                let (expected, distance) = match form {
+                    Form::Skip(cc) => (cc.map_or(Branch::Jmp, Branch::Jcc), u32::from(SKIPPED)),
+                    _ => (Branch::Jcc(Cc::Ne), u32::from(SKIPPED).wrapping_neg()),
+                };
+                let is_jump = matches!(form, Form::Skip(_) | Form::Retry) && length == bytes.len();
+                cx.claim("the same jump", A::Flag::lit(is_jump && branch == expected));
+                cx.claim("the same distance", rel.same(&A::W32::lit(u64::from(distance))));
+            }
             Some((Decoded::Inst(decoded), length)) => {
                 cx.claim("all bytes are used", A::Flag::lit(length == bytes.len()));
                 cx.claim("the same instruction", same_inst(&inst, &decoded));
@@ -189,7 +291,10 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
 
 /// Whether two instructions are the same: an immediate that is stored counts only as far as it is stored.
 fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
-    use Inst::{AluRi, AluRr, CallReg, Load, MovAbs, MovRr, MovSx, MovZx, Neg, Pop, Push, Ret, Store, StoreImm};
+    use Inst::{
+        AluRi, AluRr, Bswap, CallReg, Div, Imul, ImulImm, Load, LoadSx, Lock, MovAbs, MovRr, MovSx, MovSxRr, MovZx,
+        MovZxRr, Neg, Pop, Push, Ret, Rol16, ShiftCl, ShiftImm, ShiftX, SignRdx, Store, StoreImm,
+    };
     let flag = A::Flag::lit;
     match (left, right) {
         (AluRr { op, width, dst, src }, AluRr { op: o, width: w, dst: d, src: s }) => {
@@ -215,6 +320,31 @@ fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
             let stored = imm.shl(&unused).same(&i.shl(&unused));
             flag((size, base) == (n, b)).and(&disp.same(o)).and(&stored)
         }
+        (LoadSx { size, dst, base, disp }, LoadSx { size: n, dst: d, base: b, disp: o }) => {
+            flag((size, dst, base) == (n, d, b)).and(&disp.same(o))
+        }
+        (ShiftImm { op, width, dst, amount }, ShiftImm { op: o, width: w, dst: d, amount: a }) => {
+            flag((op, width, dst) == (o, w, d)).and(&amount.same(a))
+        }
+        (ImulImm { width, dst, src, imm }, ImulImm { width: w, dst: d, src: s, imm: i }) => {
+            flag((width, dst, src) == (w, d, s)).and(&imm.same(i))
+        }
+        (Lock { op, width, base, disp, src }, Lock { op: o, width: w, base: b, disp: p, src: s }) => {
+            flag((op, width, base, src) == (o, w, b, s)).and(&disp.same(p))
+        }
+        (ShiftCl { op, width, dst }, ShiftCl { op: o, width: w, dst: d }) => flag((op, width, dst) == (o, w, d)),
+        (ShiftX { op, width, dst, src, amount }, ShiftX { op: o, width: w, dst: d, src: s, amount: a }) => {
+            flag((op, width, dst, src, amount) == (o, w, d, s, a))
+        }
+        (Imul { width, dst, src }, Imul { width: w, dst: d, src: s }) => flag((width, dst, src) == (w, d, s)),
+        (Div { signed, width, src }, Div { signed: g, width: w, src: s }) => flag((signed, width, src) == (g, w, s)),
+        (SignRdx { width }, SignRdx { width: w }) => flag(width == w),
+        (MovZxRr { size, dst, src }, MovZxRr { size: n, dst: d, src: s }) => flag((size, dst, src) == (n, d, s)),
+        (MovSxRr { size, width, dst, src }, MovSxRr { size: n, width: w, dst: d, src: s }) => {
+            flag((size, width, dst, src) == (n, w, d, s))
+        }
+        (Bswap { width, dst }, Bswap { width: w, dst: d }) => flag((width, dst) == (w, d)),
+        (Rol16 { dst }, Rol16 { dst: d }) => flag(dst == d),
         (Push { src }, Push { src: s }) => flag(src == s),
         (Pop { dst }, Pop { dst: d }) => flag(dst == d),
         (CallReg { target }, CallReg { target: t }) => flag(target == t),

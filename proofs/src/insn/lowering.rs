@@ -15,10 +15,10 @@ use crate::obligation::Obligation;
 use crate::theory::{Context, Memory, Statement, Theory};
 use jit::insn::{SCRATCH, is_lowered, native};
 use jit::rules::Rules;
-use jit::x64::{self, Inst, meaning};
+use jit::x64::{self, Inst, encode, meaning};
 use semantics::insn::table::{Field, Row, TABLE};
 use semantics::insn::{self, Flow, Insn, Op, Reg, Room};
-use semantics::word::{Flag, Word};
+use semantics::word::{Algebra, Flag, Word};
 
 /// The rules under proof, with the mistake that the context asks for.
 pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
@@ -81,6 +81,7 @@ impl Statement for Lowering {
             // Never executed by itself: control passes it on the way from the first slot to the next instruction.
             return cx.claim("the tail is no code", A::Flag::lit(code.is_empty()));
         }
+        cx.claim("jumps inside land on instructions", A::Flag::lit(inner_jumps_land(&code)));
         let used = |field: Field, reg: Reg| (field == Field::Any).then_some(reg);
         let (dst, src) = (used(self.row.fields.dst, insn.dst), used(self.row.fields.src, insn.src));
         let mut program = Bpf::any(cx, dst, src, self.row.op == Op::CallHelper);
@@ -101,6 +102,26 @@ impl Statement for Lowering {
         cx.claim("memory", program.memory.same(&cpu.outside.memory));
         cx.claim("accesses", program.memory.same_accesses(&cpu.outside.memory));
     }
+}
+
+/// Whether jumps inside the code lead exactly over the instructions that the meaning leaves out, and back to an instruction
+/// that has only moved values since what it tries again.
+fn inner_jumps_land<A: Algebra>(code: &[Inst<A>]) -> bool {
+    let length = |part: &[Inst<A>]| part.iter().map(encode::len).sum::<usize>();
+    code.iter().enumerate().all(|(at, inst)| match inst {
+        Inst::Skip { count, bytes, .. } => {
+            let over = code.get(at + 1..=at + usize::from(*count));
+            over.is_some_and(|over| length(over) == usize::from(*bytes) && *bytes < 0x80)
+        }
+        Inst::Retry { bytes } => {
+            let starts_there = |start: &usize| length(&code[*start..=at]) == usize::from(*bytes);
+            (0..at).find(starts_there).is_some_and(|start| {
+                let accesses = |inst: &&Inst<A>| matches!(inst, Inst::Load { .. } | Inst::Lock { .. });
+                code[start..at].iter().filter(accesses).count() == 1
+            })
+        }
+        _ => true,
+    })
 }
 
 fn same_flow<F: Flag>(expected: &Flow<F>, actual: &Flow<F>) -> F {

@@ -5,12 +5,16 @@ use crate::obligation::Obligation;
 use semantics::insn::Reg;
 
 pub mod alu;
+pub mod atomic;
 pub mod call;
+pub mod endian;
 pub mod jump;
 pub mod load_store;
 pub mod lowering;
 pub mod machine;
 pub mod mov;
+pub mod muldiv;
+pub mod shift;
 pub mod transfer;
 pub mod wide;
 
@@ -18,9 +22,13 @@ pub mod wide;
 pub fn obligations() -> Vec<Obligation> {
     [
         alu::obligations(),
+        shift::obligations(),
+        muldiv::obligations(),
         mov::obligations(),
+        endian::obligations(),
         wide::obligations(),
         load_store::obligations(),
+        atomic::obligations(),
         jump::obligations(),
         call::obligations(),
     ]
