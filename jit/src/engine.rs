@@ -26,9 +26,10 @@ pub struct Jit {
 }
 
 impl Jit {
-    /// A JIT with the standard rules.
+    /// A JIT with the rules for this processor.
     pub fn new() -> Result<Jit, Unsupported> {
-        Jit::with_rules(Rules::standard())
+        let has_bmi2 = std::arch::is_x86_feature_detected!("bmi2");
+        Jit::with_rules(if has_bmi2 { Rules::standard() } else { Rules::without_bmi2() })
     }
     /// A JIT with these rules.
     pub fn with_rules(rules: Rules) -> Result<Jit, Unsupported> {

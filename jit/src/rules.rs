@@ -6,7 +6,7 @@ use semantics::insn::{
 use semantics::instructions;
 use semantics::word::{Algebra, Concrete};
 
-use crate::insn::{is_lowered, lower_op};
+use crate::insn::{is_lowered, lower_op, shift};
 use crate::x64::Inst;
 
 /// Appends the code of one instruction.
@@ -36,10 +36,32 @@ macro_rules! rows {
     };
 }
 
+macro_rules! rows_without_bmi2 {
+    ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
+        vec![$(match $op {
+            Op::Shift { .. } => Some((|insn: &Insn<A>, out: &mut Vec<Inst<A>>| {
+                if let Op::Shift { op, width, source } = const { $op } {
+                    shift::lower_without_bmi2(op, width, source, insn, out);
+                }
+            }) as Lower<A>),
+            _ => None,
+        }),*]
+    };
+}
+
 impl<A: Algebra> Rules<A> {
-    /// The rules of the rooms, [`crate::insn`].
+    /// The rules of the rooms, [`crate::insn`], for a processor with BMI2.
     pub fn standard() -> Self {
         Rules { rows: instructions!(rows) }
+    }
+    /// The rules for a processor without BMI2: its shifts take the amount in `cl`.
+    pub fn without_bmi2() -> Self {
+        let mut rules = Self::standard();
+        let shifts: Vec<Option<Lower<A>>> = instructions!(rows_without_bmi2);
+        for (row, shift) in rules.rows.iter_mut().zip(shifts).filter(|(_, shift)| shift.is_some()) {
+            *row = shift;
+        }
+        rules
     }
     /// The rule of this opcode, `None` where it is not lowered.
     #[inline(always)]

@@ -20,9 +20,19 @@ use semantics::insn::table::{Field, Row, TABLE};
 use semantics::insn::{self, Flow, Insn, Op, Reg, Room};
 use semantics::word::{Algebra, Flag, Word};
 
+/// Which processor code is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Processor {
+    Bmi2,
+    WithoutBmi2,
+}
+
 /// The rules under proof, with the mistake that the context asks for.
-pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
-    let mut rules = Rules::standard();
+fn rules<A: Theory>(processor: Processor, cx: &Context<'_, A>) -> Rules<A> {
+    let mut rules = match processor {
+        Processor::Bmi2 => Rules::standard(),
+        Processor::WithoutBmi2 => Rules::without_bmi2(),
+    };
     let plants = || jit::plant::plants();
     if let Some(plant) = cx.plant().and_then(|name| plants().into_iter().find(|plant| plant.name == name)) {
         (plant.install)(&mut rules);
@@ -32,21 +42,35 @@ pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
 
 /// One obligation per row of the room that has a rule.
 pub fn obligations(room: Room) -> impl Iterator<Item = Obligation> {
-    TABLE.iter().filter(move |row| row.op.room() == room && is_lowered(row.op)).map(move |row| {
+    rows(room).map(move |row| {
         let name = format!("insn::{}::lower::{}", room.name(), path_name(row.name));
-        Obligation::jit(name, Some(room), Lowering::new(row))
+        Obligation::jit(name, Some(room), Lowering::new(row, Processor::Bmi2))
     })
+}
+
+/// One obligation per row of the room that a processor without BMI2 has other code for.
+pub fn obligations_without_bmi2(room: Room) -> impl Iterator<Item = Obligation> {
+    rows(room).filter(|row| row.op.reads_src()).map(move |row| {
+        let name = format!("insn::{}::lower_without_bmi2::{}", room.name(), path_name(row.name));
+        Obligation::jit(name, Some(room), Lowering::new(row, Processor::WithoutBmi2))
+    })
+}
+
+fn rows(room: Room) -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().filter(move |row| row.op.room() == room && is_lowered(row.op))
 }
 
 /// The lowering of one row of the table.
 struct Lowering {
     row: &'static Row,
+    processor: Processor,
     choices: Vec<(Reg, Reg)>,
 }
 
 impl Lowering {
-    fn new(row: &'static Row) -> Self {
-        Lowering { row, choices: register_choices(row.fields.dst == Field::Any, row.fields.src == Field::Any) }
+    fn new(row: &'static Row, processor: Processor) -> Self {
+        let choices = register_choices(row.fields.dst == Field::Any, row.fields.src == Field::Any);
+        Lowering { row, processor, choices }
     }
     /// Any instruction of this row with these registers.
     fn any<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) -> Insn<A> {
@@ -74,7 +98,7 @@ impl Statement for Lowering {
     fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
         let insn: Insn<A> = self.any(case, cx);
         let mut code: Vec<Inst<A>> = Vec::new();
-        if rules(cx).lower(&insn, &mut code).is_none() {
+        if rules(self.processor, cx).lower(&insn, &mut code).is_none() {
             return cx.claim("it is lowered", A::Flag::lit(false));
         }
         if self.row.op == Op::WideTail {
