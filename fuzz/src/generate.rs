@@ -197,7 +197,7 @@ fn input(dice: &mut Dice, declaration: &'static Declaration, maps: &[MapDef]) ->
     let packet_len = dice.pick(&[0, 1, 14, 15, 20, 34, 64, 64, 160]);
     let mut input = Input { packet: bytes(dice, packet_len), ..Input::default() };
     for field in declaration.fields {
-        if field.kind == FieldKind::Scalar && field.read != FieldAccess::Never && dice.chance(1, 4) {
+        if field.is_settable() && field.guard.contains(None) && dice.chance(1, 4) {
             let mask = if field.len >= 8 { u64::MAX } else { (1 << (8 * field.len)) - 1 };
             input.context.push((field.name.to_owned(), dice.wide() & mask));
         }
@@ -424,7 +424,7 @@ impl<'a> Writer<'a> {
     fn context(&mut self, write: bool) {
         let field = self.declaration.fields[self.dice.below(self.declaration.fields.len())];
         let sizes: Vec<Size> = if write { field.write } else { field.read }.sizes().collect();
-        if sizes.is_empty() {
+        if sizes.is_empty() || !field.guard.contains(None) {
             return;
         }
         let size = self.dice.pick(&sizes);
