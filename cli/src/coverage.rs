@@ -7,9 +7,11 @@ use jit::Rules;
 use semantics::helper::{self, FACTS};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Op, Opcode, Room};
+use semantics::interpreter;
 use semantics::map::MapType;
 use semantics::program_type::ProgramType;
 use semantics::word::Concrete;
+use verifier::insn::is_followed;
 
 use crate::Status;
 
@@ -54,8 +56,10 @@ fn instructions(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         let rows: Vec<Opcode> = rows(room).collect();
         let jit = rows.iter().filter(|opcode| rules.row(**opcode).is_some()).count();
         let obligations = obligations.as_ref().map_or(0, |all| all.iter().filter(|of| **of == Some(room)).count());
-        // The interpreter's and the verifier's dispatch match every row: the compiler refuses one that is missing.
-        let counts = [rows.len(), rows.len(), rows.len(), jit, obligations, cases(&args.corpus, "insn", room.name())];
+        let have = |has: fn(Op) -> bool| rows.iter().filter(|opcode| has(opcode.op())).count();
+        let (interpreter, verifier) = (have(interpreter::is_executed), have(is_followed));
+        let cases = cases(&args.corpus, "insn", room.name());
+        let counts = [rows.len(), interpreter, verifier, jit, obligations, cases];
         sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         line(room.name(), counts, shown, out)?;
     }

@@ -186,6 +186,12 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     Stop { result, pc, retired: fuel - left, registers: state.registers }
 }
 
+/// Whether instructions of this operation are executed. The others, which reach into the kernel by BTF numbers, end the run
+/// with a typed [`Unsupported`].
+pub const fn is_executed(op: Op) -> bool {
+    !matches!(op, Op::CallKfunc | Op::Wide(Wide::Variable))
+}
+
 /// The second slot of a wide instruction is no instruction.
 const fn slots(op: Op) -> usize {
     if matches!(op, Op::Wide(_)) { 2 } else { 1 }
