@@ -162,6 +162,21 @@ fn a_trap_says_where() {
     assert_eq!(lines(&out)[1..7], expected);
 }
 
+/// The frames that wait are shown also where nobody followed the calls.
+#[test]
+fn a_trap_in_a_subprogram_shows_all_frames() {
+    // r0 = *(u64 *)(r6 + 0) in the place of r0 = 1.
+    let program = file("calls.hex", &CALLS.replace("b700000001000000", "7960000000000000"));
+    for (args, outer) in [(&[][..], "frame 0"), (&["--trace"], "frame 0 calls")] {
+        let (out, _, code) = run(&[&[program.as_str()], args].concat(), "");
+        let lines = lines(&out);
+        let stack: Vec<&String> = lines.iter().skip_while(|line| !line.starts_with("frame")).take(4).collect();
+        assert_eq!(code, 1, "{out}");
+        assert_eq!(stack, ["frame 1 L5", "fp[1]-8 0000000007000000", outer, "fp[0]-8 0500000000000000"]);
+        assert!(lines.contains(&"at 7: r0 = *(u64 *)(r6 + 0x0)".to_owned()), "{out}");
+    }
+}
+
 #[test]
 fn json_lines_agree_with_the_text() {
     let (text, ..) = run(&[OBJECT, "--packet", PACKET, "--trace"], "");
@@ -457,11 +472,23 @@ fn bad_expressions_point_at_the_column() {
         (&["--stop"][..], "--stop needs a --break or a --watch"),
         (&["--trace", "--engine", "jit"], "are for the interpreter"),
         (&["--step", "--packet", "00", "--packet", "01"], "--step takes one packet, here are 2"),
+        (&["--step", "--packet", "00", "--packet", "01", "--input", "2"], "--input 2: there are inputs 0 to 1"),
         (&["--trace-limit", "3"], "--trace"),
     ] {
         let (_, stderr, code) = run(&[&[program.as_str()], args].concat(), "");
         assert!(code == 2 && stderr.contains(expected), "{args:?}: {stderr}");
     }
+}
+
+#[test]
+fn one_input_of_a_case_is_chosen() {
+    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/program/xdp_count_drop.yaml");
+    let args = ["--case", "xdp_count_drop", "--input", "6"];
+    let out = step(case, &args, &["p *protocol_count[0x11]", "c"]);
+    assert_eq!(out[1], "0xff = 255");
+    assert!(out[2].ends_with("XDP_DROP (r0 = 0x1)"), "{out:?}");
+    let (_, stderr, code) = run(&["-", "--step"], "r0 = 1\nexit\n");
+    assert!(code == 2 && stderr.contains("the program cannot come from there"), "{stderr}");
 }
 
 /// An interrupt ends no session: an endless run comes back to the prompt.

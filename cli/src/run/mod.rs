@@ -71,6 +71,9 @@ pub struct Args {
     /// Run on packets of which a capture has only the beginning
     #[arg(long)]
     cut: bool,
+    /// Only input number N, counted from 0, where a case file or the packets give several
+    #[arg(long, value_name = "N")]
+    input: Option<usize>,
     /// A field of the context: NAME=VALUE
     #[arg(long = "context", value_name = "FIELD")]
     context: Vec<String>,
@@ -147,6 +150,8 @@ enum Link {
 
 /// Something to run on.
 struct Prepared {
+    /// Counted from 0.
+    number: usize,
     /// The packet of a capture, by file and number.
     from: Option<String>,
     input: anyhow::Result<Input>,
@@ -174,6 +179,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if look.stop && args.engine == Which::Both {
         bail!("--stop is for the interpreter alone: nobody else stops there");
     }
+    if look.step && args.source.path == std::path::Path::new("-") {
+        bail!("--step reads commands from the standard input, so the program cannot come from there");
+    }
     let loaded = args.source.load()?;
     let program = &loaded.program;
     let parse = |option: &str, text: &str, error: &ExprError| anyhow!("{option}: {}", error.shown(text));
@@ -181,7 +189,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let breaks: Vec<Break> = breaks.collect::<anyhow::Result<_>>()?;
     let watches = look.watches.iter().map(|text| Watch::parse(text, program).map_err(|e| parse("--watch", text, &e)));
     let watches: Vec<Watch> = watches.collect::<anyhow::Result<_>>()?;
-    let inputs = inputs(args, &loaded)?;
+    let mut inputs = inputs(args, &loaded)?;
+    if let Some(number) = args.input {
+        let count = inputs.len();
+        inputs = inputs.into_iter().filter(|prepared| prepared.number == number).collect();
+        if inputs.is_empty() {
+            bail!("--input {number}: there are inputs 0 to {}", count.saturating_sub(1));
+        }
+    }
     let native = match args.engine {
         Which::Interpreter => None,
         Which::Jit | Which::Both => match judge::verified(program, Dialect::default())? {
@@ -201,7 +216,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     world.load(program)?;
     if look.step {
         let [Prepared { input, .. }] = <[Prepared; 1]>::try_from(inputs)
-            .map_err(|inputs| anyhow!("--step takes one packet, here are {}; choose with FILE#N", inputs.len()))?;
+            .map_err(|inputs| anyhow!("--step takes one packet, here are {}; choose with --input N", inputs.len()))?;
         if args.format == Format::Json || native.is_some() {
             bail!("--step is for text and for the interpreter alone");
         }
@@ -228,24 +243,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 
 /// The inputs: packets of the command line, or those of the case, or one empty one.
 fn inputs(args: &Args, loaded: &Loaded) -> anyhow::Result<Vec<Prepared>> {
-    let mut inputs: Vec<Prepared> = match (&loaded.case, args.packets.is_empty()) {
-        (Some(case), true) if !case.runs.is_empty() => {
-            case.runs.iter().map(|run| Prepared { from: None, input: Ok(run.input.clone()) }).collect()
+    let mut inputs: Vec<(Option<String>, anyhow::Result<Input>)> = Vec::new();
+    for packet in &args.packets {
+        let packets = input::packets(packet, args.link == Link::Any, args.cut)?;
+        let input = |packet| Input { packet, ..Input::default() };
+        inputs.extend(packets.into_iter().map(|Packet { from, bytes }| (from, bytes.map(input))));
+    }
+    if args.packets.is_empty() {
+        let runs = loaded.case.iter().flat_map(|case| &case.runs);
+        inputs.extend(runs.map(|run| (None, Ok(run.input.clone()))));
+        if inputs.is_empty() {
+            inputs.push((None, Ok(Input::default())));
         }
-        (_, true) => vec![Prepared { from: None, input: Ok(Input::default()) }],
-        (_, false) => {
-            let mut all = Vec::new();
-            for packet in &args.packets {
-                let found = input::packets(packet, args.link == Link::Any, args.cut)?;
-                all.extend(found.into_iter().map(|Packet { from, bytes }| Prepared {
-                    from,
-                    input: bytes.map(|packet| Input { packet, ..Input::default() }),
-                }));
-            }
-            all
-        }
-    };
-    for input in inputs.iter_mut().filter_map(|prepared| prepared.input.as_mut().ok()) {
+    }
+    for input in inputs.iter_mut().filter_map(|(_, input)| input.as_mut().ok()) {
         for field in &args.context {
             let (name, value) = field.split_once('=').ok_or_else(|| anyhow!("context `{field}`: write NAME=VALUE"))?;
             let value = text::number(value).ok_or_else(|| anyhow!("context `{field}`: `{value}` is not a number"))?;
@@ -257,7 +268,7 @@ fn inputs(args: &Args, loaded: &Loaded) -> anyhow::Result<Vec<Prepared>> {
         input.world.seed = args.seed.unwrap_or(input.world.seed);
         input.world.clock_ns = args.clock_ns.unwrap_or(input.world.clock_ns);
     }
-    Ok(inputs)
+    Ok((0..).zip(inputs).map(|(number, (from, input))| Prepared { number, from, input }).collect())
 }
 
 fn element(text: &str, program: &Program) -> anyhow::Result<(usize, Vec<u8>, Vec<u8>)> {
@@ -293,7 +304,7 @@ impl Session<'_> {
     /// All inputs, and what there is to say at the end. What was run before an error is printed in any case.
     fn all(&mut self, inputs: Vec<Prepared>, out: &mut dyn Write) -> anyhow::Result<Status> {
         let mut result = Ok(());
-        for (at, Prepared { from, input }) in inputs.into_iter().enumerate() {
+        for Prepared { number: at, from, input } in inputs {
             let ran = input.and_then(|input| self.world.reset(&input).map(|()| input).map_err(Into::into));
             result = match ran {
                 Ok(input) => self.run(at, from, &input, out),

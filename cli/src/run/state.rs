@@ -52,14 +52,15 @@ impl State {
             });
             (map.def.name.clone(), elements)
         });
-        let slots = callers.iter().copied().chain([view.pc]);
+        // Who follows no calls knows only where the innermost frame is.
+        let slot = |depth| if depth == view.depth() { Some(view.pc) } else { callers.get(depth as usize).copied() };
         State {
             pc: view.pc,
             retired: view.retired,
             registers: view.registers.iter().map(|value| (*value, view.name(*value))).collect(),
             packet: memory.peek(layout::PACKET, view.world.packet_len()).to_vec(),
             context: context(view),
-            frames: (0..=view.depth()).zip(slots).map(|(depth, slot)| Frame::of(view, depth, slot)).collect(),
+            frames: (0..=view.depth()).map(|depth| Frame::of(view, depth, slot(depth))).collect(),
             maps: maps.collect(),
             calls: view.world.effects.iter().map(|effect| HelperCall::new(effect, view, false)).collect(),
             effects: view.world.effects.clone(),
@@ -141,14 +142,15 @@ impl State {
 }
 
 impl Frame {
-    fn of(view: &View<'_>, depth: u32, slot: usize) -> Frame {
+    fn of(view: &View<'_>, depth: u32, slot: Option<usize>) -> Frame {
         let bytes = view.world.memory.peek(layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
         let slots = bytes.chunks(8).enumerate().filter(|(_, slot)| slot.iter().any(|byte| *byte != 0));
         let slots = slots.map(|(at, slot)| {
             let value = slot.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
             (8 * at as i64 - layout::FRAME_LEN as i64, slot.to_vec(), view.name(value))
         });
-        Frame { depth, function: view::function(view.program, slot), slots: slots.collect() }
+        let function = slot.map_or_else(String::new, |slot| view::function(view.program, slot));
+        Frame { depth, function, slots: slots.collect() }
     }
 }
 
