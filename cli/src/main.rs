@@ -16,6 +16,7 @@ mod disasm;
 mod fuzz;
 mod helpers;
 mod input;
+mod isa;
 mod jit;
 mod judge;
 mod prove;
@@ -55,6 +56,8 @@ enum Command {
     ConformancePlugin(conformance_plugin::Args),
     /// All helpers of Linux and which are modelled; or one of them
     Helpers(helpers::Args),
+    /// The instruction set as a document; or one instruction, also as SMT-LIB
+    Isa(isa::Args),
     /// Assemble to hexadecimal slots
     Asm(asm::Args),
     /// Disassemble
@@ -138,6 +141,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Suite(args) => suite::run(&args, out),
         Command::ConformancePlugin(args) => conformance_plugin::run(&args, out),
         Command::Helpers(args) => helpers::run(&args, out),
+        Command::Isa(args) => isa::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Coverage(args) => coverage::run(&args, out),

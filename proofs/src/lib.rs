@@ -6,6 +6,7 @@ pub mod domain;
 pub mod explore;
 pub mod frame;
 pub mod insn;
+pub mod isa;
 pub mod memory;
 pub mod obligation;
 pub mod prove;

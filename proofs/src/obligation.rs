@@ -12,6 +12,8 @@ use std::fmt::{self, Debug, Display};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Floor {
+    /// The meaning of instructions.
+    Semantics,
     /// The verifier's abstract domain.
     Verifier,
     /// The JIT's lowering and encoding.
@@ -64,6 +66,10 @@ impl Obligation {
     /// An obligation about the verifier, which means something at every width.
     pub fn verifier(name: impl Into<String>, room: Option<Room>, statement: impl Statement) -> Self {
         Obligation { name: name.into(), floor: Floor::Verifier, room, scales: true, claim: Box::new(statement) }
+    }
+    /// An obligation about the semantics. Memory is sampled, so it is checked at full width only.
+    pub fn semantics(name: impl Into<String>, room: Option<Room>, statement: impl Statement) -> Self {
+        Obligation { name: name.into(), floor: Floor::Semantics, room, scales: false, claim: Box::new(statement) }
     }
     /// An obligation about the JIT, whose instructions have one width only.
     pub fn jit(name: impl Into<String>, room: Option<Room>, statement: impl Statement) -> Self {

@@ -12,6 +12,7 @@ pub mod jump;
 pub mod load_store;
 pub mod lowering;
 pub mod machine;
+pub mod meaning;
 pub mod mov;
 pub mod muldiv;
 pub mod shift;
@@ -31,6 +32,7 @@ pub fn obligations() -> Vec<Obligation> {
         atomic::obligations(),
         jump::obligations(),
         call::obligations(),
+        meaning::obligations(),
     ]
     .into_iter()
     .flatten()
