@@ -98,7 +98,7 @@ impl Source {
             return encoding::decode(&bytes).with_context(|| path.to_string());
         }
         let index = |name: &str| self.maps.iter().position(|map| map.name == name).map(|at| at as u32);
-        asm::assemble_with(text, index)
+        asm::assemble_with(text, asm::Options { maps: &index, ..asm::Options::default() })
             .map_err(|error| anyhow!("{path}:{}:{}: {}", error.line, error.column, error.kind))
     }
 

@@ -177,7 +177,10 @@ impl Case {
     /// The program.
     pub fn program(&self) -> Result<Program, Malformed> {
         let insns = match &self.code {
-            Code::Asm(text) => asm::assemble_with(text, |name| self.map_index(name).map(|at| at as u32))?,
+            Code::Asm(text) => {
+                let maps = |name: &str| self.map_index(name).map(|at| at as u32);
+                asm::assemble_with(text, asm::Options { maps: &maps, ..asm::Options::default() })?
+            }
             Code::Slots(bytes) => encoding::decode(bytes)?,
             Code::Object(object) => {
                 return Ok(semantics::loader::load(&object.bytes, object.section.as_deref()).map_err(Box::new)?);

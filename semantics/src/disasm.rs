@@ -185,6 +185,11 @@ impl Text<'_> {
         match kind {
             Wide::Imm64 if self.linux => write!(f, "{dst} = {:#x}", insn.wide_imm()),
             Wide::Imm64 => write!(f, "{dst} = {} ll", Number { value: insn.wide_imm() as i64, hex: true }),
+            Wide::Map if self.linux => write!(f, "{dst} = map[id:{imm}]"),
+            Wide::MapIndex if self.linux => write!(f, "{dst} = map[idx:{imm}]"),
+            Wide::MapValue if self.linux => write!(f, "{dst} = map[id:{imm}][0]+{}", insn.imm_hi),
+            Wide::MapIndexValue if self.linux => write!(f, "{dst} = map[idx:{imm}]+{}", insn.imm_hi),
+            Wide::Code if self.linux => write!(f, "{dst} = subprog[{:+}]", imm as i32),
             Wide::Map => write!(f, "{dst} = map {imm}{ll}"),
             Wide::MapIndex => write!(f, "{dst} = map_idx[{imm}]{ll}"),
             Wide::MapValue => write!(f, "{dst} = map[{imm}][0]+{:#x}{ll}", insn.imm_hi),
@@ -200,7 +205,11 @@ impl Text<'_> {
         let place = self.place(size.type_name(), base);
         let suffix = if width == Width::W64 { "_64" } else { "32_32" };
         match (op, op.symbol()) {
-            (_, Some(symbol)) if !fetch => write!(f, "lock {place} {symbol}= {src}"),
+            (_, Some(symbol)) if !fetch => {
+                // Linux names whole registers, whatever the size.
+                let src = if self.linux { Name(self.insn.src, Width::W64) } else { src };
+                write!(f, "lock {place} {symbol}= {src}")
+            }
             (AtomicOp::Cmpxchg, _) if self.linux => {
                 let bits = size.bits();
                 write!(f, "r0 = atomic{}_cmpxchg({}, r0, {})", linux_bits(bits), place.inner(), self.insn.src)
@@ -282,6 +291,7 @@ impl Display for Text<'_> {
             Op::CallHelper => write!(f, "call {}", self.imm()),
             Op::CallLocal if self.linux => write!(f, "call pc{:+}", insn.imm as i32),
             Op::CallLocal => write!(f, "call pc{}", self.distance(i64::from(insn.imm as i32))),
+            Op::CallKfunc if self.linux => write!(f, "call kernel-function#{}", insn.imm as i32),
             Op::CallKfunc => write!(f, "call kfunc#{}", insn.imm as i32),
             Op::Exit => f.write_str("exit"),
         }
@@ -294,6 +304,7 @@ struct HelperName(u32);
 impl Display for HelperName {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match crate::helper::fact(self.0) {
+            None if self.0 == 0 => f.write_str("bpf_unspec"),
             Some(fact) => write!(f, "bpf_{}", fact.name),
             None => f.write_str("unknown"),
         }

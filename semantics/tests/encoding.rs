@@ -6,7 +6,7 @@ use common::{IMMS, OFFS, any_program, fit, rows, slots};
 use proptest::prelude::*;
 use semantics::encoding::{DecodeErrorKind, FieldName, SLOT_LEN, Slot, decode, encode};
 use semantics::insn::table::TABLE;
-use semantics::insn::{Field, Op, Opcode, Reg, Row, Version};
+use semantics::insn::{Field, Opcode, Reg, Row, Version};
 
 /// The bytes of a slot, with an empty second slot behind a wide one.
 fn bytes(slot: Slot) -> Vec<u8> {

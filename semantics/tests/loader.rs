@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use semantics::asm::assemble_with;
+use semantics::asm::{Options, assemble_with};
 use semantics::disasm::disassemble_program;
 use semantics::insn::{Opcode, Room};
 use semantics::interpreter;
@@ -72,7 +72,7 @@ fn a_listing_names_the_maps_and_is_read_back() {
         let maps = program.maps();
         assert_eq!(listing.matches(&format!("map[{}] ll", maps[1].name)).count(), 2, "{listing}");
         let index = |name: &str| maps.iter().position(|map| map.name == name).map(|at| at as u32);
-        assert_eq!(assemble_with(&listing, index).unwrap(), program.insns());
+        assert_eq!(assemble_with(&listing, Options { maps: &index, ..Options::default() }).unwrap(), program.insns());
     }
 }
 

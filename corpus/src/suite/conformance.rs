@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use semantics::asm::{self, AsmError, AsmErrorKind, Options, Syntax};
 use semantics::encoding::{self, SLOT_LEN, Slot};
 use semantics::insn::{Insn, Opcode, Reg};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
 
-use super::{Entry, mnemonic};
+use super::Entry;
 use crate::case::{Case, Code, Ending, Expected, Run, Verdict};
 use crate::error::{HexError, ReadError, Reason};
 use crate::runner::Skip;
@@ -84,6 +85,18 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Assembles the lines of the program, where they stand in the text.
+fn assemble(lines: &Lines<'_>, text: &str) -> Result<Vec<u8>, AsmError> {
+    let mut all: Vec<&str> = text.lines().collect();
+    for (section, at, _) in &lines.0 {
+        if *section != Section::Asm || all[at - 1].trim_start().starts_with("--") {
+            all[at - 1] = "";
+        }
+    }
+    let options = Options { syntax: Syntax::Mnemonic, ..Options::default() };
+    asm::assemble_with(&all.join("\n"), options).map(|insns| encoding::encode(&insns))
+}
+
 /// Reads the case of a text. Its name is the name of the file.
 pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -108,12 +121,19 @@ pub fn data(text: &str, file: &Path) -> Result<Data, Lack> {
     }
     // Where a file has the program in both forms, its own runner takes the slots.
     if code.is_empty() {
-        code = match mnemonic::assemble(lines.of_section(Section::Asm)) {
+        code = match assemble(&lines, text) {
             Ok(code) => code,
-            Err(mnemonic::Lack::Unsupported(what)) => return Err(Lack::Skip(Skip::Instruction(what))),
             // Text that is no program fails, as it must: it stands for no instructions at all, which are no program either.
-            Err(mnemonic::Lack::Wrong(..)) if lines.has(Section::Error) => return Ok(Data::default()),
-            Err(mnemonic::Lack::Wrong(line, reason)) => return Err(fail(line, reason)),
+            Err(AsmError { kind, .. }) if lines.has(Section::Error) && !matches!(kind, AsmErrorKind::Unsupported(_)) => {
+                return Ok(Data::default());
+            }
+            Err(AsmError { kind: AsmErrorKind::Unsupported(what) | AsmErrorKind::Reserved(what), .. }) => {
+                return Err(Lack::Skip(Skip::Instruction(what)));
+            }
+            Err(AsmError { line, column, kind }) => {
+                let (file, reason) = (file.to_owned(), Box::new(Reason::Asm(kind)));
+                return Err(Lack::Wrong(Box::new(ReadError { file, line, column, case: None, reason })));
+            }
         };
     }
     if code.is_empty() {

@@ -13,7 +13,6 @@ use crate::runner::Skip;
 
 pub mod conformance;
 pub mod linux;
-mod mnemonic;
 
 /// One case of a suite.
 #[derive(Debug)]

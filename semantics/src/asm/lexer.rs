@@ -1,5 +1,6 @@
 //! A line of assembly as tokens.
 
+use super::mnemonic;
 use crate::insn::{Reg, Width};
 
 /// A piece of a line.
@@ -13,7 +14,7 @@ pub(super) struct Token<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
-    /// A name or keyword.
+    /// A name or keyword; a register with its `%`.
     Word,
     /// Begins with a digit.
     Number,
@@ -32,12 +33,13 @@ impl Token<'_> {
     }
     /// The register of this name with its width.
     pub(super) fn register(&self) -> Option<(Reg, Width)> {
-        let width = match self.text.as_bytes().first()? {
+        let name = self.text.strip_prefix('%').unwrap_or(self.text);
+        let width = match name.as_bytes().first()? {
             b'r' => Width::W64,
             b'w' => Width::W32,
             _ => return None,
         };
-        let number = match self.text.as_bytes() {
+        let number = match name.as_bytes() {
             [_, digit @ b'0'..=b'9'] => digit - b'0',
             [_, b'1', b'0'] => 10,
             _ => return None,
@@ -58,7 +60,7 @@ pub(super) fn tokens(line: &str) -> Vec<Token<'_>> {
     let (mut rest, mut column) = (line.trim_start(), 1 + line.chars().take_while(|c| c.is_whitespace()).count());
     while let Some(first) = rest.chars().next() {
         let glued = !line[..line.len() - rest.len()].ends_with(char::is_whitespace);
-        let (kind, length) = token(rest, first, tokens.last(), glued);
+        let (kind, length) = token(rest, first, &tokens, glued);
         let (text, behind) = rest.split_at(length);
         tokens.push(Token { kind, text, column });
         let trimmed = behind.trim_start();
@@ -68,27 +70,42 @@ pub(super) fn tokens(line: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Kind and length in bytes of the token that `rest` begins with; `glued` to the last one if no blank lies between.
-fn token(rest: &str, first: char, last: Option<&Token<'_>>, glued: bool) -> (TokenKind, usize) {
+/// Kind and length in bytes of the token that `rest` begins with, behind `before`; `glued` if no blank lies between.
+fn token(rest: &str, first: char, before: &[Token<'_>], glued: bool) -> (TokenKind, usize) {
     let length = |take: fn(char) -> bool| rest.find(|c| !take(c)).unwrap_or(rest.len());
     if let Some(operator) = OPERATORS.into_iter().find(|operator| rest.starts_with(operator)) {
         return (TokenKind::Sign, operator.len());
     }
     match first {
-        ';' if last.is_none() || !begins_statement(rest[1..].trim_start()) => (TokenKind::Comment, rest.len()),
+        ';' if before.is_empty() || has_code(before) || !begins_statement(rest[1..].trim_start()) => {
+            (TokenKind::Comment, rest.len())
+        }
         ';' => (TokenKind::Separator, 1),
-        // `bpf_map_lookup_elem#1` is a helper with its number.
-        '#' if glued && last.is_some_and(|last| last.kind == TokenKind::Word) => (TokenKind::Sign, 1),
+        // `call bpf_map_lookup_elem#1` is a helper with its number.
+        '#' if glued && before.iter().rev().take(6).any(|token| token.text == "call") => (TokenKind::Sign, 1),
         '#' => (TokenKind::Comment, rest.len()),
         '/' if rest.starts_with("//") => (TokenKind::Comment, rest.len()),
         '0'..='9' => (TokenKind::Number, length(|c| c.is_alphanumeric() || c == '_')),
+        '%' if rest[1..].starts_with(['r', 'w']) => {
+            (TokenKind::Word, 1 + rest[1..].find(|c| !is_word(c)).unwrap_or(rest.len() - 1))
+        }
         _ if is_word(first) => (TokenKind::Word, length(is_word)),
         _ => (TokenKind::Sign, first.len_utf8()),
     }
 }
 
-fn is_word(c: char) -> bool {
+/// What names are made of.
+pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | '$')
+}
+
+/// Whether the line is one of the kernel's log, with the code in parentheses: what follows its statement is a remark.
+fn has_code(tokens: &[Token<'_>]) -> bool {
+    let at = if tokens.get(1).is_some_and(|token| token.text == ":") { 2 } else { 0 };
+    let text = |place: usize| tokens.get(at + place).map(|token| token.text);
+    text(0) == Some("(")
+        && text(1).is_some_and(|code| code.len() == 2 && code.chars().all(|c| c.is_ascii_hexdigit()))
+        && text(2) == Some(")")
 }
 
 /// Whether this looks like a statement, and not like a remark.
@@ -96,10 +113,12 @@ fn begins_statement(text: &str) -> bool {
     let word = &text[..text.find(|c| !is_word(c)).unwrap_or(text.len())];
     let behind = text[word.len()..].trim_start();
     let token = Token { kind: TokenKind::Word, text: word, column: 0 };
+    let operand = |c: char| matches!(c, '%' | '[' | '+' | '-' | 'r' | 'w') || c.is_ascii_digit();
     text.is_empty()
         || text.starts_with([';', '*', '('])
         || (!word.is_empty() && text[word.len()..].starts_with(':'))
-        || matches!(word, "if" | "goto" | "call" | "exit" | "lock" | "gotol" | "callx" | "may_goto")
+        || matches!(word, "if" | "goto" | "call" | "exit" | "lock" | "gotol" | "callx" | "may_goto" | "store_release")
+        || (mnemonic::is_name(word) && behind.starts_with(operand))
         || (token.register().is_some()
             && OPERATORS.into_iter().chain(["="]).any(|operator| behind.starts_with(operator)))
 }

@@ -30,7 +30,7 @@ pub fn fit(row: &'static Row, dst: Reg, src: Reg, off: i16, imm: i32, imm_hi: u3
     if any(row.fields.imm) {
         insn = insn.imm(imm);
     }
-    if row.opcode == Opcode::Lddw {
+    if matches!(row.op, Op::Wide(kind) if kind.has_high_half()) {
         insn.imm_hi = imm_hi;
     }
     insn
