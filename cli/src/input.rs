@@ -18,7 +18,7 @@ use semantics::{asm, encoding, loader};
 /// Which program.
 #[derive(Debug, clap::Args)]
 pub struct Source {
-    /// An ELF object, a YAML case file, hexadecimal slots, or assembly; `-` is standard input
+    /// An ELF object, a YAML case file, slots as hexadecimal digits or as raw bytes, or assembly; `-` is standard input
     pub path: PathBuf,
     /// The section or function of an object that has several programs
     #[arg(long)]
@@ -76,11 +76,34 @@ impl Source {
         let program = if bytes.starts_with(b"\x7fELF") {
             loader::load_as(&bytes, self.section.as_deref(), self.program_type)
                 .with_context(|| self.path.display().to_string())?
+        } else if is_raw(&bytes) {
+            self.program(encoding::decode(&bytes).with_context(|| self.path.display().to_string())?)?
         } else {
             let text = self.utf8(bytes)?;
             self.program(self.insns(&text)?)?
         };
         Ok(Loaded { program: Arc::new(program), case: None })
+    }
+
+    /// Each program of an object with its name, of which one is chosen or none; of anything else the one program. A program
+    /// of several that cannot be loaded is an error of its own.
+    pub fn load_all(&self) -> anyhow::Result<Vec<(String, anyhow::Result<Arc<Program>>)>> {
+        if self.section.is_none() && !is_yaml(&self.path) && self.path != Path::new("-") {
+            let bytes = read(&self.path)?;
+            let object = || self.path.display().to_string();
+            if bytes.starts_with(b"\x7fELF") {
+                let sections = loader::sections(&bytes).with_context(object)?;
+                if sections.len() > 1 {
+                    let load = |name: &str| {
+                        let program = loader::load_as(&bytes, Some(name), self.program_type).with_context(object)?;
+                        Ok(Arc::new(program))
+                    };
+                    return Ok(sections.iter().map(|of| (of.program.clone(), load(&of.program))).collect());
+                }
+            }
+        }
+        let program = self.load()?.program;
+        Ok(vec![(program.name().to_owned(), Ok(program))])
     }
 
     fn utf8(&self, bytes: Vec<u8>) -> anyhow::Result<String> {
@@ -156,6 +179,12 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Whether a file holds cases.
 pub fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Whether these are slots as they lie in memory: whole ones, and no text.
+fn is_raw(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
+    !bytes.is_empty() && bytes.len().is_multiple_of(encoding::SLOT_LEN) && !text
 }
 
 /// Whether a text is hexadecimal digits and blanks only.

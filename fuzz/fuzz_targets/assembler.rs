@@ -1,8 +1,11 @@
-//! Any input read as assembly gives a value or an error, never a panic.
+//! Any input read as assembly gives a program that its listing gives back, or an error; never a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use semantics::{asm, disasm};
 
 fuzz_target!(|input: &str| {
-    let _ = semantics::asm::assemble(input);
+    if let Ok(insns) = asm::assemble(input) {
+        assert_eq!(asm::assemble(&disasm::disassemble(&insns)), Ok(insns));
+    }
 });

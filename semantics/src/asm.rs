@@ -159,9 +159,12 @@ pub enum AsmErrorKind {
     /// A listing with a hole, which jumps over it would not survive.
     #[error("slot {0} is missing before this one")]
     MissingSlot(usize),
-    /// An instruction that is reserved or not modelled.
+    /// An instruction of later versions of Linux that is not modelled.
     #[error("{0} is not modelled")]
     Unsupported(&'static str),
+    /// An instruction that RFC 9669 reserves.
+    #[error("{0} is reserved")]
+    Reserved(&'static str),
     /// A statement of a syntax that was not asked for.
     #[error("`{found}` is not {syntax}")]
     OtherSyntax {

@@ -320,22 +320,37 @@ impl Display for HelperName {
 /// assert_eq!(listing, "   0: if r0 != 0x0 goto L1\nL1:\n   1: exit\n");
 /// ```
 pub fn disassemble(insns: &[Insn]) -> String {
-    list(insns, |_| None)
+    list(insns, |_| None, |_| None)
 }
 
-/// The same of a program, with the names of its maps: `r1 = map[counts] ll`.
+/// The source line that begins at a slot, as a comment: `; x = 1; @ prog.c:3`.
+pub fn source_line(program: &Program, slot: usize) -> Option<String> {
+    let line = program.debug().lines.iter().rev().find(|line| line.slot == slot)?;
+    // One line, whatever an object says.
+    let clean = |text: &str| text.trim().replace(char::is_control, " ");
+    let text = clean(&line.text);
+    let blank = if text.is_empty() { "" } else { " " };
+    Some(format!("; {text}{blank}@ {}:{}", clean(&line.file), line.line))
+}
+
+/// The same of a program, with the names of its maps, `r1 = map[counts] ll`, and its source lines as comments.
 /// [`assemble_with`](crate::asm::assemble_with) reads it back.
 pub fn disassemble_program(program: &Program) -> String {
     // Only what the assembler takes for a name.
-    let is_name =
-        |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(char::is_numeric);
-    list(program.insns(), |index| {
-        let name = program.maps().get(index as usize)?.name.as_str();
-        (is_name(name) && !name.is_empty()).then_some(name)
-    })
+    let is_name = |name: &str| {
+        name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) && !name.starts_with(char::is_numeric)
+    };
+    list(
+        program.insns(),
+        |index| {
+            let name = program.maps().get(index as usize)?.name.as_str();
+            (is_name(name) && !name.is_empty()).then_some(name)
+        },
+        |slot| source_line(program, slot),
+    )
 }
 
-fn list<'a>(insns: &[Insn], map: impl Fn(u32) -> Option<&'a str>) -> String {
+fn list<'a>(insns: &[Insn], map: impl Fn(u32) -> Option<&'a str>, remark: impl Fn(usize) -> Option<String>) -> String {
     let targets: Vec<bool> = {
         let mut targets = vec![false; insns.len()];
         (0..insns.len()).filter_map(|pc| target(insns, pc)).for_each(|to| targets[to] = true);
@@ -343,6 +358,9 @@ fn list<'a>(insns: &[Insn], map: impl Fn(u32) -> Option<&'a str>) -> String {
     };
     let mut listing = String::new();
     for (pc, insn) in insns.iter().enumerate() {
+        if let Some(remark) = remark(pc) {
+            let _ = writeln!(listing, "{remark}");
+        }
         if targets[pc] {
             let _ = writeln!(listing, "L{pc}:");
         }

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{IMMS, OFFS, any_program, fit, rows, slots};
 use proptest::prelude::*;
-use semantics::encoding::{DecodeErrorKind, FieldName, SLOT_LEN, Slot, decode, encode};
+use semantics::encoding::{DecodeErrorKind, FieldName, SLOT_LEN, Slot, decode, decode_slots, encode, encode_slots};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Field, Opcode, Reg, Row, Version};
 
@@ -52,6 +54,81 @@ fn every_opcode_with_all_registers_decodes_to_the_row_that_admits_it() {
     }
     assert_eq!(decoded + refused, 256 * 256 * 6);
     assert!(decoded > 10_000, "{decoded}");
+}
+
+/// Every code with all registers, and every combination of offsets and immediates of which some row demands one, beside
+/// values that none does: each slot is an instruction with exactly these bytes, or an error that says what is wrong.
+#[test]
+fn every_slot_is_an_instruction_or_an_error_with_its_place() {
+    let demanded = |of: fn(&Row) -> Field| {
+        let only = rows().filter_map(move |row| match of(row) {
+            Field::Only(value) => Some(value),
+            Field::Any => None,
+        });
+        only.chain([0, 2, -1]).collect::<BTreeSet<i32>>()
+    };
+    let (offs, imms) = (demanded(|row| row.fields.off), demanded(|row| row.fields.imm));
+    assert!(offs.is_superset(&[0, 1, 8, 16, 32].into()) && imms.is_superset(&[0x10, 0x40, 0xf1, 0x110].into()));
+    let (mut decoded, mut refused, mut kinds) = (0_u32, 0_u32, BTreeSet::new());
+    for code in 0..=255_u8 {
+        let rows: Vec<&Row> = TABLE.iter().filter(|row| row.code == code && row.opcode != Opcode::WideTail).collect();
+        for (dst, src) in (0..16).flat_map(|dst| (0..16).map(move |src| (dst, src))) {
+            for (off, imm) in offs.iter().flat_map(|off| imms.iter().map(move |imm| (*off as i16, *imm))) {
+                let slot = Slot { code, dst, src, off, imm };
+                let mut slots = vec![slot];
+                slots.extend((code == 0x18).then(Slot::default));
+                let admitting = rows.iter().filter(|row| admits(row, slot)).count();
+                match decode_slots(slots.iter().copied()) {
+                    Ok(insns) => {
+                        assert!(encode_slots(&insns).eq(slots), "{slot:?}");
+                        assert_eq!(admitting, 1, "{slot:?}");
+                        decoded += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!((error.index, admitting), (0, 0), "{slot:?}");
+                        kinds.insert(check_reason(&error.kind, slot, &rows));
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(kinds, ["field", "opcode", "register", "unsupported"].into(), "{decoded} decoded, {refused} refused");
+    assert_eq!((decoded + refused) as usize, 256 * 256 * offs.len() * imms.len());
+    assert!(decoded > 90_000 && refused > 1_000_000, "{decoded} decoded, {refused} refused");
+}
+
+/// The error names what is wrong with the slot. The kind of its reason.
+fn check_reason(kind: &DecodeErrorKind, slot: Slot, rows: &[&Row]) -> &'static str {
+    match *kind {
+        DecodeErrorKind::ReservedOpcode(code) => {
+            assert!(rows.is_empty() && code == slot.code, "{slot:?}");
+            "opcode"
+        }
+        DecodeErrorKind::Unsupported { code, .. } => {
+            assert_eq!(code, slot.code);
+            "unsupported"
+        }
+        DecodeErrorKind::RegisterOutOfRange { field, value, .. } => {
+            assert_eq!(value, if field == FieldName::Dst { slot.dst } else { slot.src });
+            assert!(value > 10);
+            "register"
+        }
+        DecodeErrorKind::ReservedField { field, value, opcode, .. } => {
+            let fields = opcode.row().fields;
+            let (admitted, held) = match field {
+                FieldName::Dst => (fields.dst, i32::from(slot.dst)),
+                FieldName::Src => (fields.src, i32::from(slot.src)),
+                FieldName::Off => (fields.off, i32::from(slot.off)),
+                FieldName::Imm => (fields.imm, slot.imm),
+                FieldName::Code => panic!("{slot:?}: the code selects the row"),
+            };
+            assert_eq!((opcode.row().code, held), (slot.code, value));
+            assert!(!admitted.admits(value), "{slot:?}");
+            "field"
+        }
+        other => panic!("{slot:?}: {other}"),
+    }
 }
 
 #[test]

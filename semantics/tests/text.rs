@@ -195,6 +195,210 @@ fn syntaxes_mix() {
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
 
+/// What a text assembles to, in LLVM's syntax.
+fn normal(text: &str) -> Vec<String> {
+    let maps = |name: &str| ["counts", ".rodata"].iter().position(|map| *map == name).map(|at| at as u32);
+    let options = Options { maps: &maps, ..Options::default() };
+    let insns = assemble_with(text, options).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    insns.iter().filter(|insn| insn.opcode != Opcode::WideTail).map(Insn::to_string).collect()
+}
+
+#[test]
+fn mnemonics_stand_for_their_instructions() {
+    let pairs = [
+        ("mov %r0, -1", "r0 = -0x1"),
+        ("mov64 r0, r1", "r0 = r1"),
+        ("mov32 %r0, 0xffffffff", "w0 = -0x1"),
+        ("add32 %r0, %r10", "w0 += w10"),
+        ("arsh %r1, 63", "r1 s>>= 0x3f"),
+        ("sdiv32 %r0, %r1", "w0 s/= w1"),
+        ("smod %r0, -3", "r0 s%= -0x3"),
+        ("neg32 %r0", "w0 = -w0"),
+        ("movsx832 %r0, %r1", "w0 = (s8)w1"),
+        ("movsx1664 %r0, %r1", "r0 = (s16)r1"),
+        ("movsx3264 %r0, %r1", "r0 = (s32)r1"),
+        ("le64 %r3", "r3 = le64 r3"),
+        ("be16 %r3", "r3 = be16 r3"),
+        ("swap32 %r3", "r3 = bswap32 r3"),
+        ("bswap32 %r3", "r3 = bswap32 r3"),
+        ("ldxsw %r0, [%r10-4]", "r0 = *(s32 *)(r10 - 0x4)"),
+        ("ldxb %r0, [%r1]", "r0 = *(u8 *)(r1 + 0x0)"),
+        ("sth [%r10-2], 0x8001", "*(u16 *)(r10 - 0x2) = 0x8001"),
+        ("stxdw [%r10-8], %r1", "*(u64 *)(r10 - 0x8) = r1"),
+        ("lddw %r0, 0xffffffffffffffff", "r0 = -0x1 ll"),
+        ("jsgt32 %r0, 1, +3", "if w0 s> 0x1 goto +0x3"),
+        ("jset %r0, %r1, exit", "if r0 & r1 goto -0x1"),
+        ("ja32 -2", "gotol -0x2"),
+        ("ja 3", "goto +0x3"),
+        ("lock add [%r10-8], %r1", "lock *(u64 *)(r10 - 0x8) += r1"),
+        ("lock fetch add32 [%r10-8], %r1", "w1 = atomic_fetch_add((u32 *)(r10 - 0x8), w1)"),
+        ("lock fetch_or [%r1], %r2", "r2 = atomic_fetch_or((u64 *)(r1 + 0x0), r2)"),
+        ("lock xchg [%r1], %r2", "r2 = xchg_64(r1 + 0x0, r2)"),
+        ("lock cmpxchg32 [%r1], %r2", "w0 = cmpxchg32_32(r1 + 0x0, w0, w2)"),
+        ("call 5", "call 0x5"),
+        ("call local f", "call pc-0x2"),
+        ("ldabsh 12", "r0 = *(u16 *)skb[0xc]"),
+        ("ldindw %r2, 4", "r0 = *(u32 *)skb[r2 + 0x4]"),
+    ];
+    for (text, llvm) in pairs {
+        // `exit` and `f` stand in front.
+        let program = format!("f: exit # the first\n{text} # remark");
+        assert_eq!(normal(&program), ["exit".to_owned(), llvm.replace("goto -0x1", "goto -0x2")], "{text}");
+    }
+}
+
+#[test]
+fn variants_of_llvm_and_linux_are_read() {
+    let pairs = [
+        ("r1=r2", "r1 = r2"),
+        ("r1 = (s8) r2", "r1 = (s8)r2"),
+        ("r1 = 0b101", "r1 = 0x5"),
+        ("r1 = 017", "r1 = 0xf"),
+        ("r1 = 1 + 0x10 - 2", "r1 = 0xf"),
+        ("w1 = *(u8*)(r2+4)", "r1 = *(u8 *)(r2 + 0x4)"),
+        ("*(u32 *)(r1 - 4) = w5", "*(u32 *)(r1 - 0x4) = r5"),
+        ("lock *(u32 *)(r1 +0) |= r2", "lock *(u32 *)(r1 + 0x0) |= w2"),
+        ("r2 = atomic64_fetch_add((u64 *)(r1 +0), r2)", "r2 = atomic_fetch_add((u64 *)(r1 + 0x0), r2)"),
+        ("r0 = atomic_cmpxchg((u32 *)(r1 +0), r0, r2)", "w0 = cmpxchg32_32(r1 + 0x0, w0, w2)"),
+        ("r2 = atomic64_xchg((u64 *)(r1 -8), r2)", "r2 = xchg_64(r1 - 0x8, r2)"),
+        ("w1 = load_acquire((u8 *)(r2 + 0))", "w1 = load_acquire((u8 *)(r2 + 0x0))"),
+        ("store_release((u64 *)(r2 + 0), r1)", "store_release((u64 *)(r2 + 0x0), r1)"),
+        ("r0 = *(u8 *)skb[r1 + -4]", "r0 = *(u8 *)skb[r1 + -0x4]"),
+        ("goto 5", "goto +0x5"),
+        ("goto pc-1", "goto -0x1"),
+        ("call pc+10#bpf_prog_abc_F", "call pc+0xa"),
+        ("call bpf_ktime_get_ns#192800", "call 0x5"),
+        ("(85) call bpf_cpumask_create#72912", "call kfunc#72912"),
+        ("(18) r1 = map[id:1][0]+8", "r1 = map[1][0]+0x8 ll"),
+        ("r1 = map[.rodata][0]+0x8 ll", "r1 = map[1][0]+0x8 ll"),
+        ("r1 = counts+8 ll", "r1 = map[0][0]+0x8 ll"),
+        ("r1 = map_idx[counts] ll", "r1 = map_idx[0] ll"),
+        ("ld_pseudo r1, 1, 5", "r1 = map 5 ll"),
+        ("f: r1 = f ll", "r1 = subprog[-0x1] ll"),
+        ("f: r1 = subprog[f] ll", "r1 = subprog[-0x1] ll"),
+        ("map_lookup_elem: call map_lookup_elem", "call pc-0x1"),
+    ];
+    for (text, llvm) in pairs {
+        assert_eq!(normal(text), [llvm], "{text}");
+    }
+}
+
+#[test]
+fn listings_of_objdump_are_read_whole() {
+    let text = "
+x.o:\tfile format elf64-bpf
+
+Disassembly of section .text:
+
+0000000000000000 <sub>:
+; \treturn x;
+       0:\tbf 10 00 00 00 00 00 00\tr0 = r1
+       1:\t95 00 00 00 00 00 00 00\texit
+
+Disassembly of section xdp:
+
+0000000000000000 <prog>:
+       0:\t18 01 00 00 08 00 00 00 00 00 00 00 00 00 00 00\tr1 = 0x8 ll
+\t\t0000000000000000:  R_BPF_64_64\t.rodata
+       2:\t18 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00\tr2 = 0x0 ll
+\t\t0000000000000010:  R_BPF_64_64\tcounts
+       4:\t85 10 00 00 ff ff ff ff\tcall -0x1
+\t\t0000000000000020:  R_BPF_64_32\tsub
+       5:\t85 10 00 00 ff ff ff ff\tcall -0x1
+\t\t0000000000000028:  R_BPF_64_32\t.text
+       6:\tc3 21 04 00 41 00 00 00\t<unknown>
+       7:\t50 20 00 00 40 00 00 00\tr0 = *(u8 *)skb[r2]
+       8:\t15 00 01 00 00 00 00 00\tif r0 == 0x0 goto +0x1 <LBB1_2>
+       9:\tb7 00 00 00 01 00 00 00\tr0 = 0x1
+0000000000000050 <LBB1_2>:
+      10:\t95 00 00 00 00 00 00 00\texit
+";
+    let expected = [
+        "r0 = r1",
+        "exit",
+        "r1 = map[1][0]+0x8 ll",
+        "r2 = map 0 ll",
+        "call pc-0x7",
+        "call pc-0x8",
+        "w2 = atomic_fetch_or((u32 *)(r1 + 0x4), w2)",
+        "r0 = *(u8 *)skb[r2 + 0x40]",
+        "if r0 == 0x0 goto +0x1",
+        "r0 = 0x1",
+        "exit",
+    ];
+    assert_eq!(normal(text), expected);
+}
+
+#[test]
+fn logs_of_the_verifier_are_read_whole() {
+    let text = "func#0 @0
+0: R1=ctx(off=0,imm=0) R10=fp0
+; int x = 0; @ prog.c:3
+0: (b7) r0 = 0                        ; R0_w=0
+1: (15) if r1 == 0x0 goto pc+2        ; frame1: R1=ctx()
+4: (95) exit
+
+from 1 to 2: R0_w=0 R1=ctx(off=0,imm=0) R10=fp0
+2: (bf) r2 = r1
+mark_precise: frame0: last_idx 2 first_idx 0 subseq_idx -1
+3: (85) call bpf_get_prandom_u32#7
+4: (95) exit
+processed 6 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+";
+    assert_eq!(normal(text), ["r0 = 0x0", "if r1 == 0x0 goto +0x2", "r2 = r1", "call 0x7", "exit"]);
+    let xlated = "int handle(void * ctx):
+; int pid = bpf_get_current_pid_tgid();
+   0: (85) call bpf_get_current_pid_tgid#192800
+   1: (18) r2 = map[id:3]
+   3: (95) exit
+";
+    assert_eq!(normal(xlated), ["call 0xe", "r2 = map 3 ll", "exit"]);
+}
+
+/// Texts of every syntax with some of their characters replaced, dropped, doubled or swapped.
+#[test]
+fn mutated_texts_are_read_or_refused() {
+    let mut seeds: Vec<String> = samples().step_by(61).map(|insn| insn.to_string()).collect();
+    seeds.extend(samples().step_by(67).map(|insn| format!("{}: {}", insn.imm, Linux(&insn))));
+    seeds.extend(
+        ["jeq %r0, %r1, exit", "lock fetch add32 [%r10-8], %r1", "lddw %r0, 0x8877665544332211", "<f>:", "a: goto a"]
+            .map(str::to_owned),
+    );
+    seeds.push("0:\tb7 01 00 00 05 00 00 00\tr1 = 0x5\n\t\t0000:  R_BPF_64_64\tf".to_owned());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..40_000 {
+        let mut text: Vec<char> = seeds[random(seeds.len())].chars().collect();
+        for _ in 0..1 + random(3) {
+            let at = random(text.len());
+            match random(5) {
+                0 => text[at] = [' ', '\n', ';', '#', '0', '9', '-', '+', ':', 'r', '[', ')', 'é', '<'][random(14)],
+                1 => text.insert(at, ['%', '1', 'f', 'w', '\t', '(', '=', ',', '*', '>'][random(10)]),
+                2 if text.len() > 1 => drop(text.remove(at)),
+                3 => text.swap(at, 0),
+                _ => text.extend(['\n'].into_iter().chain(seeds[random(seeds.len())].chars())),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        match assemble(&text) {
+            Ok(insns) => {
+                assert_eq!(assemble(&disassemble(&insns)), Ok(insns), "{text}");
+                read += 1;
+            }
+            Err(error) => {
+                let line = text.lines().nth(error.line - 1).unwrap();
+                assert!((1..=line.chars().count() + 1).contains(&error.column), "{text:?}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(read > 5_000 && refused > 5_000, "{read} read, {refused} refused");
+}
+
 #[test]
 fn errors_have_place_and_reason() {
     const STATEMENT: &str = "a register, `*(`, `if`, `goto`, `call`, `exit`, `lock` or a mnemonic";
@@ -243,8 +447,8 @@ fn errors_have_place_and_reason() {
             "lock swap [%r1], %r2",
             "line 1, column 6: expected `*(`, `fetch`, `add`, `or`, `and`, `xor`, `xchg` or `cmpxchg`, found `swap`",
         ),
-        ("callx r3", "line 1, column 1: call by register is not modelled"),
-        ("call r3", "line 1, column 6: call by register is not modelled"),
+        ("callx r3", "line 1, column 1: call by register is reserved"),
+        ("call r3", "line 1, column 6: call by register is reserved"),
         ("may_goto +5", "line 1, column 1: may_goto is not modelled"),
         ("r1 = addr_space_cast(r2, 1, 0)", "line 1, column 6: addr_space_cast is not modelled"),
         ("if r1 = 2 goto +1", "line 1, column 7: expected a comparison, found `=`"),

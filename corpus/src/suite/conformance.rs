@@ -124,7 +124,9 @@ pub fn data(text: &str, file: &Path) -> Result<Data, Lack> {
         code = match assemble(&lines, text) {
             Ok(code) => code,
             // Text that is no program fails, as it must: it stands for no instructions at all, which are no program either.
-            Err(AsmError { kind, .. }) if lines.has(Section::Error) && !matches!(kind, AsmErrorKind::Unsupported(_)) => {
+            Err(AsmError { kind, .. })
+                if lines.has(Section::Error) && !matches!(kind, AsmErrorKind::Unsupported(_)) =>
+            {
                 return Ok(Data::default());
             }
             Err(AsmError { kind: AsmErrorKind::Unsupported(what) | AsmErrorKind::Reserved(what), .. }) => {

@@ -285,7 +285,7 @@ impl<'a> Parser<'a> {
 /// Mnemonics of instructions that no program may have.
 pub(super) fn reserved(word: &str) -> Option<AsmErrorKind> {
     let what = match word {
-        "callx" => "call by register",
+        "callx" => return Some(AsmErrorKind::Reserved("call by register")),
         "may_goto" => "may_goto",
         "gotox" => "gotox",
         "goto_or_nop" => "goto_or_nop",

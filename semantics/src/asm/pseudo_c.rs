@@ -532,7 +532,7 @@ impl<'a> Parser<'a> {
             return Ok((insn, None));
         }
         if token.register().is_some() {
-            return Err((token.column, AsmErrorKind::Unsupported("call by register")));
+            return Err((token.column, AsmErrorKind::Reserved("call by register")));
         }
         if self.take("local") {
             return self.call_local();
