@@ -86,7 +86,7 @@ fn from_hex(text: &str) -> anyhow::Result<Option<Insn>> {
 
 fn from_assembly(text: &str, word: &str) -> anyhow::Result<Found> {
     let is_name = word.chars().all(|c| c.is_ascii_alphanumeric());
-    match asm::assemble_with(text, |_| Some(0)).as_deref() {
+    match asm::assemble_with(text, asm::Options { maps: &|_| Some(0), ..asm::Options::default() }).as_deref() {
         Ok([insn]) => Ok(Found::Insn(*insn)),
         Ok([insn, _]) if insn.slots() == 2 => Ok(Found::Insn(*insn)),
         Ok([]) => bail!("no instruction is named"),
