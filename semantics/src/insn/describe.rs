@@ -300,7 +300,7 @@ impl Op {
             Op::Jump { .. } | Op::Ja | Op::Gotol => notes.push("The distance counts slots from the next instruction."),
             Op::CallHelper | Op::CallKfunc => notes.push("r1 to r5 are open afterwards, r6 to r10 keep their values."),
             Op::CallLocal => {
-                notes.push("Its exit brings back r6 to r10; Linux allows 8 frames and 512 bytes of stack.")
+                notes.push("Its exit brings back r6 to r10; Linux allows 8 frames and 512 bytes of stack.");
             }
             Op::Exit | Op::Mov { .. } | Op::MovSx { .. } => {}
         }

@@ -201,7 +201,7 @@ impl Formula {
                 binary(shift(op), dst, amount)
             }),
             Op::MulDiv { op, width, source } => {
-                onto_dst(width, |size, dst| muldiv(op, size, dst, operand(width, source)))
+                onto_dst(width, |size, dst| muldiv(op, size, &dst, &operand(width, source)))
             }
             Op::Mov { width, source } => onto_dst(width, |_, _| operand(width, source)),
             Op::MovSx { from, width } => onto_dst(width, |size, _| Expr::Sext(from, size, Box::new(low(from, SRC)))),
@@ -277,7 +277,7 @@ fn shift(op: ShiftOp) -> Binary {
 }
 
 /// No operator is used where mathematics leaves it open: not by 0, and no quotient that does not fit.
-fn muldiv(op: MulDivOp, size: Size, dst: Expr, src: Expr) -> Expr {
+fn muldiv(op: MulDivOp, size: Size, dst: &Expr, src: &Expr) -> Expr {
     let is = |number| Test::Compare(Cond::Eq, src.clone(), Expr::Number(number, size));
     let zero = Expr::Number(0, size);
     let quotient = |op| binary(op, dst.clone(), src.clone());
