@@ -12,7 +12,7 @@ use semantics::world::{Input, World};
 
 #[path = "programs/mod.rs"]
 mod programs;
-use programs::{PACKET, alu_loop, checksum_loop, op};
+use programs::{LOOPS, PACKET, alu_loop, checksum_loop, op};
 
 fn bytes(insns: &[Insn]) -> Vec<u8> {
     semantics::encoding::encode(insns)
@@ -41,8 +41,39 @@ fn bench_pair(c: &mut Criterion, name: &str, ours: Vec<Insn>, theirs: &[Insn]) {
     group.finish();
 }
 
+/// Sixteen instructions per turn of the families beyond plain arithmetic: products, quotients, shifts, byte order, the
+/// stack, and a call of a subprogram.
+fn mixed_loop() -> Vec<Insn> {
+    use Reg::{R0, R1, R2, R6, R7, R10};
+    vec![
+        Insn::new(Opcode::Mov64K).dst(R6).imm(LOOPS),
+        Insn::new(Opcode::Mov64K).dst(R7).imm(12_345),
+        Insn::new(Opcode::Mul64K).dst(R7).imm(0x5deece6),
+        Insn::new(Opcode::Add64K).dst(R7).imm(11),
+        op(Opcode::Mov64X, R1, R7),
+        Insn::new(Opcode::Rsh64K).dst(R1).imm(16),
+        op(Opcode::StxDw, R10, R1).off(-8),
+        op(Opcode::Mov64X, R2, R6),
+        Insn::new(Opcode::CallLocal).imm(8),
+        Insn::new(Opcode::Be32).dst(R0),
+        op(Opcode::LdxW, R1, R10).off(-8),
+        op(Opcode::Xor64X, R7, R0),
+        op(Opcode::Add64X, R7, R1),
+        Insn::new(Opcode::Sub64K).dst(R6).imm(1),
+        Insn::new(Opcode::Jne64K).dst(R6).imm(0).off(-13),
+        op(Opcode::Mov64X, R0, R7),
+        // `CallLocal` leads behind this exit.
+        Insn::new(Opcode::Exit),
+        op(Opcode::Mov64X, R0, R1),
+        op(Opcode::Mod64X, R0, R2),
+        Insn::new(Opcode::Lsh32K).dst(R0).imm(3),
+        Insn::new(Opcode::Exit),
+    ]
+}
+
 fn benches(c: &mut Criterion) {
     bench_pair(c, "alu_loop", alu_loop(), &alu_loop());
+    bench_pair(c, "mixed_loop", mixed_loop(), &mixed_loop());
     let ours = [op(Opcode::LdxW, Reg::R6, Reg::R1), op(Opcode::LdxW, Reg::R7, Reg::R1).off(4)];
     // The raw machine of rbpf gets the packet in R1.
     let theirs = [

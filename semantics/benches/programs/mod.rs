@@ -2,7 +2,8 @@
 
 use semantics::insn::{Insn, Opcode, Reg};
 
-const LOOPS: i32 = 10_000;
+/// Turns of a loop.
+pub const LOOPS: i32 = 10_000;
 /// Bytes of the packet.
 pub const PACKET: i32 = 1500;
 
