@@ -69,11 +69,11 @@ fn results_packets_and_maps_are_compared() {
             "- {name: n, asm: 'again: goto again', result: 0}".to_owned(),
             "failed: input 0: interpreter ends with the trap `out of fuel`, expected is 0x0",
         ),
-        ("- {name: n, asm: r0 = 1}".to_owned(), "failed: no program: last insn 0 is not an exit or jmp"),
+        ("- {name: n, asm: r0 = 1}".to_owned(), "failed: no program: last insn is not an exit or jmp: insn 0"),
         ("- {name: n, asm: r0 = 1, expect: {verdict: reject, message: last insn}}".to_owned(), "passed"),
         (
             "- {name: n, asm: r0 = 1, expect: {verdict: reject, message: other}}".to_owned(),
-            "failed: the log lacks `other`; its end: last insn 0 is not an exit or jmp",
+            "failed: the log lacks `other`; its end: last insn is not an exit or jmp: insn 0",
         ),
         (
             "- {name: n, hex: e500000000000000 9500000000000000, result: 1}".to_owned(),

@@ -72,7 +72,7 @@ pub enum ProgramError {
     #[error("insn {0}: a 64-bit immediate takes two slots")]
     BrokenWide(usize),
     /// The last instruction of a subprogram is neither exit nor an unconditional jump.
-    #[error("last insn {0} is not an exit or jmp")]
+    #[error("last insn is not an exit or jmp: insn {0}")]
     FallsOff(usize),
     /// A map index beyond the program's list.
     #[error("insn {at}: fd {map} is not pointing to valid bpf_map")]
