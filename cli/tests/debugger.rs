@@ -112,6 +112,33 @@ fn a_trace_shows_pointers_helpers_and_maps() {
     }
 }
 
+/// A line of C stands above its first instruction, once.
+#[test]
+fn a_trace_shows_source_lines() {
+    let (out, ..) = run(&[OBJECT, "--packet", PACKET, "--trace"], "");
+    let expected = "\
+        ; xdp_count_drop.h:27  *count += 1;\n   \
+        21: r1 = *(u64 *)(r0 + 0x0)                 r1 = 0x0\n   \
+        22: r1 += 0x1                               r1 0x0 -> 0x1\n   \
+        23: *(u64 *)(r0 + 0x0) = r1                 protocol_count[11000000]:8 0000000000000000 -> 0100000000000000\n\
+        ; xdp_count_drop.h:61  count_source(ip->saddr);\n   \
+        24: ";
+    assert!(out.contains(expected), "{out}");
+    let (json, ..) = run(&[OBJECT, "--packet", PACKET, "--trace", "--format", "json"], "");
+    let store = json_lines(&json).into_iter().find(|value| value["pc"] == 23).expect("the store");
+    assert_eq!((&store["source"]["line"], &store["source"]["text"]), (&27.into(), &"*count += 1;".into()));
+    let (out, _, code) = run(&[OBJECT, "--packet", PACKET, "--break", "xdp_count_drop.h:27 if r1 == 1", "--stop"], "");
+    // The line begins where r1 is not yet loaded.
+    assert!(code == 0 && !out.contains("break"), "{out}");
+    let (out, _, code) = run(&[OBJECT, "--packet", PACKET, "--break", "xdp_count_drop.h:27", "--stop"], "");
+    assert!(code == 0 && out.contains("break xdp_count_drop.h:27: in xdp_count_drop, after 20 instructions"), "{out}");
+    let (_, stderr, code) = run(&[OBJECT, "--break", "xdp_count_drop.h:31"], "");
+    assert!(code == 2 && stderr.contains("from line 31 of xdp_count_drop.h; the next is line 32"), "{stderr}");
+    let out = step(OBJECT, &["--packet", PACKET], &["b xdp_count_drop.h:27", "c", "bt", "list 27"]);
+    assert_eq!(out[0], "=> 0: w0 = 0x2");
+    assert!(out.contains(&"#0 xdp_count_drop at slot 21 ; xdp_count_drop.h:27 *count += 1;".to_owned()), "{out:?}");
+}
+
 #[test]
 fn a_trace_follows_calls() {
     let (out, _, code) = run(&[&file("calls.hex", CALLS), "--trace"], "");

@@ -192,7 +192,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let mut inputs = inputs(args, &loaded)?;
     if let Some(number) = args.input {
         let count = inputs.len();
-        inputs = inputs.into_iter().filter(|prepared| prepared.number == number).collect();
+        inputs.retain(|prepared| prepared.number == number);
         if inputs.is_empty() {
             bail!("--input {number}: there are inputs 0 to {}", count.saturating_sub(1));
         }
