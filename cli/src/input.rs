@@ -20,9 +20,13 @@ use semantics::{asm, encoding, loader};
 pub struct Source {
     /// An ELF object, a YAML case file, slots as hexadecimal digits or as raw bytes, or assembly; `-` is standard input
     pub path: PathBuf,
-    /// The section or function of an object that has several programs
+    /// The section or function of an object that has several programs, or `section/function`
     #[arg(long)]
     pub section: Option<String>,
+    /// The kernel's types that an object is relocated against: raw BTF such as /sys/kernel/btf/vmlinux, or an ELF file with a
+    /// section .BTF; without it, the types of the modelled kernel
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
     /// The case of a file that has several
     #[arg(long)]
     pub case: Option<String>,
@@ -74,8 +78,7 @@ impl Source {
             return self.choose(corpus::read::parse(&text, &self.path)?);
         }
         let program = if bytes.starts_with(b"\x7fELF") {
-            loader::load_as(&bytes, self.section.as_deref(), self.program_type)
-                .with_context(|| self.path.display().to_string())?
+            self.object(&bytes).with_context(|| self.path.display().to_string())?
         } else if is_raw(&bytes) {
             self.program(encoding::decode(&bytes).with_context(|| self.path.display().to_string())?)?
         } else {
@@ -90,20 +93,38 @@ impl Source {
     pub fn load_all(&self) -> anyhow::Result<Vec<(String, anyhow::Result<Arc<Program>>)>> {
         if self.section.is_none() && !is_yaml(&self.path) && self.path != Path::new("-") {
             let bytes = read(&self.path)?;
-            let object = || self.path.display().to_string();
+            let path = || self.path.display().to_string();
             if bytes.starts_with(b"\x7fELF") {
-                let sections = loader::sections(&bytes).with_context(object)?;
-                if sections.len() > 1 {
-                    let load = |name: &str| {
-                        let program = loader::load_as(&bytes, Some(name), self.program_type).with_context(object)?;
-                        Ok(Arc::new(program))
-                    };
-                    return Ok(sections.iter().map(|of| (of.program.clone(), load(&of.program))).collect());
+                let object = loader::Object::parse(&bytes).with_context(path)?;
+                let programs = object.programs();
+                if programs.len() > 1 {
+                    let btf = self.types()?;
+                    let options = self.options(btf.as_ref());
+                    let loaded = object.load_all(&options).map(|program| Ok(Arc::new(program.with_context(path)?)));
+                    return Ok(programs.into_iter().map(|of| of.program).zip(loaded).collect());
                 }
             }
         }
         let program = self.load()?.program;
         Ok(vec![(program.name().to_owned(), Ok(program))])
+    }
+
+    /// The kernel's types, if a file with them is named.
+    fn types(&self) -> anyhow::Result<Option<loader::Btf>> {
+        let types = |path: &PathBuf| {
+            loader::read_btf(&read(path)?).with_context(|| format!("types of the kernel: {}", path.display()))
+        };
+        self.btf.as_ref().map(types).transpose()
+    }
+
+    fn options<'b>(&self, btf: Option<&'b loader::Btf>) -> loader::LoadOptions<'b> {
+        loader::LoadOptions { btf, program_type: self.program_type, ..loader::LoadOptions::default() }
+    }
+
+    /// The chosen program of an object.
+    fn object(&self, bytes: &[u8]) -> anyhow::Result<Program> {
+        let btf = self.types()?;
+        Ok(loader::Object::parse(bytes)?.load(self.section.as_deref(), &self.options(btf.as_ref()))?)
     }
 
     fn utf8(&self, bytes: Vec<u8>) -> anyhow::Result<String> {

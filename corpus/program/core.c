@@ -94,4 +94,36 @@ SEC("xdp/unguarded") int unguarded(struct xdp_md___shuffled *ctx)
 	return ctx->no_such_member;
 }
 
+/* Wider than the kernel has it: the load becomes one of four bytes. */
+struct xdp_md___wide {
+	u64 rx_queue_index;
+	long long egress_ifindex;
+} __core;
+
+SEC("xdp/resized") int resized(struct xdp_md___wide *ctx)
+{
+	return ctx->rx_queue_index + 5;
+}
+
+/* A signed number cannot become a shorter one. */
+SEC("xdp/signed") int sign(struct xdp_md___wide *ctx)
+{
+	return ctx->egress_ifindex;
+}
+
+/* Whole types are compared: the first is as the kernel has it, the second is not. */
+struct ethhdr___core {
+	u8 h_source[6];
+	u8 h_dest[6];
+} __core;
+
+struct udphdr___core {
+	u32 source;
+} __core;
+
+SEC("xdp/matches") int matches(struct xdp_md *ctx)
+{
+	return core_type_matches(struct ethhdr___core) * 2 + core_type_matches(struct udphdr___core) + (ctx->data & 0);
+}
+
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -301,6 +301,59 @@ fn core_relocations_ask_the_worlds_types() {
 }
 
 #[test]
+fn core_relocations_follow_the_width_of_a_field() {
+    let bytes = object("core.o");
+    let program = load(&bytes, Some("resized")).unwrap();
+    let first = &program.insns()[0];
+    assert_eq!((first.opcode, first.off), (Opcode::LdxW, 16));
+    assert_eq!(run(&program, &[0; 14], "").0, Ok(5));
+    let error = load(&bytes, Some("sign")).unwrap_err();
+    let place = "section xdp/signed, offset 0x0, CO-RE relocation of struct xdp_md___wide.egress_ifindex";
+    assert_eq!(error.to_string(), format!("{place}: the field's width differs, and the access cannot be adjusted"));
+    // Whole types: Ethernet headers have these members, UDP headers a narrower one.
+    assert_eq!(run(&load(&bytes, Some("matches")).unwrap(), &[0; 14], "").0, Ok(2));
+}
+
+#[test]
+fn a_wrong_relocation_says_what_is_wrong() {
+    let refused = |old: &[u8], new: &[u8]| {
+        let mut bytes = object("core.o");
+        replace(&mut bytes, old, new);
+        load(&bytes, Some("answers")).unwrap_err().to_string()
+    };
+    // The first instruction, `r2 = 8`, holds another offset than the object's types say.
+    let error = refused(&[0xb7, 2, 0, 0, 8, 0, 0, 0, 0x18], &[0xb7, 2, 0, 0, 9, 0, 0, 0, 0x18]);
+    let place = "section xdp, offset 0x0, CO-RE relocation of struct pt_regs___core.di";
+    assert_eq!(error, format!("{place}: the instruction holds 0x9, the object's types say 0x8"));
+    // It becomes a jump.
+    let error = refused(&[0xb7, 2, 0, 0, 8, 0, 0, 0, 0x18], &[0x05, 0, 0, 0, 0, 0, 0, 0, 0x18]);
+    assert_eq!(error, format!("{place}: opcode 05 cannot be relocated"));
+    let error = refused(b"\x000:1\0", b"\x000:9\0");
+    let place = "section xdp, offset 0x0, CO-RE relocation of struct pt_regs___core";
+    assert_eq!(error, format!("{place}: the access string does not fit the type"));
+}
+
+#[test]
+fn maps_of_old() {
+    let bytes = object("legacy.o");
+    let error = load(&bytes, Some("entry")).unwrap_err();
+    assert_eq!(error.to_string(), "section from-netdev: its name stands for no program type, and none is given");
+    let program = load_as(&bytes, Some("from-netdev"), Some(ProgramType::SchedCls)).unwrap();
+    let [tail_calls, counters, by_cpu] = program.maps() else { panic!("three maps") };
+    assert_eq!(tail_calls.contents, Contents::Programs(vec![(3, "tail".to_owned())]));
+    assert_eq!(*counters, map("counters", MapType::ARRAY, 8, 16));
+    assert_eq!((by_cpu.map_type.name(), &by_cpu.contents), ("array_of_maps", &Contents::Maps(vec![(3, 1)])));
+    assert_eq!(by_cpu.inner.as_deref(), Some(counters));
+    assert_eq!(references(&program), ["by_cpu", "tail_calls"]);
+    // Without the identifier of its inner map it has none.
+    let mut bytes = bytes;
+    replace(&mut bytes, &[7, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    let error = load_as(&bytes, Some("from-netdev"), Some(ProgramType::SchedCls)).unwrap_err();
+    let place = "section maps, offset 0x48, map by_cpu";
+    assert_eq!(error.to_string(), format!("{place}: it does not say what its inner maps are"));
+}
+
+#[test]
 fn core_relocations_ask_other_types() {
     let bytes = object("core.o");
     let own = read_btf(&bytes).unwrap();

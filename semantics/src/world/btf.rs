@@ -286,6 +286,10 @@ mod tests {
         // Fixed by the kernel's interfaces, so known from elsewhere.
         assert_eq!(member("pt_regs", "di"), (112, Some(8)));
         assert_eq!(member("pt_regs", "sp"), (152, Some(8)));
+        assert_eq!(member("bpf_perf_event_data", "regs"), (0, Some(168)));
+        assert_eq!(member("bpf_perf_event_data", "addr"), (176, Some(8)));
+        assert_eq!(member("__sk_buff", "sk"), (168, Some(8)));
+        assert_eq!(member("bpf_sock_ops", "remote_ip6"), (32, Some(16)));
         assert_eq!(member("iphdr", "protocol"), (9, Some(1)));
         assert_eq!(member("tcphdr", "window"), (14, Some(2)));
         assert_eq!(member("ethhdr", "h_proto"), (12, Some(2)));

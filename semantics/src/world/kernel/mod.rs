@@ -149,11 +149,20 @@ fn contexts(declared: &[Decl]) -> Vec<Decl> {
             all.len() - 1
         });
         for member in declaration.fields {
-            let (of, fields) = (member_of(member), &mut all[at].1);
-            match fields.iter_mut().find(|field| field.name == member.name) {
+            let (name, of) = match member.name.split_once('.') {
+                // The registers, member by member, which lie first.
+                Some((outer, _)) => (outer, Of::Struct("pt_regs")),
+                None => (member.name, member_of(member)),
+            };
+            // Another view of a member has a name that is none in C.
+            if name.contains([' ', '[']) {
+                continue;
+            }
+            let fields = &mut all[at].1;
+            match fields.iter_mut().find(|field| field.name == name) {
                 Some(known) if matches!(of, Of::Pointer(_)) => known.of = of,
                 Some(_) => {}
-                None => fields.push(Field { name: member.name, of, bits: 0, at: Some(member.offset) }),
+                None => fields.push(Field { name, of, bits: 0, at: Some(member.offset) }),
             }
         }
     }

@@ -41,7 +41,6 @@ pub(super) const DECLARATIONS: &[Decl] = &[
     record("tcphdr", &[field("source", BE16), field("dest", BE16), field("seq", BE32), field("ack_seq", BE32), bits("res1", Of::Type("__u16"), 4), bits("doff", Of::Type("__u16"), 4), bits("fin", Of::Type("__u16"), 1), bits("syn", Of::Type("__u16"), 1), bits("rst", Of::Type("__u16"), 1), bits("psh", Of::Type("__u16"), 1), bits("ack", Of::Type("__u16"), 1), bits("urg", Of::Type("__u16"), 1), bits("ece", Of::Type("__u16"), 1), bits("cwr", Of::Type("__u16"), 1), field("window", BE16), field("check", Of::Type("__sum16")), field("urg_ptr", BE16)]),
     record("udphdr", &[field("source", BE16), field("dest", BE16), field("len", BE16), field("check", Of::Type("__sum16"))]),
     record("icmphdr", &[field("type", Of::Type("__u8")), field("code", Of::Type("__u8")), field("checksum", Of::Type("__sum16")), field("un", Of::Anonymous { union: true, fields: &[field("echo", Of::Anonymous { union: false, fields: &[field("id", BE16), field("sequence", BE16)] }), field("gateway", BE32)] })]),
-    record("flowi4", &[field("flowi4_oif", Of::INT), field("saddr", BE32), field("daddr", BE32)]),
     enumeration("xdp_action", &[("XDP_ABORTED", 0), ("XDP_DROP", 1), ("XDP_PASS", 2), ("XDP_TX", 3), ("XDP_REDIRECT", 4)]),
     enumeration("tcp_state", TCP_STATES),
 ];

@@ -29,7 +29,7 @@ pub(super) const DECLARATIONS: &[Decl] = &[
     record("user_namespace", &[field("parent", pointer!("user_namespace")), field("level", Of::INT), field("owner", Of::Type("kuid_t")), field("group", Of::Type("kgid_t")), field("ns", Of::Struct("ns_common"))]),
     record("nsproxy", &[field("count", Of::Type("refcount_t")), field("uts_ns", pointer!("uts_namespace")), field("ipc_ns", pointer!("ipc_namespace")), field("mnt_ns", pointer!("mnt_namespace")), field("pid_ns_for_children", pointer!("pid_namespace")), field("net_ns", pointer!("net")), field("time_ns", pointer!("time_namespace")), field("time_ns_for_children", pointer!("time_namespace")), field("cgroup_ns", pointer!("cgroup_namespace"))]),
     record("upid", &[field("nr", Of::INT), field("ns", pointer!("pid_namespace"))]),
-    record("pid", &[field("count", Of::Type("refcount_t")), field("level", Of::U32), field("inode", pointer!("inode")), field("numbers", Of::Array(&Of::Struct("upid"), 0))]),
+    record("pid", &[field("count", Of::Type("refcount_t")), field("level", Of::U32), field("numbers", Of::Array(&Of::Struct("upid"), 0))]),
     record("cred", CRED),
     record("kernfs_node", &[field("count", Of::Type("atomic_t")), field("parent", pointer!("kernfs_node")), field("name", STRING), field("flags", Of::U16), field("mode", Of::Type("umode_t")), field("id", Of::Type("u64")), field("priv", ANY)]),
     record("cgroup_subsys", &[field("id", Of::INT), field("name", STRING)]),
@@ -49,7 +49,6 @@ pub(super) const DECLARATIONS: &[Decl] = &[
     record("sched_info", &[field("pcount", Of::ULONG), field("run_delay", Of::U64), field("last_arrival", Of::U64), field("last_queued", Of::U64)]),
     record("thread_struct", &[field("sp", Of::ULONG), field("fsbase", Of::ULONG), field("gsbase", Of::ULONG), field("trap_nr", Of::ULONG), field("error_code", Of::ULONG)]),
     record("task_struct", TASK),
-    record("pt_regs", REGS),
 ];
 
 const ATOMIC: Of = Of::Anonymous { union: false, fields: &[field("counter", Of::INT)] };
@@ -161,29 +160,4 @@ const TASK: &[Field] = &[
     field("sessionid", Of::U32),
     field("cgroups", pointer!("css_set")),
     field("thread", Of::Struct("thread_struct")),
-];
-
-/// The saved registers, as the x86-64 entry code pushes them.
-const REGS: &[Field] = &[
-    field("r15", Of::ULONG),
-    field("r14", Of::ULONG),
-    field("r13", Of::ULONG),
-    field("r12", Of::ULONG),
-    field("bp", Of::ULONG),
-    field("bx", Of::ULONG),
-    field("r11", Of::ULONG),
-    field("r10", Of::ULONG),
-    field("r9", Of::ULONG),
-    field("r8", Of::ULONG),
-    field("ax", Of::ULONG),
-    field("cx", Of::ULONG),
-    field("dx", Of::ULONG),
-    field("si", Of::ULONG),
-    field("di", Of::ULONG),
-    field("orig_ax", Of::ULONG),
-    field("ip", Of::ULONG),
-    field("cs", Of::ULONG),
-    field("flags", Of::ULONG),
-    field("sp", Of::ULONG),
-    field("ss", Of::ULONG),
 ];
