@@ -1,6 +1,6 @@
 //! Objects of public collections: every program of every object loads, or is refused for exactly the reason below.
 //!
-//! They are not part of the project; without them the test says that it skipped. TOUCHSTONE_SHARED names their place.
+//! They are not part of the project; without them the test says that it skipped. `TOUCHSTONE_SHARED` names their place.
 
 use std::path::{Path, PathBuf};
 
