@@ -108,7 +108,7 @@ fn the_sample_passes_as_objects() {
 fn object(code: &[u8]) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.text\0.symtab\0.strtab\0main\0";
     let mut symbols = vec![0; 24];
-    symbols.extend([22, 0, 0, 0, 0x12, 0, 1, 0]);
+    symbols.extend([23, 0, 0, 0, 0x12, 0, 1, 0]);
     symbols.extend(0u64.to_le_bytes());
     symbols.extend((code.len() as u64).to_le_bytes());
     let (text, symtab) = (64, 64 + code.len() as u64);
