@@ -88,6 +88,16 @@ SEC("xdp/shuffled") int shuffled(struct xdp_md___shuffled *ctx)
 	return data[0];
 }
 
+/* Guarded by a number that the loader knows. */
+extern u32 LINUX_KERNEL_VERSION __kconfig;
+
+SEC("xdp/version") int version(struct xdp_md___shuffled *ctx)
+{
+	if (LINUX_KERNEL_VERSION >= 7 << 16)
+		return ctx->no_such_member;
+	return XDP_PASS;
+}
+
 /* Not guarded: refused, and the message names what is missing. */
 SEC("xdp/unguarded") int unguarded(struct xdp_md___shuffled *ctx)
 {

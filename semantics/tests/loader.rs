@@ -225,7 +225,12 @@ fn the_configuration_can_be_another() {
     config.set("CONFIG_HZ", Setting::Number(1 << 32));
     assert!(load(&config).unwrap_err().to_string().ends_with("too narrow for what the kernel's configuration sets"));
     config.set("CONFIG_HZ", Setting::Yes);
-    assert!(load(&config).unwrap_err().to_string().ends_with("does not fit what the kernel's configuration sets"));
+    let type_message = "its type does not fit what the kernel's configuration sets";
+    assert!(load(&config).unwrap_err().to_string().ends_with(type_message));
+    // A mutant once had a truth value of 65535 bytes: `_Bool`, an integer of 1 byte and 8 bits.
+    let mut mutant = bytes.clone();
+    replace(&mut mutant, &[1, 0, 0, 0, 8, 0, 0, 4], &[0xff, 0xff, 0, 0, 8, 0, 0, 4]);
+    assert!(semantics::loader::load(&mutant, None).unwrap_err().to_string().ends_with(type_message));
 }
 
 #[test]
@@ -312,6 +317,16 @@ fn core_relocations_follow_the_width_of_a_field() {
     assert_eq!(error.to_string(), format!("{place}: the field's width differs, and the access cannot be adjusted"));
     // Whole types: Ethernet headers have these members, UDP headers a narrower one.
     assert_eq!(run(&load(&bytes, Some("matches")).unwrap(), &[0; 14], "").0, Ok(2));
+}
+
+#[test]
+fn a_version_guards_what_it_lacks() {
+    let bytes = object("core.o");
+    assert_eq!(run(&load(&bytes, Some("version")).unwrap(), &[0; 14], "").0, Ok(2));
+    let later = Kconfig::parse("", 7 << 16).unwrap();
+    let options = LoadOptions { kconfig: Some(&later), ..LoadOptions::default() };
+    let error = Object::parse(&bytes).unwrap().load(Some("version"), &options).unwrap_err();
+    assert!(error.to_string().ends_with("no_such_member: the kernel's BTF has the type but no such field"), "{error}");
 }
 
 #[test]

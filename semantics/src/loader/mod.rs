@@ -2,9 +2,9 @@
 //!
 //! An executable section holds programs, one per global function; its name says the program type (`xdp`, `socket/eth`).
 //! What a program calls, static or global, in `.text` or in its own section, is appended to it. Maps are declared in
-//! `.maps` with BTF, or in `maps` as `struct bpf_map_def` ([`legacy`]); global data becomes arrays of one element, and
-//! `.kconfig` is filled from the kernel's configuration ([`data`]). All programs of an object have the same maps, so they
-//! can share them. CO-RE relocations are resolved against the world's own BTF, or another one ([`core`]). What an object
+//! `.maps` with BTF, or in `maps` as `struct bpf_map_def` (`legacy.rs`); global data becomes arrays of one element, and
+//! `.kconfig` is filled from the kernel's configuration (`data.rs`). All programs of an object have the same maps, so they
+//! can share them. CO-RE relocations are resolved against the world's own BTF, or another one (`core`). What an object
 //! asks for beyond that is an error that says where and what.
 //!
 //! ```no_run
