@@ -7,7 +7,7 @@
 //! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
 //! after `ROUNDS_MAX` all remaining branches become near, which fits always.
 
-use semantics::insn::Insn;
+use semantics::insn::{Insn, Reg};
 use semantics::program::Verified;
 use semantics::trap::Unsupported;
 use semantics::word::Concrete;
@@ -37,6 +37,9 @@ pub struct Code {
     prologue: u32,
 }
 
+/// The bit of R10 among the registers that a program names: with subprograms, all frames count from it.
+const FRAME_POINTER: u16 = 1 << Reg::FP as u16;
+
 /// Places behind the slots: epilogue, helper stub, trap exit.
 const EXTRA: usize = 3;
 
@@ -60,7 +63,10 @@ struct Pending {
 
 /// Compiles a program; `code` receives it.
 pub fn compile(program: &Verified, rules: &Rules, code: &mut Code) -> Result<(), Unsupported> {
-    code.assemble(program.program().insns(), rules)
+    let program = program.program();
+    // The entry is the first subprogram; what lies behind it returns to a caller.
+    let entry = program.subprograms().get(1).copied().unwrap_or(usize::MAX);
+    code.assemble(program.insns(), entry, rules)
 }
 
 impl Code {
@@ -87,14 +93,14 @@ impl Code {
         self.slot(self.slots() + 2)
     }
 
-    /// Compiles instructions whose jumps all lead to instructions.
-    pub(crate) fn assemble(&mut self, insns: &[Insn], rules: &Rules) -> Result<(), Unsupported> {
+    /// Compiles instructions whose jumps all lead to instructions; those before slot `entry` are the program's entry.
+    pub(crate) fn assemble(&mut self, insns: &[Insn], entry: usize, rules: &Rules) -> Result<(), Unsupported> {
         self.places.clear();
         self.branches.clear();
         self.straight.clear();
         self.bytes.clear();
         self.insts.clear();
-        let saved = self.lower(insns, rules)?;
+        let saved = self.lower(insns, entry, rules)?;
         saved.prologue(&mut self.insts);
         self.insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
         self.prologue = self.bytes.len() as u32;
@@ -104,16 +110,16 @@ impl Code {
     }
 
     /// Lowers everything to straight code and branches.
-    fn lower(&mut self, insns: &[Insn], rules: &Rules) -> Result<Saved, Unsupported> {
-        let mut named = 0;
-        let targets = |jump| Targets { jump, epilogue: insns.len() };
+    fn lower(&mut self, insns: &[Insn], entry: usize, rules: &Rules) -> Result<Saved, Unsupported> {
+        let mut named = if entry < insns.len() { FRAME_POINTER } else { 0 };
+        let targets = |jump| Targets { jump, epilogue: insns.len(), returns: false };
         self.places.reserve(insns.len() + EXTRA);
         for (slot, insn) in insns.iter().enumerate() {
             let unsupported = || Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
             let row = rules.row(insn.opcode).ok_or_else(unsupported)?;
             self.mark();
             row(insn, &mut self.insts);
-            self.append(targets(insn.target(slot) as usize));
+            self.append(Targets { returns: slot >= entry, ..targets(insn.target(slot) as usize) });
             named |= 1 << insn.dst.number() | 1 << insn.src.number();
         }
         let saved = Saved(named);
@@ -139,18 +145,26 @@ impl Code {
     #[inline(always)]
     fn append(&mut self, targets: Targets) {
         for inst in &self.insts {
-            let Inst::Branch(branch) = *inst else {
-                encode::encode(inst, &mut self.straight);
-                continue;
+            let branch = match *inst {
+                Inst::Branch(Branch::Exit) if targets.returns => {
+                    encode::encode(&Inst::<Concrete>::Ret, &mut self.straight);
+                    continue;
+                }
+                Inst::Branch(branch) => branch,
+                _ => {
+                    encode::encode(inst, &mut self.straight);
+                    continue;
+                }
             };
             let target = match branch {
-                Branch::Jcc(_) | Branch::Jmp => targets.jump,
+                Branch::Jcc(_) | Branch::Jmp | Branch::Local => targets.jump,
                 Branch::Exit => targets.epilogue,
                 Branch::Call => targets.epilogue + 1,
             };
             // A jump to what follows takes no bytes.
-            if target != self.places.len() || matches!(branch, Branch::Jcc(_) | Branch::Call) {
-                let reach = if branch == Branch::Call { Reach::Near } else { Reach::Short };
+            let calls = matches!(branch, Branch::Call | Branch::Local);
+            if target != self.places.len() || calls || matches!(branch, Branch::Jcc(_)) {
+                let reach = if calls { Reach::Near } else { Reach::Short };
                 let straight = self.straight.len() as u32;
                 self.branches.push(Pending { straight, target: target as u32, branch, reach });
             }
@@ -221,4 +235,6 @@ impl Code {
 struct Targets {
     jump: usize,
     epilogue: usize,
+    /// Exit is a return.
+    returns: bool,
 }

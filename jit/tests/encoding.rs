@@ -352,9 +352,9 @@ fn jumps_inside_a_sequence() {
 
 #[test]
 fn branches() {
-    let kinds = Cc::ALL.map(Branch::Jcc).into_iter().chain([Branch::Jmp, Branch::Exit, Branch::Call]);
+    let kinds = Cc::ALL.map(Branch::Jcc).into_iter().chain([Branch::Jmp, Branch::Exit, Branch::Call, Branch::Local]);
     for (kind, reach) in kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| (kind, reach))) {
-        let near = reach == Reach::Near || kind == Branch::Call;
+        let near = reach == Reach::Near || matches!(kind, Branch::Call | Branch::Local);
         for rel in VALUES.into_iter().filter(|rel| near || i8::try_from(*rel).is_ok()) {
             let mut code = Vec::new();
             branch::<Concrete>(kind, reach, &(rel as u32), &mut code);
@@ -369,9 +369,13 @@ fn branches() {
                     assert_eq!((opcode & 15, seen.condition_code()), (cc as u8, condition(cc)));
                 }
                 Branch::Jmp | Branch::Exit => assert!(seen.is_jmp_short_or_near()),
-                Branch::Call => assert!(seen.is_call_near()),
+                Branch::Call | Branch::Local => assert!(seen.is_call_near()),
             }
-            let kind = if kind == Branch::Exit { Branch::Jmp } else { kind };
+            let kind = match kind {
+                Branch::Exit => Branch::Jmp,
+                Branch::Local => Branch::Call,
+                other => other,
+            };
             let Some((Decoded::Branch { branch, reach, rel: back }, len)) = decode::<Concrete>(&code) else {
                 panic!("{seen} does not decode");
             };

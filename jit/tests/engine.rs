@@ -89,6 +89,38 @@ fn loops_and_every_register() {
     assert_eq!(result(text), Ok(9 * 36));
 }
 
+/// Frames of their own, R6 to R10 back afterwards, helper calls and traps at every depth, loops around calls.
+#[test]
+fn subprograms() {
+    let clock = id("ktime_get_ns");
+    let depth = |deepest: &str| {
+        format!(
+            "r6 = 1; r7 = 2; r8 = 3; r9 = 4
+            *(u64 *)(r10 - 8) = 77
+            r1 = 5
+            call one
+            r0 += r6; r0 += r7; r0 += r8; r0 += r9
+            r1 = *(u64 *)(r10 - 8)
+            r0 += r1
+            exit
+            one: r6 = 100; r7 = 200; *(u64 *)(r10 - 8) = r1
+            r1 += 1; call two; r0 += r6; r1 = *(u64 *)(r10 - 8); r0 += r1; exit
+            two: r8 = 300; r9 = 400; *(u64 *)(r10 - 8) = r1
+            r1 += 1; call three; r0 += r8; r1 = *(u64 *)(r10 - 8); r0 += r1; exit
+            three: r6 = r1; {deepest}
+            r0 = r6; exit"
+        )
+    };
+    assert_eq!(result(&depth("r6 += 1")), Ok(8 + 300 + 6 + 100 + 5 + 10 + 77));
+    assert_eq!(result(&depth(&format!("call {clock}; r6 += 1"))), Ok(8 + 300 + 6 + 100 + 5 + 10 + 77));
+    assert_eq!(result(&depth("call 4711")), Err(Trap::UnknownHelper(4711)));
+    let turns = "r6 = 1000; r7 = 0
+        again: r1 = r6; r2 = r7; call add; r7 = r0; r6 -= 1; if r6 != 0 goto again
+        r0 = r7; exit
+        add: r0 = r1; r0 += r2; exit";
+    assert_eq!(result(turns), Ok(500_500));
+}
+
 #[test]
 fn maps_and_helpers() {
     let def = MapDef::new("counts", MapType::ARRAY, 4, 8, 4);

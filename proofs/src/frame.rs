@@ -20,7 +20,7 @@ use std::convert::Infallible;
 /// The registers that a callee keeps, beside the stack pointer (System V ABI, section 3.2.1).
 const CALLEE_SAVED: [Reg; 6] = [Reg::Rbx, Reg::Rbp, Reg::R12, Reg::R13, Reg::R14, Reg::R15];
 /// Where the stack pointer is on entry: 8 off a multiple of 16.
-const STACK: u64 = 0x7fff_0000_0ff8;
+pub(crate) const STACK: u64 = 0x7fff_0000_0ff8;
 /// Bytes that a frame takes at most, with the return address above it.
 const FRAME: u64 = 56;
 
@@ -39,7 +39,7 @@ struct Frame {
 
 /// Memory alone: entry and exit call nothing.
 #[derive(Clone, Debug)]
-struct Stack<A: Theory>(A::Memory);
+pub(crate) struct Stack<A: Theory>(pub(crate) A::Memory);
 
 impl<A: Theory> Outside<A> for Stack<A> {
     type Fault = Infallible;

@@ -89,7 +89,7 @@ impl Form {
         let others = [Form::MovZx, Form::MovSx, Form::MovAbs, Form::Push, Form::Pop, Form::CallReg, Form::Ret];
         let kinds = Cc::ALL.into_iter().map(Branch::Jcc).chain([Branch::Jmp, Branch::Exit]);
         let branches = kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| Form::Branch(kind, reach)));
-        let call = [Form::Branch(Branch::Call, Reach::Near)];
+        let call = [Branch::Call, Branch::Local].map(|call| Form::Branch(call, Reach::Near));
         let skips = Cc::ALL.into_iter().map(Some).chain([None]).map(Form::Skip);
         let jumps = branches.chain(call).chain(skips).chain([Form::Retry]);
         alu.chain(by_width).chain(by_size).chain(others).chain(Form::arithmetic()).chain(jumps).collect()
@@ -275,8 +275,12 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
     });
     let mut bytes = Vec::new();
     encode::branch::<A>(kind, reach, &rel, &mut bytes);
-    // Both are a jump; they differ in what the displacement is made from.
-    let expected = if kind == Branch::Exit { Branch::Jmp } else { kind };
+    // Both are a jump, or both a call; they differ in what the displacement is made from.
+    let expected = match kind {
+        Branch::Exit => Branch::Jmp,
+        Branch::Local => Branch::Call,
+        other => other,
+    };
     let predicted = encode::branch_len(kind, reach) as usize;
     cx.claim("the length that layout counts with", A::Flag::lit(predicted == bytes.len()));
     match A::decode_x64(&bytes) {

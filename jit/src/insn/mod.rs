@@ -64,8 +64,9 @@ pub const fn is_lowered(op: Op) -> bool {
         | Op::Ja
         | Op::Gotol
         | Op::CallHelper
+        | Op::CallLocal
         | Op::Exit => true,
-        Op::Wide(_) | Op::Packet { .. } | Op::CallLocal | Op::CallKfunc => false,
+        Op::Wide(_) | Op::Packet { .. } | Op::CallKfunc => false,
     }
 }
 
@@ -91,6 +92,7 @@ pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
         Op::Jump { cond, width, source } => jump::lower(cond, width, source, insn, out),
         Op::Ja | Op::Gotol => jump::lower_always(out),
         Op::CallHelper => call::lower_helper(insn, out),
+        Op::CallLocal => call::lower_local(out),
         Op::Exit => call::lower_exit(out),
         other => unreachable!("{other:?} has no rule"),
     }

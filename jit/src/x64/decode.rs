@@ -27,7 +27,8 @@ impl Literal for u8 {
 pub enum Decoded<A: Algebra> {
     /// An instruction that is no branch.
     Inst(Inst<A>),
-    /// A branch and the distance from its end; [`Branch::Exit`] looks like [`Branch::Jmp`] and decodes to it.
+    /// A branch and the distance from its end; [`Branch::Exit`] looks like [`Branch::Jmp`] and decodes to it, [`Branch::Local`]
+    /// like [`Branch::Call`].
     Branch {
         /// The kind.
         branch: Branch,

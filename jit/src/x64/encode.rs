@@ -123,7 +123,7 @@ pub fn len<A: Algebra>(inst: &Inst<A>) -> usize {
 #[inline(always)]
 pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
     match (branch, reach) {
-        (Branch::Call, _) | (Branch::Jmp | Branch::Exit, Reach::Near) => 5,
+        (Branch::Call | Branch::Local, _) | (Branch::Jmp | Branch::Exit, Reach::Near) => 5,
         (_, Reach::Short) => 2,
         (Branch::Jcc(_), Reach::Near) => 6,
     }
@@ -134,7 +134,7 @@ pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
 #[inline]
 pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut Vec<A::W8>) {
     match (branch, reach) {
-        (Branch::Call, _) => byte::<A>(out, 0xe8),
+        (Branch::Call | Branch::Local, _) => byte::<A>(out, 0xe8),
         (Branch::Jmp | Branch::Exit, Reach::Short) => byte::<A>(out, 0xeb),
         (Branch::Jmp | Branch::Exit, Reach::Near) => byte::<A>(out, 0xe9),
         (Branch::Jcc(cc), Reach::Short) => byte::<A>(out, 0x70 + cc as u8),

@@ -212,6 +212,8 @@ pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> R
         }
         Inst::Branch(Branch::Jmp) => return Ok(Flow::Branch(A::Flag::lit(true))),
         Inst::Branch(Branch::Exit) => return Ok(Flow::Exit),
+        // What surrounds it is the meaning of whoever puts both halves together.
+        Inst::Branch(Branch::Local) => return Ok(Flow::Call),
         Inst::Branch(Branch::Call) => cpu.call_helper()?,
         Inst::CallReg { .. } | Inst::Ret | Inst::Skip { .. } => return Err(Fault::Control),
     }

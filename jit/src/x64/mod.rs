@@ -181,7 +181,9 @@ pub enum Branch {
     Jcc(Cc),
     /// `jmp` to the target of the BPF jump.
     Jmp,
-    /// `jmp` to the epilogue.
+    /// `call` of the subprogram that the BPF call names, which returns.
+    Local,
+    /// Out of the function: `jmp` to the epilogue, in a subprogram `ret`.
     Exit,
     /// `call` of the helper stub, which returns: the helper's number in `r9d`, arguments in `rdi rsi rdx rcx r8`, the
     /// result in `rax`.
