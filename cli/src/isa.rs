@@ -27,7 +27,7 @@ const JSON: &str = "Without INSN, or where it means several, JSON is: [{name, ro
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
 pub struct Args {
-    /// One instruction: a row's name (Add64K), a mnemonic (add, jslt32), a room (atomic), a code byte (0x37), the bytes of
+    /// One instruction: a row's name (`Add64K`), a mnemonic (add, `jslt32`), a room (atomic), a code byte (0x37), the bytes of
     /// a slot, or assembly ('r1 s/= r2')
     insn: Option<String>,
     /// How to print

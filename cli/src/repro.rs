@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use corpus::runner::{CaseResult, Runner};
 use corpus::{Case, FindingNote};
 use fuzz::finding::Objection;
 use fuzz::worker::Remote;
+use semantics::memory::Memory;
+use semantics::world::World;
 use serde_json::{Value, json};
 
 use crate::{Format, Status};
@@ -55,6 +58,18 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 
 fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> anyhow::Result<()> {
     let place = || format!("{}: case `{}`", file.display(), case.name);
+    if let Err(malformed) = case.program()
+        && malformed.is_rejection()
+    {
+        // There is nothing to run: what the case says of its refusal holds, or it still fails.
+        let mut world = World::new(Memory::detached()?);
+        if let CaseResult::Failed(failure) = Runner::new(&mut world).run(case) {
+            bail!("{}: {failure}", place());
+        }
+        let (file, judged) = (file.to_owned(), Err(malformed.to_string()));
+        all.push(Replayed { file, case: case.name.clone(), run: 0, judged, same: false });
+        return Ok(());
+    }
     let noted = case.finding.as_ref();
     let plant = noted.and_then(|note| note.plant.clone()).filter(|_| !args.without_plant);
     let setup = crate::fuzz::setup(0, 20, None, plant).with_context(place)?;

@@ -27,7 +27,7 @@ fn plugin(memory: &[u8], options: &[&str], input: &str) -> Output {
 
 /// Bytes as the runner writes them: two blanks behind each.
 fn spaced(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}  ")).collect()
+    bytes.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}  "))
 }
 
 /// R0, or what the plugin says instead.
@@ -130,10 +130,10 @@ fn object(code: &[u8]) -> Vec<u8> {
     for [name, kind, flags, offset, size, link, info, entry] in sections {
         bytes.extend((name as u32).to_le_bytes());
         bytes.extend((kind as u32).to_le_bytes());
-        [flags, 0, offset, size].iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend([flags, 0, offset, size].map(u64::to_le_bytes).as_flattened());
         bytes.extend((link as u32).to_le_bytes());
         bytes.extend((info as u32).to_le_bytes());
-        [1, entry].iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend([1, entry].map(u64::to_le_bytes).as_flattened());
     }
     bytes
 }

@@ -31,6 +31,9 @@ fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
+/// A folder, which instructions the floor has, and what its rooms share.
+type Floor = (&'static str, fn(Op) -> bool, &'static [&'static str]);
+
 #[test]
 fn every_instruction_family_has_its_room_on_every_floor() {
     // A floor has the rooms of the instructions that it has.
@@ -39,7 +42,7 @@ fn every_instruction_family_has_its_room_on_every_floor() {
         names(Room::ALL.into_iter().filter(has).map(Room::name))
     };
     // What the rooms of a floor share lies beside them.
-    let floors: [(&str, fn(Op) -> bool, &[&str]); 4] = [
+    let floors: [Floor; 4] = [
         ("semantics/src/insn", |_| true, &["describe", "formula", "table"]),
         ("verifier/src/insn", is_followed, &[]),
         ("jit/src/insn", is_lowered, &[]),

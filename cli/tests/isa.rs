@@ -48,7 +48,8 @@ fn the_page_needs_nothing_else() {
 #[test]
 fn one_instruction_in_full() {
     let page = printed(&["3f21010000000000"]);
-    for part in ["Sdiv64X", "dst = src == 0 ? 0 : src == -1 ? -dst : dst s/ src", "3f 21 01 00", "RFC 9669 section 4.1"]
+    for part in
+        ["Sdiv64X", "dst = src == 0 ? 0 : src == -1 ? -dst : dst s/ src", "3f21010000000000", "RFC 9669 section 4.1"]
     {
         assert!(page.contains(part), "{part}:\n{page}");
     }

@@ -216,12 +216,11 @@ impl<A: Script> State<A> {
     /// The address of the access, named.
     fn at(&mut self, addr: &A::W64) -> A::W64 {
         // One instruction accesses one place.
-        match &self.address {
-            Some(known) => assert_eq!(known, addr.text(), "an instruction with two addresses"),
-            None => {
-                self.define("address", &sort::<A::W64>(), addr.text());
-                self.address = Some(addr.text().to_owned());
-            }
+        if let Some(known) = &self.address {
+            assert_eq!(known, addr.text(), "an instruction with two addresses");
+        } else {
+            self.define("address", &sort::<A::W64>(), addr.text());
+            self.address = Some(addr.text().to_owned());
         }
         self.uses_memory = true;
         A::W64::written("address")

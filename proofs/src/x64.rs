@@ -294,6 +294,7 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
 }
 
 /// Whether two instructions are the same: an immediate that is stored counts only as far as it is stored.
+#[allow(clippy::match_same_arms)] // an arm per instruction
 fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
     use Inst::{
         AluRi, AluRr, Bswap, CallReg, Div, Imul, ImulImm, Load, LoadSx, Lock, MovAbs, MovRr, MovSx, MovSxRr, MovZx,

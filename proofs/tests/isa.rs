@@ -206,7 +206,9 @@ impl<'a, A: Numbers> Comparison<'a, A> {
         word("imm", A::W32::BITS, input.imm);
         word("next_imm", A::W32::BITS, input.next_imm);
         word("pc", wide, input.pc);
-        ["map_value", "variable", "code"].iter().for_each(|name| word(name, wide, input.world));
+        for name in ["map_value", "variable", "code"] {
+            word(name, wide, input.world);
+        }
         pairs.push((Bool::new_const("in_packet").into(), Bool::from_bool(input.world & 1 == 1).into()));
         for (name, bits, bytes) in
             [("mem", wide, &*state.before.borrow()), ("packet", A::W32::BITS, &*state.packet.borrow())]
@@ -342,7 +344,7 @@ fn full_inputs(row: &Row) -> Vec<Input> {
             // What memory holds there, or nearly.
             let addr = input.regs[1].wrapping_add(input.off as i16 as u64);
             let byte = |k: u64| (mix(input.seed, addr.wrapping_add(k)) & 0xff) << (8 * k);
-            input.regs[0] = (0..u64::from(size.bytes())).map(byte).sum::<u64>() ^ (next() % 3 << 33);
+            input.regs[0] = (0..u64::from(size.bytes())).map(byte).sum::<u64>() ^ ((next() % 3) << 33);
         }
         inputs.push(input);
     }
@@ -454,7 +456,7 @@ fn narrow_memory(row: &Row, text: &str) -> Result<u64, String> {
     let r0 = if op == AtomicOp::Cmpxchg { 4 } else { 0 };
     let high = u64::from(size == Size::Dw);
     exhaust::<Eighth>(row, text, &[4, 4, r0], |v| {
-        let spread = |value: u64, salt: u64| value | (mix(value + 16 * v[0], salt) << 4) * high;
+        let spread = |value: u64, salt: u64| value | ((mix(value + 16 * v[0], salt) << 4) * high);
         let mut input = Input { seed: spread(v[0], 3), off: 0, ..Input::default() };
         (input.regs[1], input.regs[2], input.regs[0]) = (0x40, spread(v[1], 4), spread(v[2], 5));
         if r0 != 0 && v[0] == v[2] {
@@ -501,9 +503,10 @@ fn planted_mistakes_are_noticed() {
         let row = opcode.row();
         let plant = |text: String| {
             // The same place in a narrow script has other widths.
-            let (right, wrong) = match text.contains(right) {
-                true => (right.to_owned(), wrong.to_owned()),
-                false => (right.replace("BitVec 64", "BitVec 8"), wrong.replace("BitVec 64", "BitVec 8")),
+            let (right, wrong) = if text.contains(right) {
+                (right.to_owned(), wrong.to_owned())
+            } else {
+                (right.replace("BitVec 64", "BitVec 8"), wrong.replace("BitVec 64", "BitVec 8"))
             };
             let planted = text.replace(&right, &wrong);
             assert_ne!(planted, text, "{}: {right} is not there:\n{text}", row.name);

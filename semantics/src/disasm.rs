@@ -415,9 +415,10 @@ struct Number {
 
 impl Display for Number {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.hex {
-            true => write!(f, "{}{:#x}", if self.value < 0 { "-" } else { "" }, self.value.unsigned_abs()),
-            false => write!(f, "{}", self.value),
+        if self.hex {
+            write!(f, "{}{:#x}", if self.value < 0 { "-" } else { "" }, self.value.unsigned_abs())
+        } else {
+            write!(f, "{}", self.value)
         }
     }
 }
@@ -430,9 +431,10 @@ struct Distance {
 
 impl Display for Distance {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.linux {
-            true => write!(f, "pc{:+}", self.slots),
-            false => write!(f, "{}{:#x}", if self.slots < 0 { '-' } else { '+' }, self.slots.unsigned_abs()),
+        if self.linux {
+            write!(f, "pc{:+}", self.slots)
+        } else {
+            write!(f, "{}{:#x}", if self.slots < 0 { '-' } else { '+' }, self.slots.unsigned_abs())
         }
     }
 }
@@ -452,9 +454,10 @@ impl Place {
     }
     /// `r2 + 0x4`.
     fn address(&self) -> impl Display + '_ {
-        fmt::from_fn(move |f| match self.linux {
-            true => write!(f, "{} {:+}", self.base, self.off),
-            false => {
+        fmt::from_fn(move |f| {
+            if self.linux {
+                write!(f, "{} {:+}", self.base, self.off)
+            } else {
                 write!(f, "{} {} {:#x}", self.base, if self.off < 0 { '-' } else { '+' }, self.off.unsigned_abs())
             }
         })

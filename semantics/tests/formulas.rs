@@ -99,7 +99,7 @@ impl<A: Numbers> Machine<A> for State<A> {
     }
     fn load_packet(&mut self, size: Size, offset: &A::W32) -> Result<(A::W64, bool), Self::Fault> {
         let value = Self::cut(size, &self.ask(Asked::Packet(size, Self::wide(offset))));
-        Ok((value, self.answer.count_ones() % 2 == 0))
+        Ok((value, self.answer.count_ones().is_multiple_of(2)))
     }
     fn map_value(&self, map: &A::W32) -> Result<A::W64, Self::Fault> {
         Ok(self.ask(Asked::MapValue(Self::wide(map))))
@@ -283,6 +283,14 @@ fn every_distance_is_the_targets() {
     assert!(seen > 200);
 }
 
+/// What a formula sets last.
+fn value(formula: &mut Formula) -> &mut Expr {
+    match formula.steps.last_mut() {
+        Some(Step::Set(_, value)) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A formula with a mistake: every one of these must be noticed.
 fn planted() -> Vec<(Opcode, Formula)> {
     let change = |opcode: Opcode, change: fn(&mut Formula)| {
@@ -291,12 +299,6 @@ fn planted() -> Vec<(Opcode, Formula)> {
         assert_ne!(formula, Formula::of(opcode.op()));
         (opcode, formula)
     };
-    fn value(formula: &mut Formula) -> &mut Expr {
-        match formula.steps.last_mut() {
-            Some(Step::Set(_, value)) => value,
-            other => panic!("{other:?}"),
-        }
-    }
     vec![
         change(Opcode::Add64X, |f| {
             let Expr::Binary(op, ..) = value(f) else { panic!() };

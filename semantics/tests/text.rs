@@ -373,7 +373,7 @@ fn mutated_texts_are_read_or_refused() {
     let (mut read, mut refused) = (0, 0);
     for _ in 0..40_000 {
         let mut text: Vec<char> = seeds[random(seeds.len())].chars().collect();
-        for _ in 0..1 + random(3) {
+        for _ in 0..=random(3) {
             let at = random(text.len());
             match random(5) {
                 0 => text[at] = [' ', '\n', ';', '#', '0', '9', '-', '+', ':', 'r', '[', ')', 'é', '<'][random(14)],

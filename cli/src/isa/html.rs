@@ -29,7 +29,7 @@ fn row(entry: &Entry, out: &mut dyn Write) -> anyhow::Result<()> {
     let (row, op) = (entry.row, entry.row.op);
     writeln!(out, "<tr id=\"{}\">", row.name)?;
     writeln!(out, "<td><code>{}</code><div class=\"name\">{}</div></td>", escape(&op.assembly()), row.name)?;
-    let notes: String = op.notes().iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+    let notes = op.notes().iter().fold(String::new(), |all, note| all + "<li>" + &escape(note) + "</li>");
     let notes =
         if notes.is_empty() { notes } else { format!("<details><summary>notes</summary><ul>{notes}</ul></details>") };
     let (words, formula) = (escape(&op.words()), escape(&entry.formula));

@@ -257,7 +257,7 @@ where
             0x88 => self.store(Size::B, prefix),
             0x89 => self.store(prefix.size()?, prefix),
             0x8b => self.load(prefix.size()?, prefix),
-            0x99 if prefix.rex & 7 == 0 => Some(Inst::SignRdx { width }),
+            0x99 if matches!(prefix.rex, 0 | 0x48) => Some(Inst::SignRdx { width }),
             0xc1 | 0xd3 => self.shift(opcode, prefix),
             0xb8..=0xbf => {
                 let dst = prefix.base(opcode & 7);

@@ -105,6 +105,7 @@ pub fn run<A: Algebra, M: Outside<A>>(code: &[Inst<A>], cpu: &mut Cpu<A, M>) -> 
 
 /// The meaning of one instruction.
 #[inline(always)]
+#[allow(clippy::too_many_lines)] // a table, an arm per instruction
 pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> Result<Flow<A::Flag>, Fault<M::Fault>> {
     match inst {
         Inst::AluRr { op, width, dst, src } => {

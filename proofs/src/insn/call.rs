@@ -9,7 +9,7 @@
 use super::lowering;
 use crate::frame::{STACK, Stack};
 use crate::obligation::Obligation;
-use crate::theory::{Context, Memory, Statement, Theory};
+use crate::theory::{Context, Statement, Theory};
 use jit::insn::native;
 use jit::x64::meaning::{Cpu, step};
 use jit::x64::{Branch, Inst, Reg};

@@ -157,8 +157,9 @@ fn inner_jumps_land<A: Algebra>(code: &[Inst<A>]) -> bool {
 fn same_flow<F: Flag>(expected: &Flow<F>, actual: &Flow<F>) -> F {
     match (expected, actual) {
         (Flow::Next, Flow::Next) | (Flow::Exit, Flow::Exit) | (Flow::Call, Flow::Call) => F::lit(true),
-        (Flow::Leave(expected), Flow::Leave(actual)) => expected.iff(actual),
-        (Flow::Branch(expected), Flow::Branch(actual)) => expected.iff(actual),
+        (Flow::Leave(expected), Flow::Leave(actual)) | (Flow::Branch(expected), Flow::Branch(actual)) => {
+            expected.iff(actual)
+        }
         _ => F::lit(false),
     }
 }

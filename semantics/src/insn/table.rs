@@ -406,9 +406,8 @@ impl Op {
             | Op::Gotol
             | Op::MulDiv { op: MulDivOp::Sdiv | MulDivOp::Smod, .. }
             | Op::Endian { order: Order::Swap, .. } => Version(6, 6),
-            Op::CallKfunc => Version(5, 13),
             Op::Wide(Wide::MapIndex | Wide::MapIndexValue) => Version(5, 14),
-            Op::Wide(Wide::Code) => Version(5, 13),
+            Op::CallKfunc | Op::Wide(Wide::Code) => Version(5, 13),
             Op::Wide(Wide::Variable) => Version(5, 10),
             Op::Atomic { op, fetch, .. } if fetch || !matches!(op, AtomicOp::Add) => Version(5, 12),
             Op::Wide(Wide::MapValue) => Version(5, 2),
