@@ -33,15 +33,15 @@ fn assert_passed(suite: &str, engine: &str, least: usize) {
 
 #[test]
 fn linux_verdicts() {
-    assert_passed("linux_verifier", "verifier", 176);
-    assert_passed("linux_verifier", "interpreter", 95);
-    assert_passed("linux_verifier", "jit", 95);
+    assert_passed("linux_verifier", "verifier", 190);
+    assert_passed("linux_verifier", "interpreter", 266);
+    assert_passed("linux_verifier", "jit", 107);
 }
 
 #[test]
 fn linux_jit() {
     assert_passed("linux_jit", "interpreter", 340);
-    assert_passed("linux_jit", "jit", 155);
+    assert_passed("linux_jit", "jit", 340);
 }
 
 #[test]
@@ -49,13 +49,15 @@ fn conformance() {
     if let Some(counts) = count("bpf_conformance", "interpreter") {
         assert_eq!(counts, [161, 0, 0]);
     }
-    assert_passed("bpf_conformance", "jit", 49);
+    if let Some(counts) = count("bpf_conformance", "jit") {
+        assert_eq!(counts, [161, 0, 0]);
+    }
 }
 
 /// Each program of each object loads or is refused with a reason, whatever is asked of it.
 #[test]
 fn objects() {
-    for (engine, least) in [("interpreter", 10), ("verifier", 5), ("jit", 5)] {
+    for (engine, least) in [("interpreter", 10), ("verifier", 5), ("jit", 4)] {
         if let Some([passed, _, skipped]) = count("objects", engine) {
             assert!(passed >= least && passed + skipped >= 160, "{engine}: {passed} passed, {skipped} skipped");
         }

@@ -106,8 +106,9 @@ fn list() -> Vec<Wrong> {
             };
             for value in values {
                 // The least value from here on that is no other instruction.
-                let free =
-                    (value..).map(|value| (value, with(plain(row), name, value))).find(|(_, slot)| !is_admitted(*slot));
+                let free = (value..=i32::MAX)
+                    .map(|value| (value, with(plain(row), name, value)))
+                    .find(|(_, slot)| !is_admitted(*slot));
                 let Some((value, slot)) = free else { continue };
                 all.push(Wrong {
                     name: format!("{}, {name} is {value}", row.name),

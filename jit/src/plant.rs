@@ -4,9 +4,10 @@
 //! generic over the algebra, so that the same mistake is refuted by a proof and found by running.
 
 use semantics::insn::table::TABLE;
-use semantics::insn::{AluOp, Cond, Insn, Op, Opcode, Size, Source, Width};
+use semantics::insn::{AluOp, AtomicOp, Cond, Insn, MulDivOp, Op, Opcode, ShiftOp, Size, Source, Width};
 use semantics::word::{Algebra, Convert, Flag, Word};
 
+use crate::insn::alu::zero;
 use crate::insn::{lower_op, native};
 use crate::rules::Rules;
 use crate::x64::{self, Branch, Cc, Inst, Reg};
@@ -81,6 +82,23 @@ pub fn plants<A: Algebra>() -> Vec<Plant<A>> {
             zero_tested_signed,
         ),
         plant("call::id_in_r8", "the helper's number overwrites the fifth argument", id_in_r8),
+        plant("shift::arsh32_on_64_bits", "a 32-bit arithmetic shift takes its sign from bit 63", arsh32_on_64_bits),
+        plant("shift::operands_swapped", "dst <<= src shifts src by dst", shift_operands_swapped),
+        plant("muldiv::zero_unguarded", "a division by register does not look for 0, and faults", zero_unguarded),
+        plant("muldiv::dividend_zero_extended", "a signed dividend is zero-extended", dividend_zero_extended),
+        plant("muldiv::remainder_by_zero_is_zero", "x % 0 is 0, as x / 0 is", remainder_by_zero_is_zero),
+        plant("mov::movsx_zero_extended", "r = (s8)r zero-extends", movsx_zero_extended),
+        plant("endian::be16_upper_kept", "be16 swaps two bytes and keeps the others", be16_upper_kept),
+        plant("load_store::ldsx_zero_extended", "a sign-extending load zero-extends", ldsx_zero_extended),
+        plant(
+            "atomic::cmpxchg32_upper_kept",
+            "a 32-bit compare-and-exchange that succeeds leaves the upper half of R0",
+            cmpxchg32_upper_kept,
+        ),
+        plant("atomic::fetch_forgotten", "a fetching addition does not fetch", fetch_forgotten),
+        plant("atomic::r0_not_brought_back", "a fetching loop leaves the old value in R0, too", r0_not_brought_back),
+        plant("call::frame_shared", "a subprogram gets the frame of its caller", frame_shared),
+        plant("call::r9_not_kept", "a subprogram's R9 stays after it", r9_not_kept),
     ]
 }
 
@@ -254,6 +272,122 @@ fn id_in_r8<A: Algebra>(rules: &mut Rules<A>) {
         Some(|insn, out| {
             out.push(Inst::MovZx { dst: Reg::R8, imm: insn.imm.clone() });
             lower_op(insn.op(), insn, out);
+        }),
+    );
+}
+
+fn arsh32_on_64_bits<A: Algebra>(rules: &mut Rules<A>) {
+    replace(
+        rules,
+        |op| matches!(op, Op::Shift { op: ShiftOp::Arsh, width: Width::W32, source: Source::K }),
+        |insn, out| {
+            lower_op(Op::Shift { op: ShiftOp::Arsh, width: Width::W64, source: Source::K }, insn, out);
+            out.push(Inst::MovRr { width: Width::W32, dst: native(insn.dst), src: native(insn.dst) });
+        },
+    );
+}
+
+fn shift_operands_swapped<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::Lsh64X,
+        Some(|insn, out| {
+            let (dst, src) = (native(insn.dst), native(insn.src));
+            out.push(Inst::ShiftX { op: x64::ShiftOp::Shl, width: Width::W64, dst, src, amount: dst });
+        }),
+    );
+}
+
+/// Lowers `insn` and takes the first instruction that `wrong` names for another, or for none.
+fn but<A: Algebra>(insn: &Insn<A>, out: &mut Vec<Inst<A>>, wrong: fn(&Inst<A>) -> Option<Option<Inst<A>>>) {
+    let start = out.len();
+    lower_op(insn.op(), insn, out);
+    let Some((at, other)) = (start..out.len()).find_map(|at| Some((at, wrong(&out[at])?))) else { return };
+    match other {
+        Some(other) => out[at] = other,
+        None => drop(out.remove(at)),
+    }
+}
+
+fn zero_unguarded<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::MulDiv { op: MulDivOp::Mod, source: Source::X, .. });
+    replace(rules, matches, |insn, out| {
+        but(insn, out, |inst| matches!(inst, Inst::Skip { .. }).then_some(None));
+    });
+}
+
+fn dividend_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::MulDiv { op: MulDivOp::Sdiv, source: Source::K, .. });
+    replace(rules, matches, |insn, out| {
+        but(insn, out, |inst| matches!(inst, Inst::SignRdx { .. }).then(|| Some(zero(Reg::Rdx))));
+    });
+}
+
+fn remainder_by_zero_is_zero<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::MulDiv { op: MulDivOp::Mod, source: Source::K, .. });
+    replace(rules, matches, |insn, out| {
+        if insn.imm.is_zero().decide() {
+            out.push(zero(native(insn.dst)));
+        } else {
+            lower_op(insn.op(), insn, out);
+        }
+    });
+}
+
+fn movsx_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::MovSx { from: Size::B, .. });
+    replace(rules, matches, |insn, out| {
+        out.push(Inst::MovZxRr { size: Size::B, dst: native(insn.dst), src: native(insn.src) });
+    });
+}
+
+fn be16_upper_kept<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(Opcode::Be16, Some(|insn, out| out.push(Inst::Rol16 { dst: native(insn.dst) })));
+}
+
+fn ldsx_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::LoadSx { size: Size::W });
+    replace(rules, matches, |insn, out| lower_op(Op::Load { size: Size::W }, insn, out));
+}
+
+fn cmpxchg32_upper_kept<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::AtomicCmpxchg32,
+        Some(|insn, out| but(insn, out, |inst| matches!(inst, Inst::MovRr { .. }).then_some(None))),
+    );
+}
+
+fn fetch_forgotten<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::Atomic { op: AtomicOp::Add, fetch: true, .. });
+    replace(rules, matches, |insn, out| {
+        let Op::Atomic { op, size, .. } = insn.op() else { return };
+        lower_op(Op::Atomic { op, fetch: false, size }, insn, out);
+    });
+}
+
+fn r0_not_brought_back<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::Atomic { op: AtomicOp::Xor, fetch: true, .. });
+    replace(rules, matches, |insn, out| {
+        lower_op(insn.op(), insn, out);
+        if native(insn.src) != Reg::Rax {
+            out.pop();
+        }
+    });
+}
+
+fn frame_shared<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::CallLocal,
+        Some(|insn, out| but(insn, out, |inst| matches!(inst, Inst::AluRi { .. }).then_some(None))),
+    );
+}
+
+fn r9_not_kept<A: Algebra>(rules: &mut Rules<A>) {
+    rules.set(
+        Opcode::CallLocal,
+        Some(|insn, out| {
+            but(insn, out, |inst| {
+                matches!(inst, Inst::Pop { dst: Reg::R15 }).then_some(Some(Inst::Pop { dst: Reg::R11 }))
+            });
         }),
     );
 }

@@ -49,7 +49,7 @@ fn print_slowest(report: &Report) {
 }
 
 /// Where each planted mistake must be refuted.
-const REFUTED: [(&str, &str); 28] = [
+const REFUTED: [(&str, &str); 41] = [
     ("mov32_sign_extended", "insn::mov::transfer::mov32_k"),
     ("mov32_signed_bounds", "insn::mov::transfer::mov32_x"),
     ("add32_on_64_bits", "insn::alu::transfer::add32_x"),
@@ -75,6 +75,19 @@ const REFUTED: [(&str, &str); 28] = [
     ("jump::set_clobbers", "insn::jump::lower::jset64_k"),
     ("jump::set32_tests64", "insn::jump::lower::jset32_x"),
     ("call::id_in_r8", "insn::call::lower::call"),
+    ("shift::arsh32_on_64_bits", "insn::shift::lower::arsh32_k"),
+    ("shift::operands_swapped", "insn::shift::lower::lsh64_x"),
+    ("muldiv::zero_unguarded", "insn::muldiv::lower::mod64_x"),
+    ("muldiv::dividend_zero_extended", "insn::muldiv::lower::sdiv64_k"),
+    ("muldiv::remainder_by_zero_is_zero", "insn::muldiv::lower::mod32_k"),
+    ("mov::movsx_zero_extended", "insn::mov::lower::movsx8_to64"),
+    ("endian::be16_upper_kept", "insn::endian::lower::be16"),
+    ("load_store::ldsx_zero_extended", "insn::load_store::lower::ldxs_w"),
+    ("atomic::cmpxchg32_upper_kept", "insn::atomic::lower::atomic_cmpxchg32"),
+    ("atomic::fetch_forgotten", "insn::atomic::lower::atomic_fetch_add64"),
+    ("atomic::r0_not_brought_back", "insn::atomic::lower::atomic_fetch_xor32"),
+    ("call::frame_shared", "insn::call::lower::call_local"),
+    ("call::r9_not_kept", "insn::call::lower::call_local"),
     ("x64::byte_register_without_rex", "x64::encode::store"),
     ("x64::sib_forgotten", "x64::encode::load"),
     ("x64::imm8_unsigned", "x64::encode::alu_ri"),
