@@ -4,4 +4,5 @@ fn main() {
     let manifest = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{manifest}/../.solver/z3/lib");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=CARGO_MANIFEST_DIR");
 }
