@@ -144,7 +144,7 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     let (mut pc, mut left) = (0, fuel);
     let insns = program.insns();
     // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
-    // away and every arm ends in its own jump back to the top.
+    // away. What is not worth a place in the loop, which would then keep less in registers, is done outside of it.
     macro_rules! arms {
         ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
             loop {
@@ -159,31 +159,63 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
                     break Err(Trap::Stopped);
                 }
                 match insn.opcode {
-                    $(Opcode::$name => {
-                        if const { matches!($op, Op::Wide(Wide::Code)) } {
-                            state.pc = pc;
-                        }
-                        match exec_op(const { $op }, insn, &mut state) {
-                            Ok(Flow::Next) => pc += const { slots($op) },
-                            Ok(Flow::Branch(taken)) => pc = if taken { target(const { $op }, pc, insn) } else { pc + 1 },
-                            Ok(Flow::Call) => match state.enter(pc) {
-                                Ok(()) => pc = target(const { $op }, pc, insn),
-                                Err(trap) => break Err(trap),
-                            },
-                            Ok(Flow::Leave(false)) => pc += 1,
-                            Ok(Flow::Exit | Flow::Leave(true)) => match state.leave() {
-                                Some(after) => pc = after,
-                                None => break Ok(state.registers[0]),
-                            },
-                            Err(trap) => break Err(trap),
-                        }
+                    $(Opcode::$name if const { is_simple($op) } => match exec_op(const { $op }, insn, &mut state) {
+                        Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
+                        Ok(_) => pc += 1,
+                        Err(trap) => break Err(trap),
                     },)*
+                    _ => match other(pc, insn, &mut state) {
+                        Ok(Some(next)) => pc = next,
+                        Ok(None) => break Ok(state.registers[0]),
+                        Err(trap) => break Err(trap),
+                    },
                 }
             }
         };
     }
     let result = crate::instructions!(arms);
     Stop { result, pc, retired: fuel - left, registers: state.registers }
+}
+
+/// Whether an instruction is so short and frequent that the loop does it itself. It goes on to the next slot or jumps by its
+/// offset.
+const fn is_simple(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Alu { .. }
+            | Op::Neg { .. }
+            | Op::Shift { .. }
+            | Op::MulDiv { op: MulDivOp::Mul, .. }
+            | Op::Mov { .. }
+            | Op::Load { .. }
+            | Op::Store { .. }
+            | Op::Jump { .. }
+            | Op::Ja
+    )
+}
+
+/// Any instruction: the slot behind it, `None` if it leaves the program.
+#[inline(never)]
+fn other(pc: usize, insn: &Insn, state: &mut State<'_>) -> Result<Option<usize>, Trap> {
+    state.pc = pc;
+    macro_rules! arms {
+        ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
+            match insn.opcode {
+                $(Opcode::$name => (exec_op(const { $op }, insn, state)?, const { slots($op) }),)*
+            }
+        };
+    }
+    let (flow, slots) = crate::instructions!(arms);
+    let target = || insn.target(pc) as usize;
+    Ok(match flow {
+        Flow::Next | Flow::Leave(false) => Some(pc + slots),
+        Flow::Branch(taken) => Some(if taken { target() } else { pc + 1 }),
+        Flow::Call => {
+            state.enter(pc)?;
+            Some(target())
+        }
+        Flow::Exit | Flow::Leave(true) => state.leave(),
+    })
 }
 
 /// Whether instructions of this operation are executed. The others, which reach into the kernel by BTF numbers, end the run
@@ -197,13 +229,10 @@ const fn slots(op: Op) -> usize {
     if matches!(op, Op::Wide(_)) { 2 } else { 1 }
 }
 
-/// The slot that a jump or call leads to.
+/// The slot behind a jump by its offset.
 #[inline(always)]
-fn target(op: Op, pc: usize, insn: &Insn) -> usize {
-    let distance = match op {
-        Op::Gotol | Op::CallLocal => insn.imm as i32 as isize,
-        _ => insn.off as i16 as isize,
-    };
+fn next(pc: usize, insn: &Insn, taken: bool) -> usize {
+    let distance = if taken { insn.off as i16 as isize } else { 0 };
     (pc + 1).wrapping_add_signed(distance)
 }
 
