@@ -112,26 +112,26 @@ impl Code {
     /// Lowers everything to straight code and branches.
     fn lower(&mut self, insns: &[Insn], entry: usize, rules: &Rules) -> Result<Saved, Unsupported> {
         let mut named = if entry < insns.len() { FRAME_POINTER } else { 0 };
-        let targets = |jump| Targets { jump, epilogue: insns.len(), returns: false };
+        let epilogue = insns.len();
         self.places.reserve(insns.len() + EXTRA);
         for (slot, insn) in insns.iter().enumerate() {
             let unsupported = || Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
             let row = rules.row(insn.opcode).ok_or_else(unsupported)?;
             self.mark();
             row(insn, &mut self.insts);
-            self.append(Targets { returns: slot >= entry, ..targets(insn.target(slot) as usize) });
+            self.append(epilogue, slot >= entry, || insn.target(slot) as usize);
             named |= 1 << insn.dst.number() | 1 << insn.src.number();
         }
         let saved = Saved(named);
         self.mark();
         saved.epilogue(&mut self.insts);
-        self.append(targets(0));
+        self.append(epilogue, false, || epilogue);
         self.mark();
         stub(helper_address(), &mut self.insts);
-        self.append(targets(insns.len() + 2));
+        self.append(epilogue, false, || epilogue + 2);
         self.mark();
         trap_exit(saved, &mut self.insts);
-        self.append(targets(0));
+        self.append(epilogue, false, || epilogue);
         Ok(saved)
     }
 
@@ -141,25 +141,22 @@ impl Code {
         self.places.push(Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 });
     }
 
-    /// Encodes what was lowered, with branches apart.
+    /// Encodes what was lowered, with branches apart: a place for each. In a subprogram, which `returns`, exit is a return.
     #[inline(always)]
-    fn append(&mut self, targets: Targets) {
+    fn append(&mut self, epilogue: usize, returns: bool, jump: impl Fn() -> usize) {
         for inst in &self.insts {
-            let branch = match *inst {
-                Inst::Branch(Branch::Exit) if targets.returns => {
-                    encode::encode(&Inst::<Concrete>::Ret, &mut self.straight);
-                    continue;
-                }
-                Inst::Branch(branch) => branch,
-                _ => {
-                    encode::encode(inst, &mut self.straight);
-                    continue;
-                }
+            let Inst::Branch(branch) = *inst else {
+                encode::encode(inst, &mut self.straight);
+                continue;
             };
             let target = match branch {
-                Branch::Jcc(_) | Branch::Jmp | Branch::Local => targets.jump,
-                Branch::Exit => targets.epilogue,
-                Branch::Call => targets.epilogue + 1,
+                Branch::Jcc(_) | Branch::Jmp | Branch::Local => jump(),
+                Branch::Exit if returns => {
+                    self.straight.push(encode::RET);
+                    continue;
+                }
+                Branch::Exit => epilogue,
+                Branch::Call => epilogue + 1,
             };
             // A jump to what follows takes no bytes.
             let calls = matches!(branch, Branch::Call | Branch::Local);
@@ -228,13 +225,4 @@ impl Code {
         let end = Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 };
         assert_eq!(self.bytes.len(), self.offset(end) as usize, "lengths are as they were measured");
     }
-}
-
-/// Where the branches of one instruction lead, as indices of places.
-#[derive(Clone, Copy)]
-struct Targets {
-    jump: usize,
-    epilogue: usize,
-    /// Exit is a return.
-    returns: bool,
 }

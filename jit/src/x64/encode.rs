@@ -107,10 +107,13 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         Inst::CallReg { target } => {
             literal::<A, 2>(out, rex(Width::W32, 0, target.high()), [0xff, modrm(3, 2, target.low())]);
         }
-        Inst::Ret => out.push(A::W8::lit(0xc3)),
+        Inst::Ret => byte::<A>(out, RET),
         Inst::Branch(_) => {}
     }
 }
+
+/// The encoding of [`Inst::Ret`].
+pub const RET: u8 = 0xc3;
 
 /// Bytes that [`encode`] appends.
 pub fn len<A: Algebra>(inst: &Inst<A>) -> usize {
