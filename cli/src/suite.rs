@@ -122,7 +122,7 @@ pub fn tally(corpus: &Path, engine: Which, out: &mut dyn Write) -> anyhow::Resul
     if let Some((file, why)) = totals.errors.first() {
         bail!("{}: {why}", file.display());
     }
-    totals.reasons(&format!("on the {}: ", engine.name()), out)?;
+    totals.reasons(&format!("on the {}: ", engine.name()), 5, out)?;
     Ok([totals.passed(), totals.failed(), totals.skipped()])
 }
 

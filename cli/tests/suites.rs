@@ -10,6 +10,11 @@ fn count(suite: &str, engine: &str) -> Option<[usize; 3]> {
         println!("skipped: there is no {}", path.display());
         return None;
     }
+    Some(counts(&path, engine))
+}
+
+/// Passed, failed and skipped of a folder of cases.
+fn counts(path: &Path, engine: &str) -> [usize; 3] {
     let output = Command::new(env!("CARGO_BIN_EXE_touchstone"))
         .args(["suite", "--engine", engine])
         .arg(path)
@@ -17,11 +22,18 @@ fn count(suite: &str, engine: &str) -> Option<[usize; 3]> {
         .expect("the command starts");
     let text = String::from_utf8(output.stdout).expect("text");
     let last = text.lines().last().unwrap_or_default();
-    println!("{suite} on the {engine}: {last}");
+    println!("{} on the {engine}: {last}", path.display());
     let mut numbers = last.split_whitespace().filter_map(|word| word.parse().ok());
     let counts = [(); 3].map(|()| numbers.next().unwrap_or_else(|| panic!("{text}")));
     assert_eq!(counts[1], 0, "{text}");
-    Some(counts)
+    counts
+}
+
+/// Our own cases of instructions run natively, also where the verifier cannot judge them yet: the worker may be lost.
+#[test]
+fn own_cases_run_on_the_jit() {
+    let [passed, _, skipped] = counts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/insn"), "jit");
+    assert!(passed >= 2100 && skipped < 200, "{passed} passed, {skipped} skipped");
 }
 
 /// At least so many pass.

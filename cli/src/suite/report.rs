@@ -58,11 +58,19 @@ impl Totals {
         self.tally(|reply| if let Reply::Passed { note } = reply { note.as_deref() } else { None })
     }
 
-    /// Why cases were skipped, the most frequent reason first.
-    pub(super) fn reasons(&self, head: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    /// Why cases were skipped, the `most` frequent reasons first.
+    pub(super) fn reasons(&self, head: &str, most: usize, out: &mut dyn Write) -> std::io::Result<()> {
         let mut skips: Vec<(&str, usize)> = self.skips().into_iter().collect();
         skips.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
-        skips.into_iter().try_for_each(|(reason, count)| writeln!(out, "{count:6} skipped: {head}{reason}"))
+        let rest = skips.split_off(most.min(skips.len()));
+        for (reason, count) in skips {
+            writeln!(out, "{count:6} skipped: {head}{reason}")?;
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let count: usize = rest.iter().map(|(_, count)| count).sum();
+        writeln!(out, "{count:6} skipped: {head}{} more reasons, see `touchstone suite`", rest.len())
     }
 
     pub(super) fn report(&self, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -83,7 +91,7 @@ impl Totals {
         for (note, count) in self.notes() {
             writeln!(out, "{count:6} passed: {note}")?;
         }
-        self.reasons("", out)?;
+        self.reasons("", usize::MAX, out)?;
         writeln!(out, "{} passed, {} failed, {} skipped", self.passed(), self.failed(), self.skipped())
     }
 
