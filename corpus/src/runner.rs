@@ -86,6 +86,9 @@ pub enum Skip {
     /// Something that a verifier does not follow.
     #[error("not verified: {0}")]
     Verifier(String),
+    /// An instruction that a verifier does not follow: nothing is wrong with the program's accesses for all that is known.
+    #[error("not verified: the verifier does not have the instruction {0}")]
+    NotFollowed(&'static str),
     /// A read of the kernel's own structure of a map (`struct bpf_map`).
     #[error("the kernel's structure of a map is not modelled")]
     MapStructure,

@@ -106,8 +106,9 @@ fn foreseen(case: &Case) -> Option<CaseResult> {
     }
     let program = Arc::new(case.program().ok()?);
     match judge::judge(&mut Verifier::default(), &program, Dialect::default()) {
-        // What only the verifier lacks runs on the word of a case that wants it accepted: this process may be lost.
-        Judgement::Unsupported(Skip::Verifier(_)) if case.verdict == Verdict::Accept => None,
+        // An instruction that only the verifier lacks runs on the word of a case that wants it accepted: this process may
+        // be lost.
+        Judgement::Unsupported(Skip::NotFollowed(_)) if case.verdict == Verdict::Accept => None,
         Judgement::Unsupported(skip) => Some(CaseResult::Skipped(skip)),
         Judgement::Rejected { .. } if must_fail => Some(CaseResult::Passed(Vec::new())),
         _ => None,
