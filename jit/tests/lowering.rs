@@ -226,6 +226,7 @@ fn sample(rules: &Rules, seed: u64, states: usize) -> Option<String> {
 #[test]
 fn random_states() {
     assert_eq!(sample(&Rules::standard(), 1, 3_000), None);
+    assert_eq!(sample(&Rules::without_bmi2(), 4, 1_000), None);
 }
 
 /// Every register pair, on a few states each.

@@ -1,6 +1,6 @@
-//! Lowering, one room per family of instructions: from a BPF instruction to straight x86-64 code.
+//! Lowering, one room per family of instructions: from a BPF instruction to x86-64 code.
 //!
-//! The code of an instruction keeps BPF registers in their [`native`] registers, may change flags and the scratch
+//! It is straight, but for short jumps inside the code of one instruction. The code of an instruction keeps BPF registers in their [`native`] registers, may change flags and the scratch
 //! registers r9, r10 and r11, touches memory only where the instruction does, and ends in the branch that it takes.
 
 use semantics::insn::{Insn, Op, Reg as Bpf, Source, Wide};

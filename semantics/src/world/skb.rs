@@ -3,6 +3,7 @@
 use super::World;
 use crate::insn::Size;
 use crate::memory::layout;
+use crate::program_type::ProgramType;
 use crate::trap::Trap;
 
 /// Length of an Ethernet header.
@@ -35,7 +36,7 @@ impl World {
     /// Where the data of the buffer begin: at the link layer for programs that see it, else behind its header
     /// (`bpf_prog_test_run_skb`).
     fn skb_data(&self) -> u64 {
-        let link_layer = matches!(self.program_type.name(), "sched_cls" | "sched_act");
+        let link_layer = matches!(self.program_type, ProgramType::SchedCls | ProgramType::SchedAct);
         let header = if link_layer { 0 } else { ETH_HLEN as u64 };
         header.min(self.packet_len())
     }
