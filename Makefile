@@ -7,7 +7,7 @@ BITWUZLA := .solver/bitwuzla
 TOUCHSTONE := target/release/touchstone
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: check test prove fuzz bench lint objects tools clean
+.PHONY: check test prove fuzz bench bench-jit lint objects tools clean
 
 check: $(TOUCHSTONE)
 	$(TOUCHSTONE) check
@@ -23,6 +23,9 @@ fuzz: $(TOUCHSTONE)
 
 bench: tools $(SOLVER)
 	cargo bench --workspace
+
+bench-jit: tools
+	cargo bench -p touchstone-jit --bench ratios
 
 lint: tools $(SOLVER)
 	cargo fmt --check

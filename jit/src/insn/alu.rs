@@ -1,6 +1,6 @@
 //! Arithmetic and logic: add, sub, and, or, xor, neg (RFC 9669 section 4.1).
 
-use semantics::insn::{AluOp, Insn, Source, Width};
+use semantics::insn::{AluOp, Insn, Size, Source, Width};
 use semantics::word::{Algebra, Flag, Word};
 
 use super::native;
@@ -21,16 +21,45 @@ pub fn lower<A: Algebra>(op: AluOp, width: Width, source: Source, insn: &Insn<A>
 #[inline(always)]
 fn lower_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<Inst<A>>) {
     if op == AluOp::And {
-        // With a sign of 0 the upper half of the result is 0, as the 32-bit form leaves it.
-        let width = if width == Width::W64 && !imm.is_negative().decide() { Width::W32 } else { width };
-        out.push(Inst::AluRi { op: x64::AluOp::And, width, dst, imm: imm.clone() });
+        lower_mask(width, dst, imm, out);
     } else if imm.is_zero().decide() {
-        // The identity, but a 32-bit operation still clears the upper half.
-        if width == Width::W32 {
-            out.push(Inst::MovRr { width, dst, src: dst });
-        }
+        same(width, dst, out);
+    } else if matches!(op, AluOp::Add | AluOp::Sub) && imm.same(&A::W32::lit(128)).decide() {
+        // The other way round it fits 8 bits.
+        let inverse = if op == AluOp::Add { AluOp::Sub } else { AluOp::Add };
+        out.push(Inst::AluRi { op: operation(inverse), width, dst, imm: imm.neg() });
     } else {
         out.push(Inst::AluRi { op: operation(op), width, dst, imm: imm.clone() });
+    }
+}
+
+/// `dst &= imm`.
+#[inline(always)]
+pub(crate) fn lower_mask<A: Algebra>(width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<Inst<A>>) {
+    let is = |value| imm.same(&A::W32::lit(value)).decide();
+    if imm.is_negative().decide() {
+        if imm.same(&A::W32::ones()).decide() {
+            same(width, dst, out);
+        } else {
+            out.push(Inst::AluRi { op: x64::AluOp::And, width, dst, imm: imm.clone() });
+        }
+    } else if is(0xff) {
+        out.push(Inst::MovZxRr { size: Size::B, dst, src: dst });
+    } else if is(0xffff) {
+        out.push(Inst::MovZxRr { size: Size::H, dst, src: dst });
+    } else if imm.is_zero().decide() {
+        out.push(zero(dst));
+    } else {
+        // With a sign of 0 the upper half of the result is 0, as the 32-bit form leaves it.
+        out.push(Inst::AluRi { op: x64::AluOp::And, width: Width::W32, dst, imm: imm.clone() });
+    }
+}
+
+/// `dst = dst`: nothing, but a 32-bit operation still clears the upper half.
+#[inline(always)]
+pub(crate) fn same<A: Algebra>(width: Width, dst: Reg, out: &mut Vec<Inst<A>>) {
+    if width == Width::W32 {
+        out.push(Inst::MovRr { width, dst, src: dst });
     }
 }
 

@@ -6,16 +6,16 @@
 use semantics::insn::{Insn, MulDivOp, Source, Width};
 use semantics::word::{Algebra, Flag, Word};
 
-use super::alu::zero;
+use super::alu::{lower_mask, same, zero};
 use super::native;
-use crate::x64::{AluOp, Cc, Inst, Reg, encode};
+use crate::x64::{AluOp, Cc, Inst, Reg, ShiftOp, encode};
 
 /// `dst = dst op source`.
 #[inline(always)]
 pub fn lower<A: Algebra>(op: MulDivOp, width: Width, source: Source, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
     let dst = native(insn.dst);
     match (op, source) {
-        (MulDivOp::Mul, Source::K) => out.push(Inst::ImulImm { width, dst, src: dst, imm: insn.imm.clone() }),
+        (MulDivOp::Mul, Source::K) => multiply_by_imm(width, dst, &insn.imm, out),
         (MulDivOp::Mul, Source::X) => out.push(Inst::Imul { width, dst, src: native(insn.src) }),
         (_, Source::K) => divide_by_imm(op, width, dst, &insn.imm, out),
         (_, Source::X) => {
@@ -44,22 +44,53 @@ fn aside(reg: Reg, dst: Reg) -> Reg {
 }
 
 #[inline(never)]
+fn multiply_by_imm<A: Algebra>(width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<Inst<A>>) {
+    if imm.is_zero().decide() {
+        out.push(zero(dst));
+    } else if let Some(exponent) = exponent::<A>(width, imm) {
+        shift_by(ShiftOp::Shl, width, dst, exponent, out);
+    } else {
+        out.push(Inst::ImulImm { width, dst, src: dst, imm: imm.clone() });
+    }
+}
+
+/// Of which power of two it is that `imm` stands for in an operation of this width.
+fn exponent<A: Algebra>(width: Width, imm: &A::W32) -> Option<u32> {
+    let rest = imm.and(&imm.sub(&A::W32::lit(1)));
+    if !rest.is_zero().decide() {
+        return None;
+    }
+    // Sign-extended, the sign bit is no power of two. A scaled-down world has no room for large amounts.
+    let bits = if width == Width::W64 { A::W32::BITS - 1 } else { A::W32::BITS };
+    (0..bits.min(1 << A::W8::BITS)).find(|bit| imm.same(&A::W32::lit(1 << bit)).decide())
+}
+
+/// Shifts by an amount that may be 0.
+fn shift_by<A: Algebra>(op: ShiftOp, width: Width, dst: Reg, amount: u32, out: &mut Vec<Inst<A>>) {
+    if amount == 0 {
+        same(width, dst, out);
+    } else {
+        out.push(Inst::ShiftImm { op, width, dst, amount: A::W8::lit(u64::from(amount)) });
+    }
+}
+
+#[inline(never)]
 fn divide_by_imm<A: Algebra>(op: MulDivOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<Inst<A>>) {
     let signed = matches!(op, MulDivOp::Sdiv | MulDivOp::Smod);
-    let same = |out: &mut Vec<Inst<A>>| {
-        if width == Width::W32 {
-            out.push(Inst::MovRr { width, dst, src: dst });
-        }
-    };
     if imm.is_zero().decide() {
         match op {
-            MulDivOp::Mod | MulDivOp::Smod => same(out),
+            MulDivOp::Mod | MulDivOp::Smod => same(width, dst, out),
             _ => out.push(zero(dst)),
         }
     } else if signed && imm.same(&A::W32::ones()).decide() {
         match op {
             MulDivOp::Sdiv => out.push(Inst::Neg { width, dst }),
             _ => out.push(zero(dst)),
+        }
+    } else if !signed && let Some(exponent) = exponent::<A>(width, imm) {
+        match op {
+            MulDivOp::Mod => lower_mask(width, dst, &imm.sub(&A::W32::lit(1)), out),
+            _ => shift_by(ShiftOp::Shr, width, dst, exponent, out),
         }
     } else {
         let division = Division { op, width, dst };
