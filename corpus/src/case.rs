@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use semantics::asm::{self, AsmError};
 use semantics::encoding::{self, DecodeError, DecodeErrorKind};
-use semantics::map::MapDef;
+use semantics::insn::Insn;
+use semantics::map::{Contents, MapDef};
 use semantics::program::{Program, ProgramError};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
@@ -24,6 +25,9 @@ pub struct Case {
     pub maps: Vec<MapDef>,
     /// The program.
     pub code: Code,
+    /// Programs that its tail calls lead to, in assembly, by the names that program arrays hold them under. The program itself
+    /// is [`MAIN`] there.
+    pub targets: Vec<(String, String)>,
     /// What the verifier must say.
     pub verdict: Verdict,
     /// Strings that occur in the verifier's log, in this order.
@@ -33,6 +37,9 @@ pub struct Case {
     /// Where the case comes from, if a fuzzer found it.
     pub finding: Option<FindingNote>,
 }
+
+/// What program arrays call the program of the case itself.
+pub const MAIN: &str = "main";
 
 /// The program of a case, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,13 +167,24 @@ impl Case {
     /// A case about `program`, without runs, expected to be accepted: what a fuzzer starts a finding from. Names of maps
     /// must be unique.
     pub fn of_program(name: impl Into<String>, program: &Program) -> Case {
+        let starts: Vec<usize> = [0].into_iter().chain(program.targets().iter().map(|target| target.start)).collect();
+        let part = |at: usize| {
+            let end = starts.get(at + 1).copied().unwrap_or(program.insns().len());
+            semantics::disasm::disassemble(&program.insns()[starts[at]..end])
+        };
         Case {
             name: name.into(),
             story: String::new(),
             program_type: program.program_type(),
             license: program.license().to_owned(),
-            maps: program.maps().to_vec(),
-            code: Code::Asm(semantics::disasm::disassemble(program.insns())),
+            maps: program.maps().iter().map(|def| with_main(def, program)).collect(),
+            code: Code::Asm(part(0)),
+            targets: program
+                .targets()
+                .iter()
+                .enumerate()
+                .map(|(at, target)| (target.name.clone(), part(at + 1)))
+                .collect(),
             verdict: Verdict::Accept,
             message: Vec::new(),
             runs: Vec::new(),
@@ -177,20 +195,41 @@ impl Case {
     /// The program.
     pub fn program(&self) -> Result<Program, Malformed> {
         let insns = match &self.code {
-            Code::Asm(text) => {
-                let maps = |name: &str| self.map_index(name).map(|at| at as u32);
-                asm::assemble_with(text, asm::Options { maps: &maps, ..asm::Options::default() })?
-            }
+            Code::Asm(text) => self.assemble(text)?,
             Code::Slots(bytes) => encoding::decode(bytes)?,
             Code::Object(object) => {
                 return Ok(semantics::loader::load(&object.bytes, object.section.as_deref()).map_err(Box::new)?);
             }
         };
-        Ok(Program::new(self.name.clone(), self.program_type, self.license.clone(), self.maps.clone(), insns)?)
+        let program =
+            |name: &str, insns| Program::new(name, self.program_type, self.license.clone(), self.maps.clone(), insns);
+        if self.targets.is_empty() {
+            return Ok(program(&self.name, insns)?);
+        }
+        let target = |(name, text): &(String, String)| Ok(program(name, self.assemble(text)?)?);
+        let targets: Result<Vec<Program>, Malformed> = self.targets.iter().map(target).collect();
+        Ok(program(MAIN, insns)?.with_targets(targets?)?)
+    }
+
+    /// Assembles a program that uses the maps of the case.
+    pub(crate) fn assemble(&self, text: &str) -> Result<Vec<Insn>, Malformed> {
+        let maps = |name: &str| self.map_index(name).map(|at| at as u32);
+        Ok(asm::assemble_with(text, asm::Options { maps: &maps, ..asm::Options::default() })?)
     }
 
     /// The index of the map of this name.
     pub fn map_index(&self, name: &str) -> Option<usize> {
         self.maps.iter().position(|map| map.name == name)
     }
+}
+
+/// The map, with the program's own name for what program arrays hold replaced by [`MAIN`].
+fn with_main(def: &MapDef, program: &Program) -> MapDef {
+    let mut def = def.clone();
+    if let Contents::Programs(programs) = &mut def.contents {
+        for (_, name) in programs.iter_mut().filter(|(_, name)| name == program.name()) {
+            MAIN.clone_into(name);
+        }
+    }
+    def
 }

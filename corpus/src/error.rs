@@ -47,6 +47,9 @@ pub enum Reason {
     /// The text is no YAML, or its fields are not those of a case.
     #[error(transparent)]
     Yaml(YamlError),
+    /// A program array holds what is no target of the case.
+    #[error("`{0}` is neither `main` nor one of the targets")]
+    NoSuchTarget(String),
     /// Two cases or two maps have one name.
     #[error("the name `{0}` stands twice")]
     Duplicate(String),

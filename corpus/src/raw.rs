@@ -15,6 +15,7 @@ pub(crate) struct Case {
     pub program_type: Option<String>,
     pub license: Option<String>,
     pub maps: Option<Pairs<Map>>,
+    pub targets: Option<Pairs<String>>,
     pub asm: Option<String>,
     pub hex: Option<String>,
     pub object: Option<String>,
@@ -35,6 +36,7 @@ pub(crate) struct Map {
     pub value_size: String,
     pub max_entries: String,
     pub flags: Option<String>,
+    pub programs: Option<Pairs<String>>,
 }
 
 #[derive(Debug, Deserialize)]

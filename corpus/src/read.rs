@@ -11,12 +11,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use semantics::map::{self, MapDef, MapType};
+use semantics::map::{self, Contents, MapDef, MapType};
 use semantics::memory::layout;
 use semantics::program_type::ProgramType;
 use semantics::world::{Input, WorldConfig};
 
-use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Malformed, Object, Run};
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, MAIN, Malformed, Object, Run};
 use crate::error::{ReadError, Reason, YamlError};
 use crate::place::{self, Step};
 use crate::raw;
@@ -134,11 +134,13 @@ fn case(raw: raw::Case, file: &Path) -> Checked<Case> {
         license: raw.license.unwrap_or_else(|| "GPL".to_owned()),
         maps: field("maps", raw.maps, Vec::new(), maps)?,
         code,
+        targets: field("targets", raw.targets, Vec::new(), targets)?,
         verdict: crate::case::Verdict::Accept,
         message: Vec::new(),
         runs: Vec::new(),
         finding: raw.finding.map(finding),
     };
+    check_programs(&case)?;
     check_code(&mut case)?;
     if let Some(expect) = raw.expect {
         case.verdict = expect.verdict.into();
@@ -183,6 +185,7 @@ fn object(raw: &raw::Case, path: &str, file: &Path) -> Checked<Code> {
         ("maps", raw.maps.is_some()),
         ("program_type", raw.program_type.is_some()),
         ("license", raw.license.is_some()),
+        ("targets", raw.targets.is_some()),
     ];
     if let Some((name, _)) = own.into_iter().find(|(_, given)| *given) {
         return Err(Wrong::new(Reason::OfObject(name)).at(Step::Field(name)));
@@ -191,6 +194,39 @@ fn object(raw: &raw::Case, path: &str, file: &Path) -> Checked<Code> {
     let bytes = std::fs::read(place)
         .map_err(|error| Wrong::new(Reason::Object { path: path.to_owned(), error }).at(Step::Field("object")))?;
     Ok(Code::Object(Object { path: PathBuf::from(path), section: raw.section.clone(), bytes }))
+}
+
+/// Names and texts of the targets of tail calls.
+fn targets(raw: raw::Pairs<String>) -> Checked<Vec<(String, String)>> {
+    for (at, (name, _)) in raw.0.iter().enumerate() {
+        if name.is_empty() {
+            return Err(Wrong::new(Reason::EmptyName).at(Step::Key(at)));
+        }
+        if name == MAIN || raw.0[..at].iter().any(|(other, _)| other == name) {
+            return Err(Wrong::new(Reason::Duplicate(name.clone())).at(Step::Key(at)));
+        }
+    }
+    Ok(raw.0)
+}
+
+/// Targets are assembly, and program arrays name them.
+fn check_programs(case: &Case) -> Checked<()> {
+    for (at, (_, text)) in case.targets.iter().enumerate() {
+        if let Err(Malformed::Asm(error)) = case.assemble(text) {
+            let mut wrong = Wrong::new(Reason::Asm(error.kind)).at(Step::Nth(at)).at(Step::Field("targets"));
+            wrong.inside = Some((error.line - 1, error.column - 1));
+            return Err(wrong);
+        }
+    }
+    for (at, map) in case.maps.iter().enumerate() {
+        let Contents::Programs(programs) = &map.contents else { continue };
+        let is_known = |name: &str| name == MAIN || case.targets.iter().any(|(target, _)| target == name);
+        if let Some((nth, (_, name))) = programs.iter().enumerate().find(|(_, (_, name))| !is_known(name)) {
+            let wrong = Wrong::new(Reason::NoSuchTarget(name.clone())).at(Step::Nth(nth)).at(Step::Field("programs"));
+            return Err(wrong.at(Step::Nth(at)).at(Step::Field("maps")));
+        }
+    }
+    Ok(())
 }
 
 /// Assembles, or loads what an object brings. What a verifier would refuse is no mistake of the file.
@@ -254,7 +290,21 @@ fn map(name: String, raw: raw::Map) -> Checked<MapDef> {
     let value_size = field("value_size", Some(raw.value_size), 0, number32)?;
     let max_entries = field("max_entries", Some(raw.max_entries), 0, number32)?;
     let flags = field("flags", raw.flags, 0, number32)?;
-    Ok(MapDef { flags, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
+    let contents = field("programs", raw.programs, Contents::Empty, programs)?;
+    Ok(MapDef { flags, contents, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
+}
+
+/// What a program array holds from the start, by index.
+fn programs(raw: raw::Pairs<String>) -> Checked<Contents> {
+    let mut programs: Vec<(u32, String)> = Vec::with_capacity(raw.0.len());
+    for (at, (index, name)) in raw.0.into_iter().enumerate() {
+        let number = number32(index.clone()).map_err(|wrong| wrong.at(Step::Key(at)))?;
+        if programs.iter().any(|(other, _)| *other == number) {
+            return Err(Wrong::new(Reason::Duplicate(index)).at(Step::Key(at)));
+        }
+        programs.push((number, name));
+    }
+    Ok(Contents::Programs(programs))
 }
 
 fn hex(text: &str) -> Checked<Vec<u8>> {

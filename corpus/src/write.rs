@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use semantics::map::MapDef;
+use semantics::map::{Contents, MapDef};
 use semantics::program_type::ProgramType;
 use semantics::world::WorldConfig;
 
@@ -21,6 +21,7 @@ impl Case {
             out.program(self);
         }
         out.code(&self.code);
+        out.targets(&self.targets);
         if self.verdict != Verdict::Accept || !self.message.is_empty() {
             out.line(1, format_args!("expect:"));
             out.line(2, format_args!("verdict: {}", self.verdict.name()));
@@ -70,6 +71,15 @@ impl Lines {
         for def in &case.maps {
             let MapDef { name, map_type, key_size, value_size, max_entries, flags, .. } = def;
             let flags = if *flags == 0 { String::new() } else { format!(", flags: {flags:#x}") };
+            let held = match &def.contents {
+                Contents::Programs(programs) => {
+                    let held: Vec<String> =
+                        programs.iter().map(|(index, name)| format!("{index}: {}", scalar(name))).collect();
+                    format!(", programs: {{{}}}", held.join(", "))
+                }
+                _ => String::new(),
+            };
+            let flags = flags + &held;
             let sizes = format!("key_size: {key_size}, value_size: {value_size}, max_entries: {max_entries}{flags}");
             self.line(2, format_args!("{}: {{type: {map_type}, {sizes}}}", scalar(name)));
         }
@@ -77,7 +87,7 @@ impl Lines {
 
     fn code(&mut self, code: &Code) {
         match code {
-            Code::Asm(text) => self.text("asm", text),
+            Code::Asm(text) => self.text(1, "asm", text),
             Code::Slots(bytes) => {
                 self.line(1, format_args!("hex: |"));
                 bytes.chunks(8).for_each(|slot| self.line(2, format_args!("{}", hex(slot))));
@@ -91,17 +101,24 @@ impl Lines {
         }
     }
 
+    fn targets(&mut self, targets: &[(String, String)]) {
+        if !targets.is_empty() {
+            self.line(1, format_args!("targets:"));
+        }
+        targets.iter().for_each(|(name, text)| self.text(2, &scalar(name), text));
+    }
+
     /// A text of several lines, as a block where YAML can hold it so.
-    fn text(&mut self, name: &str, text: &str) {
+    fn text(&mut self, depth: usize, name: &str, text: &str) {
         let plain = |c: char| matches!(c, '\n' | ' '..='~');
         let is_block =
             text.ends_with('\n') && !text.ends_with("\n\n") && !text.starts_with('\n') && text.chars().all(plain);
         if !is_block || text.lines().any(|line| line.ends_with(' ')) || text.trim().is_empty() {
-            return self.line(1, format_args!("{name}: {}", quoted(text)));
+            return self.line(depth, format_args!("{name}: {}", quoted(text)));
         }
-        self.line(1, format_args!("{name}: |{}", if text.starts_with(' ') { "2" } else { "" }));
+        self.line(depth, format_args!("{name}: |{}", if text.starts_with(' ') { "2" } else { "" }));
         for line in text.lines() {
-            if line.is_empty() { self.0.push('\n') } else { self.line(2, format_args!("{line}")) }
+            if line.is_empty() { self.0.push('\n') } else { self.line(depth + 1, format_args!("{line}")) }
         }
     }
 

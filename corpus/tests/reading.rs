@@ -178,6 +178,7 @@ fn case() -> impl Strategy<Value = Case> {
                 license,
                 maps: maps.clone(),
                 code,
+                targets: Vec::new(),
                 verdict,
                 message,
                 runs,

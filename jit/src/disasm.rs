@@ -7,6 +7,7 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
 use semantics::insn::{Insn, Opcode};
 
 use crate::layout::Code;
+use crate::x64::Stub;
 
 /// One machine instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Native {
 /// One BPF instruction, or a part of the block that belongs to none, with its code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The slot; `None` for prologue, epilogue, helper stub and trap exit.
+    /// The slot; `None` for trampoline and stubs.
     pub slot: Option<usize>,
     /// The text of the instruction, or the name of the part.
     pub bpf: String,
@@ -37,13 +38,13 @@ pub struct Listing(pub Vec<Part>);
 /// Lists the code that `insns` were compiled to.
 pub fn listing(insns: &[Insn], code: &Code) -> Listing {
     let part = |slot, bpf, range| Part { slot, bpf, native: decode(code, range) };
-    let mut parts = vec![part(None, "prologue".into(), 0..code.slot(0))];
+    let mut parts = vec![part(None, "trampoline".into(), 0..code.stub(Stub::Helper).start)];
+    for (stub, name) in [(Stub::Helper, "helper stub"), (Stub::Tail, "tail-call stub"), (Stub::Packet, "packet stub")] {
+        parts.push(part(None, name.into(), code.stub(stub)));
+    }
     for (slot, insn) in insns.iter().enumerate().filter(|(_, insn)| insn.opcode != Opcode::WideTail) {
         parts.push(part(Some(slot), insn.to_string(), code.slot(slot)..code.slot(slot + 1)));
     }
-    parts.push(part(None, "epilogue".into(), code.slot(code.slots())..code.stub()));
-    parts.push(part(None, "helper stub".into(), code.stub()..code.trap_exit()));
-    parts.push(part(None, "trap exit".into(), code.trap_exit()..code.bytes().len()));
     Listing(parts)
 }
 

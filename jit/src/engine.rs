@@ -67,7 +67,7 @@ impl Engine for Jit {
             return Err(facility("guest memory at its own addresses").into());
         }
         // SAFETY: the image holds the code of a verified program, and guest memory lies where the code expects it.
-        unsafe { runtime::run(&self.image, world) }
+        unsafe { runtime::run(&self.image, &self.code, world) }
     }
 }
 

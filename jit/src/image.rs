@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use crate::runtime::Entry;
+use crate::frame::Entry;
 
 /// The page size of x86-64.
 const PAGE: usize = 4096;
@@ -72,16 +72,16 @@ impl Image {
         self.writable.len
     }
 
-    /// Enters the code at its first byte.
+    /// Enters the code at its first byte, with these arguments in the registers of R1 to R5.
     ///
     /// # Safety
     /// The code loaded last is a function of this type that keeps to the System V ABI and makes only accesses that this
     /// process can afford; `entry` is valid for the call.
-    pub unsafe fn call(&self, context: u64, entry: *mut Entry) -> u64 {
+    pub unsafe fn call(&self, [r1, r2, r3, r4, r5]: [u64; 5], entry: *mut Entry) -> u64 {
         // SAFETY: the mapping is executable and, says the caller, begins with such a function.
-        let function: extern "sysv64" fn(u64, *mut Entry) -> u64 =
+        let function: extern "sysv64" fn(u64, u64, u64, u64, u64, *mut Entry) -> u64 =
             unsafe { std::mem::transmute(self.executable.start().cast_const()) };
-        function(context, entry)
+        function(r1, r2, r3, r4, r5, entry)
     }
 
     fn bytes(&mut self) -> &mut [u8] {

@@ -1,23 +1,24 @@
 //! From instructions to one block of bytes: every slot and every branch gets its place (branch relaxation).
 //!
-//! The block is `prologue, slots in order, epilogue, helper stub, trap exit`. It holds no absolute address of its own.
+//! The block is `trampoline, stubs, slots in order`. It holds no absolute address of its own.
 //!
 //! **Invariant of relaxation.** Every branch starts short and only ever grows to near. The distance between two places is
 //! a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch that did not fit 8 bits
 //! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
 //! after `ROUNDS_MAX` all remaining branches become near, which fits always.
 
-use semantics::insn::{Insn, Reg};
-use semantics::program::Verified;
+use semantics::memory::layout::FRAMES_MAX;
+use semantics::program::{Program, Verified};
 use semantics::trap::Unsupported;
 use semantics::word::Concrete;
 
 use crate::engine::NAME;
-use crate::frame::{Saved, stub, trap_exit};
+use crate::frame::Frame;
+use crate::link;
 use crate::rules::Rules;
-use crate::runtime::helper_address;
+use crate::runtime;
 use crate::x64::encode::{self, branch_len};
-use crate::x64::{Branch, Inst, Reach};
+use crate::x64::{Branch, Inst, Reach, Stub};
 
 /// Rounds of relaxation that look at single branches; programs need two or three.
 const ROUNDS_MAX: u32 = 16;
@@ -26,7 +27,8 @@ const ROUNDS_MAX: u32 = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Code {
     bytes: Vec<u8>,
-    /// Per slot; then epilogue, helper stub and trap exit.
+    prelude: Prelude,
+    /// Per slot, and one behind the last.
     places: Vec<Place>,
     branches: Vec<Pending>,
     /// What instructions lowered to, without branches.
@@ -34,14 +36,48 @@ pub struct Code {
     /// `grown[i]`: bytes of the first `i` branches.
     grown: Vec<u32>,
     insts: Vec<Inst>,
-    prologue: u32,
+    functions: Vec<Function>,
 }
 
-/// The bit of R10 among the registers that a program names: with subprograms, all frames count from it.
-const FRAME_POINTER: u16 = 1 << Reg::FP as u16;
+/// A subprogram, as far as a callback needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its first slot.
+    pub slot: usize,
+    /// How many frames calls from it can put behind its own.
+    pub below: u64,
+}
 
-/// Places behind the slots: epilogue, helper stub, trap exit.
-const EXTRA: usize = 3;
+/// Trampoline and stubs: the same for every program, so they are encoded once.
+#[derive(Clone, Debug, Default)]
+struct Prelude {
+    /// The rows that made it.
+    made_by: Option<[usize; 2]>,
+    bytes: Vec<u8>,
+    /// Where each stub begins, in the order of [`Stub::ALL`]; then where they end.
+    stubs: [u32; Stub::ALL.len() + 1],
+}
+
+impl Prelude {
+    /// Makes it anew if other rows made it.
+    fn make(&mut self, frame: &Frame<Concrete>) {
+        let rows = Some([frame.trampoline as usize, frame.stub as usize]);
+        if self.made_by == rows {
+            return;
+        }
+        self.bytes.clear();
+        let mut insts = Vec::new();
+        (frame.trampoline)(&mut insts);
+        insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
+        for stub in Stub::ALL {
+            self.stubs[stub as usize] = self.bytes.len() as u32;
+            (frame.stub)(stub, runtime::address(stub), &mut insts);
+            insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
+        }
+        self.stubs[Stub::ALL.len()] = self.bytes.len() as u32;
+        self.made_by = rows;
+    }
+}
 
 /// A place in the block: after so many straight bytes and so many branches.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +91,7 @@ struct Place {
 struct Pending {
     /// Straight bytes before it.
     straight: u32,
-    /// Index into the places.
+    /// Index into the places; of the call of a stub, nothing.
     target: u32,
     branch: Branch,
     reach: Reach,
@@ -64,9 +100,15 @@ struct Pending {
 /// Compiles a program; `code` receives it.
 pub fn compile(program: &Verified, rules: &Rules, code: &mut Code) -> Result<(), Unsupported> {
     let program = program.program();
-    // The entry is the first subprogram; what lies behind it returns to a caller.
-    let entry = program.subprograms().get(1).copied().unwrap_or(usize::MAX);
-    code.assemble(program.insns(), entry, rules)
+    code.functions.clear();
+    if program.subprograms().len() > 1 {
+        let facility = "chains of at most 8 calls";
+        let depths = program.call_depths().filter(|depths| depths.iter().all(|below| *below < FRAMES_MAX));
+        let depths = depths.ok_or(Unsupported::Facility { engine: NAME, facility })?;
+        let functions = program.subprograms().iter().zip(depths);
+        code.functions.extend(functions.map(|(slot, below)| Function { slot: *slot, below }));
+    }
+    code.assemble(program, rules)
 }
 
 impl Code {
@@ -76,63 +118,63 @@ impl Code {
     }
     /// Slots of the program.
     pub fn slots(&self) -> usize {
-        self.places.len().saturating_sub(EXTRA)
+        self.places.len().saturating_sub(1)
     }
     /// Where the code of a slot begins; the second slot of a wide instruction has none and shares the place of what
-    /// follows. One past the last slot is the epilogue.
+    /// follows. One past the last slot is the end of the block.
     pub fn slot(&self, slot: usize) -> usize {
         self.offset(self.places[slot]) as usize
     }
-    /// Where the helper stub begins.
-    pub fn stub(&self) -> usize {
-        self.slot(self.slots() + 1)
+    /// Where a stub lies. The trampoline lies before the first.
+    pub fn stub(&self, stub: Stub) -> std::ops::Range<usize> {
+        let at = stub as usize;
+        self.prelude.stubs[at] as usize..self.prelude.stubs[at + 1] as usize
     }
-    /// Where a run ends early: jumped to with the stack pointer that the prologue saved in `rdx`, it returns to whoever
-    /// entered, with no particular result.
-    pub fn trap_exit(&self) -> usize {
-        self.slot(self.slots() + 2)
+    /// The subprogram that begins at this slot, if the program has more than one.
+    pub fn function(&self, slot: usize) -> Option<Function> {
+        let at = self.functions.binary_search_by_key(&slot, |function| function.slot).ok()?;
+        Some(self.functions[at])
     }
 
-    /// Compiles instructions whose jumps all lead to instructions; those before slot `entry` are the program's entry.
-    pub(crate) fn assemble(&mut self, insns: &[Insn], entry: usize, rules: &Rules) -> Result<(), Unsupported> {
+    fn assemble(&mut self, program: &Program, rules: &Rules) -> Result<(), Unsupported> {
         self.places.clear();
         self.branches.clear();
         self.straight.clear();
         self.bytes.clear();
         self.insts.clear();
-        let saved = self.lower(insns, entry, rules)?;
-        saved.prologue(&mut self.insts);
-        self.insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
-        self.prologue = self.bytes.len() as u32;
+        self.prelude.make(&rules.frame);
+        self.lower(program, rules)?;
         self.relax();
         self.write();
         Ok(())
     }
 
     /// Lowers everything to straight code and branches.
-    fn lower(&mut self, insns: &[Insn], entry: usize, rules: &Rules) -> Result<Saved, Unsupported> {
-        let mut named = if entry < insns.len() { FRAME_POINTER } else { 0 };
-        let epilogue = insns.len();
-        self.places.reserve(insns.len() + EXTRA);
+    fn lower(&mut self, program: &Program, rules: &Rules) -> Result<(), Unsupported> {
+        let insns = program.insns();
+        self.places.reserve(insns.len() + 1);
         for (slot, insn) in insns.iter().enumerate() {
-            let unsupported = || Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
-            let row = rules.row(insn.opcode).ok_or_else(unsupported)?;
             self.mark();
-            row(insn, &mut self.insts);
-            self.append(epilogue, slot >= entry, || insn.target(slot) as usize);
-            named |= 1 << insn.dst.number() | 1 << insn.src.number();
+            match rules.row(insn.opcode) {
+                Some(row) => row(insn, &mut self.insts),
+                None => self.lower_linked(program, slot, rules)?,
+            }
+            self.append(|| insn.target(slot) as usize);
         }
-        let saved = Saved(named);
         self.mark();
-        saved.epilogue(&mut self.insts);
-        self.append(epilogue, false, || epilogue);
-        self.mark();
-        stub(helper_address(), &mut self.insts);
-        self.append(epilogue, false, || epilogue + 2);
-        self.mark();
-        trap_exit(saved, &mut self.insts);
-        self.append(epilogue, false, || epilogue);
-        Ok(saved)
+        Ok(())
+    }
+
+    /// Lowers an instruction whose constant only the whole program tells.
+    #[cold]
+    fn lower_linked(&mut self, program: &Program, slot: usize, rules: &Rules) -> Result<(), Unsupported> {
+        let insn = &program.insns()[slot];
+        let unsupported = Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
+        if !link::is_linked(insn.op()) {
+            return Err(unsupported);
+        }
+        let linked = (rules.link)(insn, &link::address(program, slot)?);
+        rules.lower(&linked, &mut self.insts).ok_or(unsupported)
     }
 
     /// The next slot lies here.
@@ -141,27 +183,21 @@ impl Code {
         self.places.push(Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 });
     }
 
-    /// Encodes what was lowered, with branches apart: a place for each. In a subprogram, which `returns`, exit is a return.
+    /// Encodes what was lowered, with branches apart: a place for each.
     #[inline(always)]
-    fn append(&mut self, epilogue: usize, returns: bool, jump: impl Fn() -> usize) {
+    fn append(&mut self, jump: impl Fn() -> usize) {
         for inst in &self.insts {
             let Inst::Branch(branch) = *inst else {
                 encode::encode(inst, &mut self.straight);
                 continue;
             };
-            let target = match branch {
-                Branch::Jcc(_) | Branch::Jmp | Branch::Local => jump(),
-                Branch::Exit if returns => {
-                    self.straight.push(encode::RET);
-                    continue;
-                }
-                Branch::Exit => epilogue,
-                Branch::Call => epilogue + 1,
+            let (target, reach) = match branch {
+                Branch::Jcc(_) | Branch::Jmp => (jump(), Reach::Short),
+                Branch::Local => (jump(), Reach::Near),
+                Branch::Stub(_) => (0, Reach::Near),
             };
             // A jump to what follows takes no bytes.
-            let calls = matches!(branch, Branch::Call | Branch::Local);
-            if target != self.places.len() || calls || matches!(branch, Branch::Jcc(_)) {
-                let reach = if calls { Reach::Near } else { Reach::Short };
+            if branch != Branch::Jmp || target != self.places.len() {
                 let straight = self.straight.len() as u32;
                 self.branches.push(Pending { straight, target: target as u32, branch, reach });
             }
@@ -200,7 +236,7 @@ impl Code {
 
     #[inline(always)]
     fn offset(&self, place: Place) -> u32 {
-        self.prologue + place.straight + self.grown[place.branches as usize]
+        self.prelude.bytes.len() as u32 + place.straight + self.grown[place.branches as usize]
     }
 
     /// From the end of a branch to its target.
@@ -208,11 +244,16 @@ impl Code {
     fn displacement(&self, index: usize) -> i32 {
         let pending = &self.branches[index];
         let end = Place { straight: pending.straight, branches: index as u32 + 1 };
-        self.offset(self.places[pending.target as usize]) as i32 - self.offset(end) as i32
+        let target = match pending.branch {
+            Branch::Stub(stub) => self.prelude.stubs[stub as usize],
+            _ => self.offset(self.places[pending.target as usize]),
+        };
+        target as i32 - self.offset(end) as i32
     }
 
     /// Writes straight code and branches between each other.
     fn write(&mut self) {
+        self.bytes.extend_from_slice(&self.prelude.bytes);
         let mut from = 0;
         for index in 0..self.branches.len() {
             let Pending { straight, branch, reach, .. } = self.branches[index];

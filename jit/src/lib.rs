@@ -1,8 +1,8 @@
 //! What runs: lowering of eBPF to a typed x86-64 subset, its encoder and its meaning, and executable memory.
 //!
 //! A reading order: [`x64`] is the subset; [`insn`] the rooms that lower to it, [`rules`] the table of these, [`plant`]
-//! mistakes to put into it; [`layout`] gives everything its place between the code of [`frame`]; [`image`] holds it,
-//! [`runtime`] enters it, [`engine`] is all of it behind one trait, [`disasm`] shows it.
+//! mistakes to put into it; [`link`] fills in addresses, and [`layout`] gives everything its place behind the code of
+//! [`frame`]; [`image`] holds it, [`runtime`] enters it, [`engine`] is all of it behind one trait, [`disasm`] shows it.
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the JIT makes and runs x86-64 code on Linux");
@@ -13,6 +13,7 @@ pub mod frame;
 pub mod image;
 pub mod insn;
 pub mod layout;
+pub mod link;
 pub mod plant;
 pub mod rules;
 pub mod runtime;

@@ -6,7 +6,9 @@ use semantics::insn::{
 use semantics::instructions;
 use semantics::word::{Algebra, Concrete};
 
+use crate::frame::Frame;
 use crate::insn::{is_lowered, lower_op, shift};
+use crate::link::{is_linked, linked};
 use crate::x64::Inst;
 
 /// Appends the code of one instruction.
@@ -24,11 +26,15 @@ pub type Lower<A> = fn(&Insn<A>, &mut Vec<Inst<A>>);
 #[derive(Clone, Debug)]
 pub struct Rules<A: Algebra = Concrete> {
     rows: Vec<Option<Lower<A>>>,
+    /// What stands before the code.
+    pub frame: Frame<A>,
+    /// Makes a plain immediate of a wide constant, given the address that it names.
+    pub link: fn(&Insn<A>, &A::W64) -> Insn<A>,
 }
 
 macro_rules! rows {
     ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
-        vec![$(if const { is_lowered($op) } {
+        vec![$(if const { is_lowered($op) && !is_linked($op) } {
             Some((|insn: &Insn<A>, out: &mut Vec<Inst<A>>| lower_op($op, insn, out)) as Lower<A>)
         } else {
             None
@@ -52,7 +58,7 @@ macro_rules! rows_without_bmi2 {
 impl<A: Algebra> Rules<A> {
     /// The rules of the rooms, [`crate::insn`], for a processor with BMI2.
     pub fn standard() -> Self {
-        Rules { rows: instructions!(rows) }
+        Rules { rows: instructions!(rows), frame: Frame::default(), link: linked }
     }
     /// The rules for a processor without BMI2: its shifts take the amount in `cl`.
     pub fn without_bmi2() -> Self {
@@ -63,7 +69,7 @@ impl<A: Algebra> Rules<A> {
         }
         rules
     }
-    /// The rule of this opcode, `None` where it is not lowered.
+    /// The rule of this opcode, `None` where it is not lowered, or linked first.
     #[inline(always)]
     pub fn row(&self, opcode: Opcode) -> Option<Lower<A>> {
         self.rows[opcode as usize]
@@ -72,11 +78,15 @@ impl<A: Algebra> Rules<A> {
     pub fn set(&mut self, opcode: Opcode, row: Option<Lower<A>>) {
         self.rows[opcode as usize] = row;
     }
-    /// Appends the code of `insn`, `None` where its opcode is not lowered.
+    /// Appends the code of `insn`, `None` where its opcode has no rule.
     #[inline(always)]
     pub fn lower(&self, insn: &Insn<A>, out: &mut Vec<Inst<A>>) -> Option<()> {
         self.row(insn.opcode)?(insn, out);
         Some(())
+    }
+    /// The same where the constant of `insn` may be one that only the whole program tells: then it is, or counts from, `address`.
+    pub fn lower_at(&self, insn: &Insn<A>, address: &A::W64, out: &mut Vec<Inst<A>>) -> Option<()> {
+        if is_linked(insn.op()) { self.lower(&(self.link)(insn, address), out) } else { self.lower(insn, out) }
     }
 }
 

@@ -1,98 +1,173 @@
-//! What compiled code reaches while it runs: the world of the run, through one function that calls helpers.
+//! What compiled code reaches while it runs: the world of the run, through the functions that its stubs call.
 //!
-//! The run is current for its thread, so code needs no register for it. Runs nest: each restores the one before.
+//! The [`Entry`] that native code was entered with leads to the run, and native code hands it to each of these functions.
+//! Runs nest, and a helper that calls back into the program nests, too: each has an entry of its own, through which a trap
+//! leaves.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 
-use semantics::helper;
-use semantics::memory::layout::CONTEXT;
+use semantics::helper::{self, Callbacks, tail_call};
+use semantics::insn::Size;
+use semantics::memory::layout::{self, CONTEXT, frame_top};
 use semantics::trap::Trap;
 use semantics::world::World;
 
+use crate::frame::Entry;
 use crate::image::Image;
-
-/// What the prologue writes: how to leave from anywhere.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Entry {
-    /// The stack pointer once the prologue has saved registers.
-    pub stack_pointer: u64,
-}
+use crate::layout::Code;
+use crate::x64::Stub;
 
 /// A run under way.
-struct Run {
+struct Run<'r> {
     world: *mut World,
-    entry: Entry,
+    image: &'r Image,
+    code: &'r Code,
     trap: Option<Trap>,
 }
 
-/// What a helper returns to the stub, in `rax` and `rdx`.
+/// What a function of the runtime returns to its stub, in `rax` and `rdx`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Returned {
     /// The result.
     value: u64,
-    /// The stack pointer to leave with after a trap, else 0.
+    /// The stack pointer to leave with after a trap, else 0, or 1 for packet bytes that are not there.
     leave: u64,
 }
 
-thread_local! {
-    static CURRENT: Cell<*mut Run> = const { Cell::new(ptr::null_mut()) };
-}
-
-/// Makes a run current while it lives.
-struct Current(*mut Run);
-
-impl Current {
-    fn set(run: *mut Run) -> Current {
-        Current(CURRENT.replace(run))
-    }
-}
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        CURRENT.set(self.0);
-    }
-}
-
-/// Runs the code in `image` on `world`: R0, or the trap of a helper.
+/// Runs the code in `image`, which is that of `code`, on `world`: R0, or the trap of a helper.
 ///
 /// # Safety
-/// The image holds a compiled program that is fit for `world`, see [`Verified`](semantics::program::Verified), and the
-/// memory of `world` lies at the guest's own addresses.
-pub unsafe fn run(image: &Image, world: &mut World) -> Result<u64, Trap> {
-    let mut run = Run { world, entry: Entry { stack_pointer: 0 }, trap: None };
-    let run = &raw mut run;
-    let current = Current::set(run);
-    // SAFETY: compiled code keeps to the ABI, its accesses are fit for the world says the caller, and `run` outlives it.
-    let value = unsafe { image.call(CONTEXT, &raw mut (*run).entry) };
-    drop(current);
-    // SAFETY: `run` is a local of this function, and the code that shared it has returned.
+/// The program is fit for `world`, see [`Verified`](semantics::program::Verified), and the memory of `world` lies at the
+/// guest's own addresses.
+pub unsafe fn run(image: &Image, code: &Code, world: &mut World) -> Result<u64, Trap> {
+    let mut run = Run { world, image, code, trap: None };
+    // SAFETY: `run` is a local of this function that outlives the call; the rest is what the caller says.
+    unsafe { enter(&raw mut run, 0, [CONTEXT, 0, 0, 0, 0], 0) }
+}
+
+/// Calls the function of the program that begins at `slot`, with a frame at `depth`.
+///
+/// # Safety
+/// `run` is a run under way that nothing else refers to, and its program is fit for its world.
+unsafe fn enter(run: *mut Run<'_>, slot: usize, args: [u64; 5], depth: u64) -> Result<u64, Trap> {
+    // SAFETY: the run outlives this call.
+    let (image, code) = unsafe { ((*run).image, (*run).code) };
+    let target = (image.range().start + code.slot(slot)) as u64;
+    let mut entry = Entry { stack_pointer: 0, frame_pointer: frame_top(depth), target, helper: 0, run: run.cast() };
+    // SAFETY: the image begins with the trampoline, which keeps to the ABI; what it calls is fit for the world.
+    let value = unsafe { image.call(args, &raw mut entry) };
+    // SAFETY: native code has returned.
     match unsafe { (*run).trap.take() } {
         None => Ok(value),
         Some(trap) => Err(trap),
     }
 }
 
-/// The address that the helper stub calls.
-pub(crate) fn helper_address() -> u64 {
-    call_helper as *const () as u64
+/// The address of the function that a stub calls.
+pub(crate) fn address(stub: Stub) -> u64 {
+    match stub {
+        Stub::Helper => call_helper as *const () as u64,
+        Stub::Tail => call_tail as *const () as u64,
+        Stub::Packet => load_packet as *const () as u64,
+    }
 }
 
-/// Calls a helper for compiled code. It never unwinds: a panic in the meaning of a helper is a trap.
-extern "sysv64" fn call_helper(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, id: u32) -> Returned {
-    let run = CURRENT.get();
-    assert!(!run.is_null(), "helpers are called by running code");
-    // SAFETY: `run` set this pointer and waits for the code that calls; the code itself holds no reference to the world.
-    let (world, trap, entry) = unsafe { (&mut *(*run).world, &mut (*run).trap, &(*run).entry) };
-    let result = catch_unwind(AssertUnwindSafe(|| helper::call(world, id, [r1, r2, r3, r4, r5])));
+/// The run whose code calls, with its world.
+///
+/// # Safety
+/// Called by running code only, with its entry; the code itself holds no reference to the world.
+unsafe fn current<'w>(entry: *mut Entry) -> (*mut Run<'static>, &'w mut World) {
+    // SAFETY: `enter` made the entry and waits for the code that calls.
+    unsafe {
+        let run: *mut Run<'static> = (*entry).run.cast();
+        (run, &mut *(*run).world)
+    }
+}
+
+/// Ends a call of the runtime. A panic in the model is a trap: it never unwinds through native frames.
+///
+/// # Safety
+/// As for [`current`].
+unsafe fn finish(entry: *mut Entry, result: std::thread::Result<Result<Returned, Trap>>) -> Returned {
     match result.unwrap_or(Err(Trap::Panic)) {
-        Ok(value) => Returned { value, leave: 0 },
-        Err(reason) => {
-            *trap = Some(reason);
-            Returned { value: 0, leave: entry.stack_pointer }
+        Ok(returned) => returned,
+        Err(trap) => {
+            // SAFETY: the entry lives as long as the native code that calls, and the run longer.
+            let leave = unsafe {
+                (*(*entry).run.cast::<Run<'static>>()).trap = Some(trap);
+                (*entry).stack_pointer
+            };
+            Returned { value: 0, leave }
         }
+    }
+}
+
+/// Runs subprograms for a helper.
+struct Native {
+    run: *mut Run<'static>,
+    /// R10 of the caller of the helper.
+    frame_pointer: u64,
+}
+
+impl Callbacks for Native {
+    fn call(&mut self, world: &mut World, function: u64, args: [u64; 5]) -> Option<Result<u64, Trap>> {
+        // SAFETY: the run waits for the helper that calls back.
+        let code = unsafe { (*self.run).code };
+        let function = code.function(layout::slot_of_code(function)? as usize)?;
+        let depth = layout::depth_of_frame(self.frame_pointer).map(|depth| depth + 1);
+        // Also the deepest call from there has a frame.
+        let Some(depth) = depth.filter(|depth| depth + function.below < u64::from(world.frames())) else {
+            return Some(Err(Trap::CallDepth));
+        };
+        // SAFETY: the program that made the call is fit for the world, and so is its subprogram. Until it returns, the world is
+        // reached through the reference that the helper lends.
+        Some(unsafe {
+            let lender = std::mem::replace(&mut (*self.run).world, world);
+            let result = enter(self.run, function.slot, args, depth);
+            (*self.run).world = lender;
+            result
+        })
+    }
+}
+
+/// Calls a helper for compiled code.
+extern "sysv64" fn call_helper(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, entry: *mut Entry) -> Returned {
+    // SAFETY: the stub of running code calls.
+    unsafe {
+        let (run, world) = current(entry);
+        let (id, frame_pointer) = ((*entry).helper as u32, (*entry).frame_pointer);
+        let mut engine = Native { run, frame_pointer };
+        let call = || helper::call(world, id, [r1, r2, r3, r4, r5], &mut engine);
+        let result = catch_unwind(AssertUnwindSafe(call));
+        finish(entry, result.map(|result| result.map(|value| Returned { value, leave: 0 })))
+    }
+}
+
+/// Makes a tail call for compiled code: the address where the program begins that it found, or 0.
+extern "sysv64" fn call_tail(r1: u64, r2: u64, r3: u64, entry: *mut Entry) -> Returned {
+    // SAFETY: the stub of running code calls.
+    unsafe {
+        let (run, world) = current(entry);
+        let call = || {
+            helper::call(world, tail_call::ID, [r1, r2, r3, 0, 0], &mut ())?;
+            let start = |slot| ((*run).image.range().start + (*run).code.slot(slot)) as u64;
+            Ok(Returned { value: world.take_tail_target().map_or(0, start), leave: 0 })
+        };
+        finish(entry, catch_unwind(AssertUnwindSafe(call)))
+    }
+}
+
+/// Reads bytes of the packet of the context `r6` for compiled code.
+extern "sysv64" fn load_packet(r6: u64, offset: u32, bytes: u32, entry: *mut Entry) -> Returned {
+    // SAFETY: the stub of running code calls.
+    unsafe {
+        let (_, world) = current(entry);
+        let call = || {
+            let size = Size::ALL.into_iter().find(|size| size.bytes() == bytes).expect("lowering knows the sizes");
+            let value = world.load_packet(r6, size, offset as i32)?;
+            Ok(Returned { value: value.unwrap_or(0), leave: u64::from(value.is_none()) })
+        };
+        finish(entry, catch_unwind(AssertUnwindSafe(call)))
     }
 }

@@ -6,9 +6,9 @@ use std::convert::Infallible;
 
 use common::Random;
 use jit::Rules;
+use jit::frame::Entry;
 use jit::image::Image;
 use jit::insn::native;
-use jit::runtime::Entry;
 use jit::x64::encode::{branch, encode};
 use jit::x64::meaning::{Cpu, Fault, Flags, Outside, run};
 use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp};
@@ -105,7 +105,7 @@ impl Harness {
         self.image.load(&self.bytes).unwrap();
         let input = (&raw mut self.buffer.input) as u64;
         // SAFETY: the snippet above saves what the ABI wants saved, and touches only the buffer.
-        unsafe { self.image.call(input, std::ptr::null_mut::<Entry>()) };
+        unsafe { self.image.call([input, 0, 0, 0, 0], std::ptr::null_mut::<Entry>()) };
     }
 
     fn randomize(&mut self) {
@@ -190,6 +190,15 @@ impl Outside<Concrete> for Scratch {
         Ok(())
     }
     fn call_helper(&mut self, _: &u32, _: [&u64; 5]) -> Result<u64, Infallible> {
+        unreachable!("no form here calls")
+    }
+    fn tail_call(&mut self, _: [&u64; 3]) -> Result<u64, Infallible> {
+        unreachable!("no form here calls")
+    }
+    fn enter(&mut self, _: &u64) {
+        unreachable!("no form here calls")
+    }
+    fn load_packet(&mut self, _: Size, _: &u64, _: &u32) -> Result<(u64, bool), Infallible> {
         unreachable!("no form here calls")
     }
     fn clobbered(&mut self, _: Reg) -> u64 {

@@ -3,7 +3,7 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register};
 use jit::x64::decode::{Decoded, decode};
 use jit::x64::encode::{branch, branch_len, encode};
-use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp};
+use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, Stub};
 use semantics::insn::{Size, Width};
 use semantics::word::Concrete;
 
@@ -148,6 +148,7 @@ fn one_register_forms() {
             (Inst::Push { src: reg }, Mnemonic::Push),
             (Inst::Pop { dst: reg }, Mnemonic::Pop),
             (Inst::CallReg { target: reg }, Mnemonic::Call),
+            (Inst::JmpReg { target: reg }, Mnemonic::Jmp),
         ] {
             let seen = seen(inst);
             assert_eq!((seen.mnemonic(), seen.op_count()), (wanted, 1));
@@ -352,9 +353,9 @@ fn jumps_inside_a_sequence() {
 
 #[test]
 fn branches() {
-    let kinds = Cc::ALL.map(Branch::Jcc).into_iter().chain([Branch::Jmp, Branch::Exit, Branch::Call, Branch::Local]);
+    let kinds = Cc::ALL.map(Branch::Jcc).into_iter().chain([Branch::Jmp, Branch::Local, Branch::Stub(Stub::Helper)]);
     for (kind, reach) in kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| (kind, reach))) {
-        let near = reach == Reach::Near || matches!(kind, Branch::Call | Branch::Local);
+        let near = reach == Reach::Near || matches!(kind, Branch::Stub(_) | Branch::Local);
         for rel in VALUES.into_iter().filter(|rel| near || i8::try_from(*rel).is_ok()) {
             let mut code = Vec::new();
             branch::<Concrete>(kind, reach, &(rel as u32), &mut code);
@@ -368,12 +369,11 @@ fn branches() {
                     assert!(seen.is_jcc_short_or_near());
                     assert_eq!((opcode & 15, seen.condition_code()), (cc as u8, condition(cc)));
                 }
-                Branch::Jmp | Branch::Exit => assert!(seen.is_jmp_short_or_near()),
-                Branch::Call | Branch::Local => assert!(seen.is_call_near()),
+                Branch::Jmp => assert!(seen.is_jmp_short_or_near()),
+                Branch::Stub(_) | Branch::Local => assert!(seen.is_call_near()),
             }
             let kind = match kind {
-                Branch::Exit => Branch::Jmp,
-                Branch::Local => Branch::Call,
+                Branch::Stub(_) => Branch::Local,
                 other => other,
             };
             let Some((Decoded::Branch { branch, reach, rel: back }, len)) = decode::<Concrete>(&code) else {

@@ -177,6 +177,11 @@ impl<A: Script> State<A> {
                 A::W64::select(&Truth::written("taken"), &target, &next)
             }
             Flow::Call => target,
+            // Where it goes otherwise is the program that the call has found.
+            Flow::Tail(tail) => {
+                self.define_after("tail_after", "Bool", tail.text());
+                next
+            }
             Flow::Leave(exits) => {
                 self.define_after("exits", "Bool", exits.text());
                 next
@@ -211,6 +216,22 @@ impl<A: Script> State<A> {
             let _ = writeln!(script, "(declare-const {seen} {sort})\n(assert (= {seen} {name}))");
         }
         script + "(check-sat)\n"
+    }
+
+    /// A call: what it is of, and all that it leaves open.
+    fn called(&mut self, id: &A::W32) {
+        self.define("called", &sort::<A::W32>(), id.text());
+        for reg in Reg::ARGS {
+            let _ = self.reg(reg);
+        }
+        let result = self.declare("r0_after", "what the call returns: anything");
+        self.set_reg(Reg::R0, result);
+        for reg in Reg::ARGS {
+            let open = self.declare(&format!("{reg}_after"), "open");
+            self.set_reg(reg, open);
+        }
+        self.uses_memory = true;
+        self.declared.push(("mem_after".to_owned(), memory_sort::<A>(), "memory as the call leaves it: anything"));
     }
 
     /// The address of the access, named.
@@ -303,23 +324,15 @@ impl<A: Script> Machine<A> for State<A> {
         self.memory = "mem_after";
         Ok(())
     }
-    fn call_helper(&mut self, id: &A::W32) -> Result<(), Infallible> {
-        self.define("called", &sort::<A::W32>(), id.text());
-        for reg in Reg::ARGS {
-            let _ = self.reg(reg);
-        }
-        let result = self.declare("r0_after", "what the call returns: anything");
-        self.set_reg(Reg::R0, result);
-        for reg in Reg::ARGS {
-            let open = self.declare(&format!("{reg}_after"), "open");
-            self.set_reg(reg, open);
-        }
-        self.uses_memory = true;
-        self.declared.push(("mem_after".to_owned(), memory_sort::<A>(), "memory as the call leaves it: anything"));
-        Ok(())
+    fn call_helper(&mut self, id: &A::W32) -> Result<Truth, Infallible> {
+        self.called(id);
+        let what = "whether it is a tail call that has found a program, where control then goes";
+        self.declared.push(("tail".to_owned(), "Bool".to_owned(), what));
+        Ok(Truth::written("tail"))
     }
     fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Infallible> {
-        self.call_helper(id)
+        self.called(id);
+        Ok(())
     }
     fn load_packet(&mut self, size: Size, offset: &A::W32) -> Result<(A::W64, Truth), Infallible> {
         self.define("offset", &sort::<A::W32>(), offset.text());

@@ -98,6 +98,9 @@ impl Memory<Symbolic> for SymMemory {
         self.bytes = self.unknown("call_memory", args, &memory).as_array().expect("the declared range");
         Sym::build(&result)
     }
+    fn note(&mut self, question: &[Sym<64>]) {
+        self.accesses.push(Access::Call(question.to_vec()));
+    }
     fn same(&self, other: &Self) -> SFlag {
         self.bytes.eq(&other.bytes).simplify().into()
     }
@@ -174,6 +177,9 @@ where
         self.epoch = args.chain(bytes).fold(mix(1, self.epoch), mix) | 1;
         self.written.clear();
         A::W64::lit(mix(self.epoch, 0))
+    }
+    fn note(&mut self, question: &[A::W64]) {
+        self.accesses.push(Access::Call(question.to_vec()));
     }
     fn same(&self, other: &Self) -> bool {
         let mut touched = self.written.keys().chain(other.written.keys());

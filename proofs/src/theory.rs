@@ -46,6 +46,8 @@ pub trait Memory<A: Algebra>: Clone + Debug {
     fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64);
     /// An unknown function of the arguments and all memory: its result; it may have changed any byte.
     fn call(&mut self, args: &[A::W64]) -> A::W64;
+    /// Remembers among the accesses that the world was asked this.
+    fn note(&mut self, question: &[A::W64]);
     /// Whether all bytes are equal.
     fn same(&self, other: &Self) -> A::Flag;
     /// Whether the same accesses were made in the same order: kind, size and address; calls with equal arguments.

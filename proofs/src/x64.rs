@@ -4,7 +4,7 @@
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use jit::x64::decode::Decoded;
-use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, encode};
+use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, Stub, encode};
 use semantics::insn::{Size, Width};
 use semantics::word::{Flag, Word};
 
@@ -67,6 +67,8 @@ pub enum Form {
     Pop,
     /// [`Inst::CallReg`].
     CallReg,
+    /// [`Inst::JmpReg`].
+    JmpReg,
     /// [`Inst::Ret`].
     Ret,
     /// [`Inst::Branch`].
@@ -86,10 +88,12 @@ impl Form {
         let by_width = WIDTHS.into_iter().flat_map(|width| [Form::Neg(width), Form::MovRr(width)]);
         let by_size =
             Size::ALL.into_iter().flat_map(|size| [Form::Load(size), Form::Store(size), Form::StoreImm(size)]);
-        let others = [Form::MovZx, Form::MovSx, Form::MovAbs, Form::Push, Form::Pop, Form::CallReg, Form::Ret];
-        let kinds = Cc::ALL.into_iter().map(Branch::Jcc).chain([Branch::Jmp, Branch::Exit]);
+        let others =
+            [Form::MovZx, Form::MovSx, Form::MovAbs, Form::Push, Form::Pop, Form::CallReg, Form::JmpReg, Form::Ret];
+        let kinds = Cc::ALL.into_iter().map(Branch::Jcc).chain([Branch::Jmp]);
         let branches = kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| Form::Branch(kind, reach)));
-        let call = [Branch::Call, Branch::Local].map(|call| Form::Branch(call, Reach::Near));
+        let stubs = Stub::ALL.into_iter().map(Branch::Stub);
+        let call = stubs.chain([Branch::Local]).map(|call| Form::Branch(call, Reach::Near));
         let skips = Cc::ALL.into_iter().map(Some).chain([None]).map(Form::Skip);
         let jumps = branches.chain(call).chain(skips).chain([Form::Retry]);
         alu.chain(by_width).chain(by_size).chain(others).chain(Form::arithmetic()).chain(jumps).collect()
@@ -142,6 +146,7 @@ impl Form {
             Form::Push => "push",
             Form::Pop => "pop",
             Form::CallReg => "call_reg",
+            Form::JmpReg => "jmp_reg",
             Form::Ret => "ret",
             Form::Branch(..) => "branch",
         }
@@ -195,6 +200,7 @@ impl Form {
             Form::Push => Inst::Push { src: a },
             Form::Pop => Inst::Pop { dst: a },
             Form::CallReg => Inst::CallReg { target: a },
+            Form::JmpReg => Inst::JmpReg { target: a },
             Form::Ret => Inst::Ret,
             Form::Branch(kind, _) => Inst::Branch(kind),
         }
@@ -275,10 +281,9 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
     });
     let mut bytes = Vec::new();
     encode::branch::<A>(kind, reach, &rel, &mut bytes);
-    // Both are a jump, or both a call; they differ in what the displacement is made from.
+    // Both are a call; they differ in what the displacement is made from.
     let expected = match kind {
-        Branch::Exit => Branch::Jmp,
-        Branch::Local => Branch::Call,
+        Branch::Stub(_) => Branch::Local,
         other => other,
     };
     let predicted = encode::branch_len(kind, reach) as usize;
@@ -297,8 +302,8 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
 #[allow(clippy::match_same_arms)] // an arm per instruction
 fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
     use Inst::{
-        AluRi, AluRr, Bswap, CallReg, Div, Imul, ImulImm, Load, LoadSx, Lock, MovAbs, MovRr, MovSx, MovSxRr, MovZx,
-        MovZxRr, Neg, Pop, Push, Ret, Rol16, ShiftCl, ShiftImm, ShiftX, SignRdx, Store, StoreImm,
+        AluRi, AluRr, Bswap, CallReg, Div, Imul, ImulImm, JmpReg, Load, LoadSx, Lock, MovAbs, MovRr, MovSx, MovSxRr,
+        MovZx, MovZxRr, Neg, Pop, Push, Ret, Rol16, ShiftCl, ShiftImm, ShiftX, SignRdx, Store, StoreImm,
     };
     let flag = A::Flag::lit;
     match (left, right) {
@@ -352,7 +357,7 @@ fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
         (Rol16 { dst }, Rol16 { dst: d }) => flag(dst == d),
         (Push { src }, Push { src: s }) => flag(src == s),
         (Pop { dst }, Pop { dst: d }) => flag(dst == d),
-        (CallReg { target }, CallReg { target: t }) => flag(target == t),
+        (CallReg { target }, CallReg { target: t }) | (JmpReg { target }, JmpReg { target: t }) => flag(target == t),
         (Ret, Ret) => flag(true),
         _ => flag(false),
     }

@@ -119,8 +119,8 @@ impl<A: Numbers> Machine<A> for State<A> {
         }
         Ok(())
     }
-    fn call_helper(&mut self, _: &A::W32) -> Result<(), Infallible> {
-        Ok(())
+    fn call_helper(&mut self, _: &A::W32) -> Result<bool, Infallible> {
+        Ok(self.input.world & 1 == 1)
     }
     fn call_kfunc(&mut self, _: &A::W32) -> Result<(), Infallible> {
         Ok(())
@@ -209,7 +209,9 @@ impl<'a, A: Numbers> Comparison<'a, A> {
         for name in ["map_value", "variable", "code"] {
             word(name, wide, input.world);
         }
-        pairs.push((Bool::new_const("in_packet").into(), Bool::from_bool(input.world & 1 == 1).into()));
+        for name in ["in_packet", "tail"] {
+            pairs.push((Bool::new_const(name).into(), Bool::from_bool(input.world & 1 == 1).into()));
+        }
         for (name, bits, bytes) in
             [("mem", wide, &*state.before.borrow()), ("packet", A::W32::BITS, &*state.packet.borrow())]
         {
@@ -300,6 +302,7 @@ impl<'a, A: Numbers> Comparison<'a, A> {
                 vec![("taken", u64::from(*taken)), ("pc", if *taken { target } else { next })]
             }
             Flow::Call => vec![("pc", target)],
+            Flow::Tail(tail) => vec![("tail", u64::from(*tail)), ("pc", next)],
             Flow::Leave(exits) => vec![("exits", u64::from(*exits)), ("pc", next)],
             Flow::Exit => vec![("exits", 1)],
         }

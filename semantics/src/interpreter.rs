@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::helper;
+use crate::helper::{self, Callbacks};
 use crate::insn::{
     AluOp, AtomicOp, Cond, Flow, Insn, Machine, Mode, MulDivOp, Op, Opcode, Order, Reg, ShiftOp, Size, Source, Wide,
     Width, exec_op,
@@ -48,12 +48,21 @@ pub struct Stop {
     pub registers: Registers,
 }
 
-struct State<'w> {
+/// A run under way.
+struct State<'r, O> {
     registers: Registers,
-    world: &'w mut World,
+    world: &'r mut World,
+    insns: &'r [Insn],
+    observer: &'r mut O,
     /// The slot of the instruction, where its meaning depends on that.
     pc: usize,
+    /// Instructions that may still begin, whenever the loop is left.
+    left: u64,
     callers: Vec<Caller>,
+    /// The depth of the first frame.
+    depth: u64,
+    /// Where a callback trapped.
+    trapped: Option<(usize, Registers)>,
 }
 
 /// Where a subprogram returns to.
@@ -64,17 +73,14 @@ struct Caller {
     saved: [u64; 5],
 }
 
-impl State<'_> {
+impl<O> State<'_, O> {
     /// Gives the subprogram that is called at `pc` its frame.
     #[inline(never)]
     fn enter(&mut self, pc: usize) -> Result<(), Trap> {
-        let depth = self.callers.len() as u64 + 1;
-        if depth >= layout::FRAMES_MAX {
-            return Err(Trap::CallDepth);
-        }
+        let frame = frame_behind(self.world, self.depth + self.callers.len() as u64)?;
         let [_, _, _, _, _, _, saved @ ..] = self.registers;
         self.callers.push(Caller { pc, saved });
-        self.registers[Reg::FP.index()] = layout::frame_top(depth);
+        self.registers[Reg::FP.index()] = frame;
         Ok(())
     }
     /// The slot behind the call that led here; `None` if the whole program is left.
@@ -86,7 +92,51 @@ impl State<'_> {
     }
 }
 
-impl Machine<Concrete> for State<'_> {
+/// What R10 holds in the frame behind the one at `depth`.
+fn frame_behind(world: &World, depth: u64) -> Result<u64, Trap> {
+    if depth + 1 < u64::from(world.frames()) { Ok(layout::frame_top(depth + 1)) } else { Err(Trap::CallDepth) }
+}
+
+/// Runs subprograms for a helper.
+struct Nested<'r, O> {
+    insns: &'r [Insn],
+    observer: &'r mut O,
+    left: &'r mut u64,
+    trapped: &'r mut Option<(usize, Registers)>,
+    /// The depth of the frame that the helper was called from.
+    depth: u64,
+}
+
+impl<O: Observer> Callbacks for Nested<'_, O> {
+    fn call(&mut self, world: &mut World, function: u64, args: [u64; 5]) -> Option<Result<u64, Trap>> {
+        let slot = layout::slot_of_code(function).filter(|slot| *slot < self.insns.len() as u64)?;
+        let mut registers = [0; 11];
+        registers[Reg::R1.index()..=Reg::R5.index()].copy_from_slice(&args);
+        registers[Reg::FP.index()] = match frame_behind(world, self.depth) {
+            Ok(frame) => frame,
+            Err(trap) => return Some(Err(trap)),
+        };
+        let mut state = State {
+            registers,
+            world,
+            insns: self.insns,
+            observer: self.observer,
+            pc: slot as usize,
+            left: *self.left,
+            callers: Vec::new(),
+            depth: self.depth + 1,
+            trapped: None,
+        };
+        let result = execute(&mut state);
+        *self.left = state.left;
+        if result.is_err() {
+            *self.trapped = Some(state.trapped.unwrap_or((state.pc, state.registers)));
+        }
+        Some(result)
+    }
+}
+
+impl<O: Observer> Machine<Concrete> for State<'_, O> {
     type Fault = Trap;
     #[inline(always)]
     fn reg(&self, reg: Reg) -> &u64 {
@@ -108,10 +158,22 @@ impl Machine<Concrete> for State<'_> {
         let memory = &mut self.world.memory;
         memory.store(size, addr, *value).map_err(|access| memory.fault(access, addr, size, true))
     }
-    fn call_helper(&mut self, id: &u32) -> Result<(), Trap> {
+    fn call_helper(&mut self, id: &u32) -> Result<bool, Trap> {
         let [_, a, b, c, d, e, ..] = self.registers;
-        self.registers[0] = helper::call(self.world, *id, [a, b, c, d, e])?;
-        Ok(())
+        let mut nested = Nested {
+            insns: self.insns,
+            observer: self.observer,
+            left: &mut self.left,
+            trapped: &mut self.trapped,
+            depth: self.depth + self.callers.len() as u64,
+        };
+        self.registers[0] = helper::call(self.world, *id, [a, b, c, d, e], &mut nested)?;
+        if *id != helper::tail_call::ID {
+            return Ok(false);
+        }
+        let target = self.world.take_tail_target();
+        self.pc = target.unwrap_or(self.pc);
+        Ok(target.is_some())
     }
     fn call_kfunc(&mut self, id: &u32) -> Result<(), Trap> {
         Err(Unsupported::Kfunc(*id).into())
@@ -128,8 +190,7 @@ impl Machine<Concrete> for State<'_> {
         Err(Unsupported::Variable(*id).into())
     }
     fn code(&self, distance: &u32) -> Result<u64, Trap> {
-        let slot = (self.pc as u64 + 1).wrapping_add_signed(i64::from(*distance as i32));
-        Ok(layout::CODE + 8 * slot)
+        Ok(layout::code_handle((self.pc as u64 + 1).wrapping_add_signed(i64::from(*distance as i32))))
     }
 }
 
@@ -140,9 +201,18 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     let mut registers = [0; 11];
     registers[Reg::R1.index()] = layout::CONTEXT;
     registers[Reg::FP.index()] = layout::frame_top(0);
-    let mut state = State { registers, world, pc: 0, callers: Vec::new() };
-    let (mut pc, mut left) = (0, fuel);
     let insns = program.insns();
+    let (pc, left, callers) = (0, fuel, Vec::new());
+    let mut state = State { registers, world, insns, observer, pc, left, callers, depth: 0, trapped: None };
+    let result = execute(&mut state);
+    let (pc, registers) = state.trapped.unwrap_or((state.pc, state.registers));
+    Stop { result, pc, retired: fuel - state.left, registers }
+}
+
+/// Runs from the slot in the state until the function that it is in is left: its R0.
+fn execute<O: Observer>(state: &mut State<'_, O>) -> Result<u64, Trap> {
+    let (mut pc, mut left) = (state.pc, state.left);
+    let insns = state.insns;
     // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
     // away. What is not worth a place in the loop, which would then keep less in registers, is done outside of it.
     macro_rules! arms {
@@ -153,28 +223,34 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
                 }
                 left -= 1;
                 let insn = &insns[pc];
-                observer.before(pc, insn, &state.registers, state.world);
-                if observer.stops() {
+                state.observer.before(pc, insn, &state.registers, state.world);
+                if state.observer.stops() {
                     left += 1;
                     break Err(Trap::Stopped);
                 }
                 match insn.opcode {
-                    $(Opcode::$name if const { is_simple($op) } => match exec_op(const { $op }, insn, &mut state) {
+                    $(Opcode::$name if const { is_simple($op) } => match exec_op(const { $op }, insn, state) {
                         Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
                         Ok(_) => pc += 1,
                         Err(trap) => break Err(trap),
                     },)*
-                    _ => match other(pc, insn, &mut state) {
-                        Ok(Some(next)) => pc = next,
-                        Ok(None) => break Ok(state.registers[0]),
-                        Err(trap) => break Err(trap),
-                    },
+                    _ => {
+                        state.left = left;
+                        let done = other(pc, insn, state);
+                        left = state.left;
+                        match done {
+                            Ok(Some(next)) => pc = next,
+                            Ok(None) => break Ok(state.registers[0]),
+                            Err(trap) => break Err(trap),
+                        }
+                    }
                 }
             }
         };
     }
     let result = crate::instructions!(arms);
-    Stop { result, pc, retired: fuel - left, registers: state.registers }
+    (state.pc, state.left) = (pc, left);
+    result
 }
 
 /// Whether an instruction is so short and frequent that the loop does it itself. It goes on to the next slot or jumps by its
@@ -196,7 +272,7 @@ const fn is_simple(op: Op) -> bool {
 
 /// Any instruction: the slot behind it, `None` if it leaves the program.
 #[inline(never)]
-fn other(pc: usize, insn: &Insn, state: &mut State<'_>) -> Result<Option<usize>, Trap> {
+fn other<O: Observer>(pc: usize, insn: &Insn, state: &mut State<'_, O>) -> Result<Option<usize>, Trap> {
     state.pc = pc;
     macro_rules! arms {
         ($($name:ident $code:literal $fields:ident $op:expr;)*) => {
@@ -208,7 +284,8 @@ fn other(pc: usize, insn: &Insn, state: &mut State<'_>) -> Result<Option<usize>,
     let (flow, slots) = crate::instructions!(arms);
     let target = || insn.target(pc) as usize;
     Ok(match flow {
-        Flow::Next | Flow::Leave(false) => Some(pc + slots),
+        Flow::Next | Flow::Tail(false) | Flow::Leave(false) => Some(pc + slots),
+        Flow::Tail(true) => Some(state.pc),
         Flow::Branch(taken) => Some(if taken { target() } else { pc + 1 }),
         Flow::Call => {
             state.enter(pc)?;

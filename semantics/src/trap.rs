@@ -56,6 +56,12 @@ pub enum ArgumentFault {
     /// Not the handle of a map of the program.
     #[error("is not a map of the program")]
     NotAMap,
+    /// A map of a type that the helper does not take.
+    #[error("is a map of a type that the helper does not take")]
+    MapType,
+    /// Not the address of a subprogram.
+    #[error("is not a subprogram: {0:#x}")]
+    NotAFunction(u64),
     /// Memory of the declared length is not all inside one region.
     #[error("does not point to {0} readable bytes")]
     Unreadable(u64),

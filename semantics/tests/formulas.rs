@@ -89,9 +89,9 @@ impl<A: Numbers> Machine<A> for State<A> {
         self.ask(Asked::Store(size, A::number(addr), A::number(&Self::cut(size, value))));
         Ok(())
     }
-    fn call_helper(&mut self, id: &A::W32) -> Result<(), Self::Fault> {
+    fn call_helper(&mut self, id: &A::W32) -> Result<bool, Self::Fault> {
         self.regs[0] = self.ask(Asked::Helper(Self::wide(id)));
-        Ok(())
+        Ok(A::number(&self.regs[0]) % 2 == 1)
     }
     fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Self::Fault> {
         self.regs[0] = self.ask(Asked::Kfunc(Self::wide(id)));

@@ -191,6 +191,7 @@ fn case(name: String, data: Data) -> Result<Case, Skip> {
         license: "GPL".to_owned(),
         maps: Vec::new(),
         code: Code::Slots(code),
+        targets: Vec::new(),
         verdict: Verdict::Any,
         message: Vec::new(),
         runs: vec![Run {

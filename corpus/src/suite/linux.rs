@@ -168,6 +168,7 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
         license: raw.license,
         maps,
         code: Code::Slots(if plain_memory { super::conformance::with_memory(&code) } else { code }),
+        targets: Vec::new(),
         verdict: match raw.expect.verdict {
             None => Verdict::Any,
             Some(RawVerdict::Accept) => Verdict::Accept,

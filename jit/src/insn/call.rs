@@ -1,17 +1,32 @@
-//! Calls of helpers and of subprograms, and exit (RFC 9669 section 4.3.1).
+//! Calls of helpers and of subprograms, tail calls, and exit (RFC 9669 section 4.3.1).
 
+use semantics::helper::tail_call;
 use semantics::insn::{Insn, Reg as Bpf, Width};
 use semantics::memory::layout;
-use semantics::word::{Algebra, Word};
+use semantics::word::{Algebra, Flag, Word};
 
 use super::native;
-use crate::x64::{AluOp, Branch, Inst, Reg};
+use crate::x64::{AluOp, Branch, Cc, Inst, Reg, Stub, encode};
 
 /// `r0 = helper(r1, ..., r5)`: R1 to R5 lie where the stub expects arguments, and so does the result.
 #[inline(always)]
 pub fn lower_helper<A: Algebra>(insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
+    if insn.imm.same(&A::W32::lit(u64::from(tail_call::ID))).decide() {
+        return lower_tail(out);
+    }
     out.push(Inst::MovZx { dst: Reg::R9, imm: insn.imm.clone() });
-    out.push(Inst::Branch(Branch::Call));
+    out.push(Inst::Branch(Branch::Stub(Stub::Helper)));
+}
+
+/// A tail call: nothing is left to do in this function, whose frame and return address the program that follows takes over.
+#[inline(never)]
+fn lower_tail<A: Algebra>(out: &mut Vec<Inst<A>>) {
+    const TARGET: Reg = Reg::R11;
+    let enter = Inst::JmpReg { target: TARGET };
+    out.push(Inst::Branch(Branch::Stub(Stub::Tail)));
+    out.push(Inst::AluRr { op: AluOp::Test, width: Width::W64, dst: TARGET, src: TARGET });
+    out.push(Inst::Skip { cc: Some(Cc::E), count: 1, bytes: encode::len::<A>(&enter) as u8 });
+    out.push(enter);
 }
 
 /// Distance from the frame of a function to that of one that it calls.
@@ -35,5 +50,5 @@ pub fn lower_local<A: Algebra>(out: &mut Vec<Inst<A>>) {
 /// Leaves the function: R0 already lies where the ABI returns it.
 #[inline(always)]
 pub fn lower_exit<A: Algebra>(out: &mut Vec<Inst<A>>) {
-    out.push(Inst::Branch(Branch::Exit));
+    out.push(Inst::Ret);
 }

@@ -1,7 +1,8 @@
 //! Lowering, one room per family of instructions: from a BPF instruction to x86-64 code.
 //!
-//! It is straight, but for short jumps inside the code of one instruction. The code of an instruction keeps BPF registers in their [`native`] registers, may change flags and the scratch
-//! registers r9, r10 and r11, touches memory only where the instruction does, and ends in the branch that it takes.
+//! It is straight, but for short jumps inside the code of one instruction. It keeps BPF registers in their [`native`]
+//! registers, may change flags and the scratch registers r9, r10 and r11, touches memory only where the instruction does,
+//! and ends in the branch that it takes.
 
 use semantics::insn::{Insn, Op, Reg as Bpf, Source, Wide};
 use semantics::word::Algebra;
@@ -16,6 +17,7 @@ pub mod jump;
 pub mod load_store;
 pub mod mov;
 pub mod muldiv;
+pub mod packet;
 pub mod shift;
 pub mod wide;
 
@@ -42,7 +44,8 @@ pub const fn native(reg: Bpf) -> Reg {
 /// passes its number in r9.
 pub const SCRATCH: [Reg; 3] = [Reg::R9, Reg::R10, Reg::R11];
 
-/// Whether instructions of this operation are lowered. What is not has no rule, and a program with it is `Unsupported`.
+/// Whether instructions of this operation are lowered. What is not has no rule, and a program with it is `Unsupported`. A wide
+/// constant that only the whole program tells has no rule either: it is [linked](crate::link) first.
 pub const fn is_lowered(op: Op) -> bool {
     match op {
         Op::Alu { .. }
@@ -52,7 +55,8 @@ pub const fn is_lowered(op: Op) -> bool {
         | Op::Mov { .. }
         | Op::MovSx { .. }
         | Op::Endian { .. }
-        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
+        | Op::Packet { .. }
+        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex | Wide::MapValue | Wide::MapIndexValue | Wide::Code)
         | Op::WideTail
         | Op::Load { .. }
         | Op::LoadSx { .. }
@@ -66,7 +70,7 @@ pub const fn is_lowered(op: Op) -> bool {
         | Op::CallHelper
         | Op::CallLocal
         | Op::Exit => true,
-        Op::Wide(_) | Op::Packet { .. } | Op::CallKfunc => false,
+        Op::Wide(Wide::Variable) | Op::CallKfunc => false,
     }
 }
 
@@ -89,6 +93,7 @@ pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
         Op::Atomic { op, fetch, size } => atomic::lower(op, fetch, size, insn, out),
         Op::StoreRelease { size } => load_store::lower_store(size, Source::X, insn, out),
         Op::Store { size, source } => load_store::lower_store(size, source, insn, out),
+        Op::Packet { mode, size } => packet::lower(mode, size, insn, out),
         Op::Jump { cond, width, source } => jump::lower(cond, width, source, insn, out),
         Op::Ja | Op::Gotol => jump::lower_always(out),
         Op::CallHelper => call::lower_helper(insn, out),

@@ -27,8 +27,7 @@ impl Literal for u8 {
 pub enum Decoded<A: Algebra> {
     /// An instruction that is no branch.
     Inst(Inst<A>),
-    /// A branch and the distance from its end; [`Branch::Exit`] looks like [`Branch::Jmp`] and decodes to it, [`Branch::Local`]
-    /// like [`Branch::Call`].
+    /// A branch and the distance from its end; the call of a stub looks like [`Branch::Local`] and decodes to it.
     Branch {
         /// The kind.
         branch: Branch,
@@ -118,7 +117,7 @@ where
 
     fn branch(&mut self, opcode: u8) -> Option<Decoded<A>> {
         let (branch, reach) = match opcode {
-            0xe8 => (Branch::Call, Reach::Near),
+            0xe8 => (Branch::Local, Reach::Near),
             0xe9 => (Branch::Jmp, Reach::Near),
             0xeb => (Branch::Jmp, Reach::Short),
             _ => (Branch::Jcc(condition(opcode)?), Reach::Short),
@@ -277,6 +276,7 @@ where
             },
             0xff => match self.modrm(prefix)? {
                 (2, Operand::Register(target)) if width == Width::W32 => Some(Inst::CallReg { target }),
+                (4, Operand::Register(target)) if width == Width::W32 => Some(Inst::JmpReg { target }),
                 _ => None,
             },
             _ => None,

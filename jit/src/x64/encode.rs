@@ -107,13 +107,13 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         Inst::CallReg { target } => {
             literal::<A, 2>(out, rex(Width::W32, 0, target.high()), [0xff, modrm(3, 2, target.low())]);
         }
-        Inst::Ret => byte::<A>(out, RET),
+        Inst::JmpReg { target } => {
+            literal::<A, 2>(out, rex(Width::W32, 0, target.high()), [0xff, modrm(3, 4, target.low())]);
+        }
+        Inst::Ret => byte::<A>(out, 0xc3),
         Inst::Branch(_) => {}
     }
 }
-
-/// The encoding of [`Inst::Ret`].
-pub const RET: u8 = 0xc3;
 
 /// Bytes that [`encode`] appends.
 pub fn len<A: Algebra>(inst: &Inst<A>) -> usize {
@@ -126,7 +126,7 @@ pub fn len<A: Algebra>(inst: &Inst<A>) -> usize {
 #[inline(always)]
 pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
     match (branch, reach) {
-        (Branch::Call | Branch::Local, _) | (Branch::Jmp | Branch::Exit, Reach::Near) => 5,
+        (Branch::Stub(_) | Branch::Local, _) | (Branch::Jmp, Reach::Near) => 5,
         (_, Reach::Short) => 2,
         (Branch::Jcc(_), Reach::Near) => 6,
     }
@@ -137,9 +137,9 @@ pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
 #[inline]
 pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut Vec<A::W8>) {
     match (branch, reach) {
-        (Branch::Call | Branch::Local, _) => byte::<A>(out, 0xe8),
-        (Branch::Jmp | Branch::Exit, Reach::Short) => byte::<A>(out, 0xeb),
-        (Branch::Jmp | Branch::Exit, Reach::Near) => byte::<A>(out, 0xe9),
+        (Branch::Stub(_) | Branch::Local, _) => byte::<A>(out, 0xe8),
+        (Branch::Jmp, Reach::Short) => byte::<A>(out, 0xeb),
+        (Branch::Jmp, Reach::Near) => byte::<A>(out, 0xe9),
         (Branch::Jcc(cc), Reach::Short) => byte::<A>(out, 0x70 + cc as u8),
         (Branch::Jcc(cc), Reach::Near) => out.extend([A::W8::lit(0x0f), A::W8::lit(u64::from(0x80 + cc as u8))]),
     }

@@ -6,7 +6,7 @@
 use semantics::insn::{Flow, Size, Width};
 use semantics::word::{Algebra, Convert, Flag, Word};
 
-use super::{AluOp, Branch, Cc, Inst, LockOp, Reg, ShiftOp};
+use super::{AluOp, Branch, Cc, Inst, LockOp, Reg, ShiftOp, Stub};
 
 /// The flags that conditions read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl<F: Flag> Flags<F> {
     }
 }
 
-/// What lies outside the processor: memory, and the helper stub with all that it reaches.
+/// What lies outside the processor: memory, and the stubs with all that they reach.
 pub trait Outside<A: Algebra> {
     /// Why an access or a call could not be carried out.
     type Fault;
@@ -55,6 +55,12 @@ pub trait Outside<A: Algebra> {
     fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64) -> Result<(), Self::Fault>;
     /// Calls the helper with this number and gives its result.
     fn call_helper(&mut self, id: &A::W32, args: [&A::W64; 5]) -> Result<A::W64, Self::Fault>;
+    /// Makes a tail call with these arguments: where the program begins that it found, or 0.
+    fn tail_call(&mut self, args: [&A::W64; 3]) -> Result<A::W64, Self::Fault>;
+    /// Control goes to this address, into another program.
+    fn enter(&mut self, addr: &A::W64);
+    /// Reads bytes of the packet of `context`: the value, and whether they are there.
+    fn load_packet(&mut self, size: Size, context: &A::W64, offset: &A::W32) -> Result<(A::W64, A::Flag), Self::Fault>;
     /// What a register that the call may change holds afterwards: any value.
     fn clobbered(&mut self, reg: Reg) -> A::W64;
 }
@@ -96,7 +102,8 @@ pub fn run<A: Algebra, M: Outside<A>>(code: &[Inst<A>], cpu: &mut Cpu<A, M>) -> 
         }
         match step(inst, cpu)? {
             Flow::Next => {}
-            flow if next == code.len() => return Ok(flow),
+            // What lies behind a return is reached by jumps over it.
+            flow if next == code.len() || matches!(flow, Flow::Exit) => return Ok(flow),
             _ => return Err(Fault::Control),
         }
     }
@@ -212,11 +219,16 @@ pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> R
             return Ok(Flow::Branch(flags.holds(*cc)));
         }
         Inst::Branch(Branch::Jmp) => return Ok(Flow::Branch(A::Flag::lit(true))),
-        Inst::Branch(Branch::Exit) => return Ok(Flow::Exit),
         // What surrounds it is the meaning of whoever puts both halves together.
         Inst::Branch(Branch::Local) => return Ok(Flow::Call),
-        Inst::Branch(Branch::Call) => cpu.call_helper()?,
-        Inst::CallReg { .. } | Inst::Ret | Inst::Skip { .. } => return Err(Fault::Control),
+        Inst::Branch(Branch::Stub(stub)) => cpu.call_stub(*stub)?,
+        Inst::JmpReg { target } => {
+            let target = cpu.get(*target);
+            cpu.outside.enter(&target);
+            return Ok(Flow::Tail(A::Flag::lit(true)));
+        }
+        Inst::Ret => return Ok(Flow::Exit),
+        Inst::CallReg { .. } | Inst::Skip { .. } => return Err(Fault::Control),
     }
     Ok(Flow::Next)
 }
@@ -353,16 +365,37 @@ impl<A: Algebra, M: Outside<A>> Cpu<A, M> {
         Ok(())
     }
 
-    /// The helper stub keeps what the ABI says a callee keeps; everything else is open afterwards.
-    fn call_helper(&mut self) -> Result<(), Fault<M::Fault>> {
+    /// A stub keeps what the ABI says a callee keeps; everything else is open afterwards.
+    fn call_stub(&mut self, stub: Stub) -> Result<(), Fault<M::Fault>> {
         let args = [Reg::Rdi, Reg::Rsi, Reg::Rdx, Reg::Rcx, Reg::R8].map(|reg| &self.regs[reg.index()]);
-        let id = A::low(&self.regs[Reg::R9.index()]);
-        let result = self.outside.call_helper(&id, args).map_err(Fault::Outside)?;
+        let low = |reg: Reg| A::low(&self.regs[reg.index()]);
+        let zero = A::W64::lit(0);
+        let results = match stub {
+            Stub::Helper => {
+                let result = self.outside.call_helper(&low(Reg::R9), args).map_err(Fault::Outside)?;
+                [Some((Reg::Rax, result)), None, None]
+            }
+            Stub::Tail => {
+                let [context, map, index, ..] = args;
+                let target = self.outside.tail_call([context, map, index]).map_err(Fault::Outside)?;
+                [Some((Reg::Rax, zero)), Some((Reg::R11, target)), Some((Reg::Rdi, context.clone()))]
+            }
+            Stub::Packet => {
+                let bytes = low(Reg::R10);
+                let is = |size: &Size| bytes.same(&A::W32::lit(u64::from(size.bytes()))).decide();
+                let size = Size::ALL.into_iter().find(is).ok_or(Fault::Control)?;
+                let (context, offset) = (self.get(Reg::Rbx), low(Reg::R9));
+                let (value, found) = self.outside.load_packet(size, &context, &offset).map_err(Fault::Outside)?;
+                let value = A::W64::select(&found, &value, &zero);
+                let missing = A::W64::select(&found, &zero, &A::W64::lit(1));
+                [Some((Reg::Rax, value)), Some((Reg::Rdx, missing)), None]
+            }
+        };
         for reg in Reg::CALLER_SAVED {
             let value = self.outside.clobbered(reg);
             self.set(reg, value);
         }
-        self.set(Reg::Rax, result);
+        results.into_iter().flatten().for_each(|(reg, value)| self.set(reg, value));
         self.flags = None;
         Ok(())
     }

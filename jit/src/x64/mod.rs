@@ -183,11 +183,26 @@ pub enum Branch {
     Jmp,
     /// `call` of the subprogram that the BPF call names, which returns.
     Local,
-    /// Out of the function: `jmp` to the epilogue, in a subprogram `ret`.
-    Exit,
-    /// `call` of the helper stub, which returns: the helper's number in `r9d`, arguments in `rdi rsi rdx rcx r8`, the
-    /// result in `rax`.
-    Call,
+    /// `call` of a stub, which returns.
+    Stub(Stub),
+}
+
+/// Code that reaches the runtime. What a call may change (System V ABI) is open afterwards, unless it is named here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stub {
+    /// Calls a helper: its number in `r9d`, arguments in `rdi rsi rdx rcx r8`, the result in `rax`.
+    Helper,
+    /// Makes a tail call, with arguments in `rdi rsi rdx`: `r11` is where the program begins that it found, or 0; `rax` is 0,
+    /// and `rdi` as it was.
+    Tail,
+    /// Reads as many bytes of the packet of the context in `rbx` as `r10d` says, at the offset in `r9d`: the value in `rax`; `rdx`
+    /// is 0 if they are there, else 1, and then the value is 0.
+    Packet,
+}
+
+impl Stub {
+    /// All of them, in the order of their code.
+    pub const ALL: [Stub; 3] = [Stub::Helper, Stub::Tail, Stub::Packet];
 }
 
 /// How far a [`Branch`] reaches.
@@ -257,9 +272,11 @@ pub enum Inst<A: Algebra = Concrete> {
     Push { src: Reg },
     /// `pop dst`.
     Pop { dst: Reg },
-    /// `call target`: only in the helper stub.
+    /// `call target`: only in trampoline and stubs.
     CallReg { target: Reg },
-    /// `ret`: only in epilogue and stub.
+    /// `jmp target`: into the program that a tail call has found.
+    JmpReg { target: Reg },
+    /// `ret`: out of the function.
     Ret,
     /// A transfer out of straight code.
     Branch(Branch),

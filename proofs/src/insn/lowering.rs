@@ -103,8 +103,12 @@ impl Statement for Lowering {
     }
     fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
         let insn: Insn<A> = self.any(case, cx);
+        let used = |field: Field, reg: Reg| (field == Field::Any).then_some(reg);
+        let (dst, src) = (used(self.row.fields.dst, insn.dst), used(self.row.fields.src, insn.src));
+        let calls = matches!(self.row.op, Op::CallHelper | Op::Packet { .. });
+        let mut program = Bpf::any(cx, dst, src, calls);
         let mut code: Vec<Inst<A>> = Vec::new();
-        if rules(self.processor, cx).lower(&insn, &mut code).is_none() {
+        if rules(self.processor, cx).lower_at(&insn, &program.address(), &mut code).is_none() {
             return cx.claim("it is lowered", A::Flag::lit(false));
         }
         if self.row.op == Op::WideTail {
@@ -112,9 +116,6 @@ impl Statement for Lowering {
             return cx.claim("the tail is no code", A::Flag::lit(code.is_empty()));
         }
         cx.claim("jumps inside land on instructions", A::Flag::lit(inner_jumps_land(&code)));
-        let used = |field: Field, reg: Reg| (field == Field::Any).then_some(reg);
-        let (dst, src) = (used(self.row.fields.dst, insn.dst), used(self.row.fields.src, insn.src));
-        let mut program = Bpf::any(cx, dst, src, self.row.op == Op::CallHelper);
         let mut cpu = program.processor(cx);
         let before = cpu.regs.clone();
         let Ok(expected) = insn::exec(&insn, &mut program);
@@ -122,6 +123,9 @@ impl Statement for Lowering {
             return cx.claim("no fault", A::Flag::lit(false));
         };
         cx.claim("control", same_flow(&expected, &actual));
+        if let (Some(target), Some(entered)) = (&program.target, &cpu.outside.entered) {
+            cx.claim("the program that the tail call has found", target.same(entered));
+        }
         for reg in Reg::ALL {
             cx.claim(format!("{reg}"), program.regs[reg.index()].same(&cpu.regs[native(reg).index()]));
         }
@@ -157,6 +161,11 @@ fn inner_jumps_land<A: Algebra>(code: &[Inst<A>]) -> bool {
 fn same_flow<F: Flag>(expected: &Flow<F>, actual: &Flow<F>) -> F {
     match (expected, actual) {
         (Flow::Next, Flow::Next) | (Flow::Exit, Flow::Exit) | (Flow::Call, Flow::Call) => F::lit(true),
+        // The code has decided which way it goes.
+        (Flow::Tail(found), Flow::Next) => found.not(),
+        (Flow::Tail(found), Flow::Tail(entered)) => found.iff(entered),
+        (Flow::Leave(leaves), Flow::Exit) => leaves.clone(),
+        (Flow::Leave(leaves), Flow::Next) => leaves.not(),
         (Flow::Leave(expected), Flow::Leave(actual)) | (Flow::Branch(expected), Flow::Branch(actual)) => {
             expected.iff(actual)
         }

@@ -316,7 +316,9 @@ fn value<A: Theory>(state: &Bpf<A>, reg: Reg) -> &A::W64 {
 fn same_flow<F: Flag>(left: &Flow<F>, right: &Flow<F>) -> F {
     match (left, right) {
         (Flow::Next, Flow::Next) | (Flow::Exit, Flow::Exit) | (Flow::Call, Flow::Call) => F::lit(true),
-        (Flow::Branch(left), Flow::Branch(right)) | (Flow::Leave(left), Flow::Leave(right)) => left.iff(right),
+        (Flow::Branch(left), Flow::Branch(right))
+        | (Flow::Leave(left), Flow::Leave(right))
+        | (Flow::Tail(left), Flow::Tail(right)) => left.iff(right),
         _ => F::lit(false),
     }
 }

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod meaning;
 pub mod mov;
 pub mod muldiv;
+pub mod packet;
 pub mod shift;
 pub mod transfer;
 pub mod wide;
@@ -31,6 +32,7 @@ pub fn obligations() -> Vec<Obligation> {
         load_store::obligations(),
         atomic::obligations(),
         jump::obligations(),
+        packet::obligations(),
         call::obligations(),
         meaning::obligations(),
     ]

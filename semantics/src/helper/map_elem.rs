@@ -1,8 +1,8 @@
 //! Elements of maps: lookup and update (kernel/bpf/helpers.c).
 
 use super::{Call, Change, Helper, ResultClass, id};
-use crate::map::Errno;
-use crate::trap::{Trap, Unsupported};
+use crate::map::{Errno, MapType};
+use crate::trap::{ArgumentFault, Trap, Unsupported};
 
 /// The helpers of this topic.
 pub const HELPERS: &[Helper] = &[
@@ -30,6 +30,9 @@ pub const HELPERS: &[Helper] = &[
 fn modelled_map(call: &Call<'_>) -> Result<usize, Trap> {
     let index = call.map(1)?;
     let map_type = call.world.maps[index].def.map_type;
+    if map_type == MapType::PROG_ARRAY {
+        return Err(call.fault(1, ArgumentFault::MapType));
+    }
     if map_type.is_modelled() { Ok(index) } else { Err(Unsupported::MapType(map_type).into()) }
 }
 

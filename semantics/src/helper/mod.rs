@@ -16,10 +16,12 @@ use crate::program_type::ProgramType;
 use crate::trap::{ArgumentFault, Breach, Trap, Unsupported};
 use crate::world::{Effect, World};
 
+pub mod bpf_loop;
 pub mod clock;
 pub mod facts;
 pub mod map_elem;
 pub mod random;
+pub mod tail_call;
 
 pub use facts::FACTS;
 
@@ -267,8 +269,13 @@ pub const fn id(name: &str) -> u32 {
 }
 
 /// The topics, each a room.
-const TOPICS: &[(&str, &[Helper])] =
-    &[("map_elem", map_elem::HELPERS), ("clock", clock::HELPERS), ("random", random::HELPERS)];
+const TOPICS: &[(&str, &[Helper])] = &[
+    ("map_elem", map_elem::HELPERS),
+    ("clock", clock::HELPERS),
+    ("random", random::HELPERS),
+    ("tail_call", tail_call::HELPERS),
+    ("bpf_loop", bpf_loop::HELPERS),
+];
 
 /// Every modelled helper with its topic.
 pub fn modelled() -> impl Iterator<Item = (&'static str, &'static Helper)> {
@@ -316,11 +323,26 @@ pub fn by_id(id: u32) -> Option<&'static Helper> {
     modelled().map(|(_, helper)| helper).find(|helper| helper.id == id)
 }
 
+/// The engine that a helper is called from, as far as a meaning needs it: it runs the program's own subprograms.
+pub trait Callbacks {
+    /// Calls the subprogram that `function` stands for, with R1 to R5, in the frame behind that of the caller of the
+    /// helper: its R0. `None` if it stands for none.
+    fn call(&mut self, world: &mut World, function: u64, args: [u64; 5]) -> Option<Result<u64, Trap>>;
+}
+
+/// For calls that no program makes: there are no subprograms.
+impl Callbacks for () {
+    fn call(&mut self, _: &mut World, _: u64, _: [u64; 5]) -> Option<Result<u64, Trap>> {
+        None
+    }
+}
+
 /// A call under way: all that a meaning can reach.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "an engine shows nothing of itself here")]
 pub struct Call<'a> {
     /// The modelled kernel.
     pub world: &'a mut World,
+    engine: &'a mut dyn Callbacks,
     helper: &'static Fact,
     args: [u64; 5],
 }
@@ -340,6 +362,12 @@ impl Call<'_> {
     pub fn bytes(&self, number: u8, len: u64) -> Result<&[u8], Trap> {
         self.world.memory.read(self.arg(number), len).map_err(|_| self.fault(number, ArgumentFault::Unreadable(len)))
     }
+    /// Calls the subprogram of the program that `function` stands for: its R0.
+    pub fn callback(&mut self, function: u64, args: [u64; 5]) -> Result<u64, Trap> {
+        let returned = self.engine.call(self.world, function, args);
+        let number = (1..=5).find(|number| self.arg(*number) == function).unwrap_or(2);
+        returned.unwrap_or_else(|| Err(self.fault(number, ArgumentFault::NotAFunction(function))))
+    }
     fn fault(&self, number: u8, fault: ArgumentFault) -> Trap {
         Trap::Argument { helper: self.helper.name, number, fault }
     }
@@ -348,11 +376,11 @@ impl Call<'_> {
 /// Calls the helper with this number: what the interpreter and the JIT runtime do for a call instruction.
 ///
 /// The call is an effect of the world, in order. A result outside the declared classes is a [`Trap::Contract`].
-pub fn call(world: &mut World, id: u32, args: [u64; 5]) -> Result<u64, Trap> {
+pub fn call(world: &mut World, id: u32, args: [u64; 5], engine: &mut dyn Callbacks) -> Result<u64, Trap> {
     let helper = *world.helpers.get(id)?;
     let fact = helper.fact();
     let before = world.watch.then(|| world.fingerprint());
-    let result = (helper.meaning)(&mut Call { world, helper: fact, args })?;
+    let result = (helper.meaning)(&mut Call { world, engine, helper: fact, args })?;
     let breach = |breach| Trap::Contract { helper: fact.name, breach };
     let class = helper.classify(result, world, &args).ok_or_else(|| breach(Breach::Result(result)))?;
     if let Some(before) = before {

@@ -3,11 +3,11 @@
 use super::{Flow, Insn, Machine};
 use crate::word::Algebra;
 
-/// `r0 = helper(r1, ..., r5)`; R1 to R5 are open afterwards, R6 to R10 keep their values.
+/// `r0 = helper(r1, ..., r5)`; R1 to R5 are open afterwards, R6 to R10 keep their values. A tail call that finds a program
+/// goes on in it.
 #[inline(always)]
 pub fn exec_helper<A: Algebra, M: Machine<A>>(insn: &Insn<A>, machine: &mut M) -> Result<Flow<A::Flag>, M::Fault> {
-    machine.call_helper(&insn.imm)?;
-    Ok(Flow::Next)
+    Ok(Flow::Tail(machine.call_helper(&insn.imm)?))
 }
 
 /// `r0 = function(r1, ..., r5)`, the kernel function with the BTF number `imm`.

@@ -209,7 +209,8 @@ impl Op {
             Op::Ja => "Jumps off slots further.".to_owned(),
             Op::Gotol => "Jumps imm slots further: a jump that reaches all of a program.".to_owned(),
             Op::CallHelper => {
-                "Calls the helper with the number imm: arguments in r1 to r5, the result in r0.".to_owned()
+                "Calls the helper with the number imm: arguments in r1 to r5, the result in r0. A tail call that finds a program goes on in it."
+                    .to_owned()
             }
             Op::CallLocal => {
                 "Calls the subprogram that begins imm slots further, with a stack frame of its own.".to_owned()

@@ -454,7 +454,7 @@ impl<A: Algebra, M: Machine<A>> Eval<'_, A, M> {
             }
             Step::Helper(id) => {
                 let id = self.expr(id)?.word32();
-                self.machine.call_helper(&id)?;
+                return Ok(Some(Flow::Tail(self.machine.call_helper(&id)?)));
             }
             Step::Kfunc(id) => {
                 let id = self.expr(id)?.word32();
@@ -646,7 +646,9 @@ impl Display for Step {
             Step::Packet(size, at) => {
                 write!(f, "old, found = ntoh(*({} *)(packet + {}))", size.type_name(), at.inner())
             }
-            Step::Helper(id) => write!(f, "r0 = helper({id})(r1, r2, r3, r4, r5); r1..r5 = open"),
+            Step::Helper(id) => {
+                write!(f, "r0 = helper({id})(r1, r2, r3, r4, r5); r1..r5 = open; if tail: pc = its first instruction")
+            }
             Step::Kfunc(id) => write!(f, "r0 = kernel_function({id})(r1, r2, r3, r4, r5); r1..r5 = open"),
             Step::Goto(None, distance) => write!(f, "pc = pc + 1 + {distance}"),
             Step::Goto(Some(test), distance) => write!(f, "pc = {test} ? pc + 1 + {distance} : pc + 1"),

@@ -496,6 +496,9 @@ pub enum Flow<F> {
     Branch(F),
     /// Into the subprogram that the instruction names; its exit leads to the next instruction.
     Call,
+    /// Into the program that a tail call has found, in the frame of this function, where the flag holds, else to the next
+    /// instruction.
+    Tail(F),
     /// Out of the function where the flag holds, else to the next instruction.
     Leave(F),
     /// Out of the function.
@@ -514,8 +517,9 @@ pub trait Machine<A: Algebra> {
     fn load(&mut self, size: Size, addr: &A::W64) -> Result<A::W64, Self::Fault>;
     /// Writes the low `size` bytes of `value`, little-endian.
     fn store(&mut self, size: Size, addr: &A::W64, value: &A::W64) -> Result<(), Self::Fault>;
-    /// Calls the helper with this number: arguments in R1 to R5, the result to R0; what R1 to R5 then hold is open.
-    fn call_helper(&mut self, id: &A::W32) -> Result<(), Self::Fault>;
+    /// Calls the helper with this number: arguments in R1 to R5, the result to R0; what R1 to R5 then hold is open. Whether
+    /// it was a tail call that has found a program: then R1 keeps its value.
+    fn call_helper(&mut self, id: &A::W32) -> Result<A::Flag, Self::Fault>;
     /// Calls the kernel function with this BTF number, in the same manner.
     fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Self::Fault>;
     /// Reads `size` bytes of the packet that the context in R6 stands for, in network order, zero-extended; and whether

@@ -21,6 +21,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::encoding::{self, DecodeError, SLOT_LEN};
+use crate::helper;
+use crate::insn::{Insn, Op};
 use crate::map::{Contents, MapDef};
 use crate::program::Program;
 use crate::program_type::{ProgramType, SectionType, from_section};
@@ -206,7 +208,34 @@ impl<'a> Object<'a> {
         programs.map(|number| self.load_function(number, options))
     }
 
+    /// A program with the targets of its tail calls, and of theirs: those that the program arrays hold.
     fn load_function(&self, number: usize, options: &LoadOptions<'_>) -> Result<Program, LoadError> {
+        let program = self.load_alone(number, options)?;
+        let makes_tail_calls = |insn: &Insn| insn.op() == Op::CallHelper && insn.imm == helper::tail_call::ID;
+        if !program.insns().iter().any(makes_tail_calls) {
+            return Ok(program);
+        }
+        let held = program.maps().iter().flat_map(|map| match &map.contents {
+            Contents::Programs(programs) => &programs[..],
+            _ => &[],
+        });
+        let names: BTreeSet<&str> =
+            held.map(|(_, name)| name.as_str()).filter(|name| *name != program.name()).collect();
+        let mut targets = Vec::new();
+        for (number, function) in self.functions.iter().enumerate() {
+            if function.is_program && names.contains(&*function.name) {
+                let target = self.load_alone(number, options)?;
+                // The kernel does not take a program of another type into the array.
+                if target.program_type() == program.program_type() && target.attach_type() == program.attach_type() {
+                    targets.push(target);
+                }
+            }
+        }
+        let (section, name) = (self.functions[number].section_name.clone().into_owned(), program.name().to_owned());
+        program.with_targets(targets).map_err(|error| LoadError::Program { section, program: name, error })
+    }
+
+    fn load_alone(&self, number: usize, options: &LoadOptions<'_>) -> Result<Program, LoadError> {
         let function = &self.functions[number];
         let section = || function.section_name.clone().into_owned();
         let by_name = from_section(&function.section_name);

@@ -1,8 +1,8 @@
 //! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (kernel/bpf/arraymap.c).
 
 use super::{
-    Contents, Errno, MMAPABLE, MapDef, MapError, MapOps, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, place_values, refuse,
-    stride, update,
+    Contents, Errno, MMAPABLE, MapDef, MapError, MapOps, MapType, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, place_values,
+    refuse, stride, update,
 };
 use crate::memory::Memory;
 
@@ -12,6 +12,7 @@ pub struct Array {
     base: u64,
     stride: u64,
     max_entries: u32,
+    is_direct: bool,
     /// The first value from the start.
     contents: Vec<u8>,
 }
@@ -35,11 +36,16 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     Ok(())
 }
 
+/// Whether programs may hold the address of its value: only of an array with one element (`array_map_direct_value_addr`).
+pub(super) fn is_direct(def: &MapDef) -> bool {
+    def.map_type == MapType::ARRAY && def.max_entries == 1
+}
+
 impl Array {
     pub(super) fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Array, MapError> {
-        let base = place_values(def, index, u64::from(def.max_entries), memory)?;
+        let base = place_values(def, index, memory)?;
         let contents = if let Contents::Bytes(bytes) = &def.contents { bytes.clone() } else { Vec::new() };
-        Ok(Array { base, stride: stride(def), max_entries: def.max_entries, contents })
+        Ok(Array { base, stride: stride(def), max_entries: def.max_entries, is_direct: is_direct(def), contents })
     }
     fn index(key: &[u8]) -> u32 {
         u32::from_le_bytes([key[0], key[1], key[2], key[3]])
@@ -74,9 +80,8 @@ impl MapOps for Array {
         memory.clear(self.base, self.stride * u64::from(self.max_entries));
         memory.poke(self.base, &self.contents);
     }
-    /// Only of an array with one element.
     fn direct(&self) -> Option<u64> {
-        (self.max_entries == 1).then_some(self.base)
+        self.is_direct.then_some(self.base)
     }
     fn each(&self, visit: &mut dyn FnMut(&[u8], u64)) {
         for index in 0..self.max_entries {

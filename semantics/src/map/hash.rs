@@ -42,7 +42,7 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
 
 impl Hash {
     pub(super) fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Hash, MapError> {
-        let base = place_values(def, index, u64::from(def.max_entries) + 1, memory)?;
+        let base = place_values(def, index, memory)?;
         Ok(Hash {
             base,
             stride: stride(def),

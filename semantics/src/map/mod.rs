@@ -3,10 +3,11 @@
 //! Values lie in guest memory, each element a region of its own with a red zone behind it; keys and the structure that
 //! finds an element live beside it. A map keeps its addresses from load to load, so pointers repeat.
 
-use crate::memory::{Memory, Object, Region, layout};
+use crate::memory::{Memory, Object, Placement, Region, layout};
 
 pub mod array;
 pub mod hash;
+pub mod prog_array;
 
 /// The kernel's map types by number, in `enum bpf_map_type` order from 1.
 const NAMES: [&str; 32] = [
@@ -53,8 +54,10 @@ impl MapType {
     pub const HASH: MapType = MapType(1);
     /// `BPF_MAP_TYPE_ARRAY`.
     pub const ARRAY: MapType = MapType(2);
+    /// `BPF_MAP_TYPE_PROG_ARRAY`.
+    pub const PROG_ARRAY: MapType = MapType(3);
     /// The types that are modelled.
-    pub const MODELLED: [MapType; 2] = [MapType::HASH, MapType::ARRAY];
+    pub const MODELLED: [MapType; 3] = [MapType::HASH, MapType::ARRAY, MapType::PROG_ARRAY];
 
     /// The type with this number, 1 to 32.
     pub fn from_id(id: u32) -> Option<MapType> {
@@ -241,6 +244,12 @@ pub trait MapOps: std::fmt::Debug + Send {
     fn direct(&self) -> Option<u64> {
         None
     }
+    /// Of a program array: puts the parts of a program under these indices, at each reset.
+    fn hold(&mut self, _programs: Vec<(u32, u32)>) {}
+    /// Of a program array: the part under the index, if one is there; `None` beyond the array.
+    fn program(&self, _index: u32) -> Option<Option<u32>> {
+        None
+    }
     /// Calls `visit` with key and address of the value of each element, in the order of iteration.
     fn each(&self, visit: &mut dyn FnMut(&[u8], u64));
 }
@@ -265,6 +274,7 @@ impl Map {
         let ops: Box<dyn MapOps> = match def.map_type {
             MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
             MapType::HASH => Box::new(hash::Hash::create(def, index, memory)?),
+            MapType::PROG_ARRAY => Box::new(prog_array::ProgArray::create(def)),
             map_type => return Err(MapError::Unsupported { name: def.name.clone(), map_type }),
         };
         Ok(Map { def: def.clone(), ops })
@@ -276,6 +286,7 @@ pub fn check(def: &MapDef) -> Result<(), MapError> {
     match def.map_type {
         MapType::ARRAY => array::check(def),
         MapType::HASH => hash::check(def),
+        MapType::PROG_ARRAY => prog_array::check(def),
         map_type => Err(MapError::Unsupported { name: def.name.clone(), map_type }),
     }
 }
@@ -304,16 +315,40 @@ fn stride(def: &MapDef) -> u64 {
     u64::from(def.value_size).next_multiple_of(8) + layout::RED_ZONE
 }
 
-/// Reserves guest memory for `count` values of a map and says where the first lies.
-fn place_values(def: &MapDef, index: usize, count: u64, memory: &mut Memory) -> Result<u64, MapError> {
+/// How many values a map has in guest memory.
+fn value_count(def: &MapDef) -> u64 {
+    match def.map_type {
+        MapType::ARRAY => u64::from(def.max_entries),
+        // One more: what replaces a value.
+        MapType::HASH => u64::from(def.max_entries) + 1,
+        _ => 0,
+    }
+}
+
+/// Where the first value of each map lies, if programs may hold its address as a constant: what a world that loads these maps
+/// answers, without one.
+pub fn direct_values(defs: &[MapDef]) -> impl Iterator<Item = Option<u64>> {
+    let mut placement = Placement::default();
+    defs.iter().map(move |def| {
+        let count = value_count(def);
+        let base = if count > 0 { placement.place(stride(def), count) } else { None };
+        base.filter(|_| array::is_direct(def))
+    })
+}
+
+/// Reserves guest memory for the values of a map and says where the first lies.
+fn place_values(def: &MapDef, index: usize, memory: &mut Memory) -> Result<u64, MapError> {
     memory
         .place_map_values(Region {
             object: Object::MapValue(index as u32),
             base: 0,
             len: u64::from(def.value_size),
             stride: stride(def),
-            count,
+            count: value_count(def),
             writable: !def.is_read_only(),
         })
-        .ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes: stride(def).saturating_mul(count) })
+        .ok_or_else(|| MapError::TooLarge {
+            name: def.name.clone(),
+            bytes: stride(def).saturating_mul(value_count(def)),
+        })
 }

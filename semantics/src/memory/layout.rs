@@ -14,7 +14,7 @@ pub const PACKET: u64 = PACKETS + 4096 + HEADROOM;
 /// The longest packet.
 pub const PACKET_MAX: u64 = 65_535;
 
-/// First byte of the window of frames and contexts.
+/// First byte of the window of contexts and frames.
 pub const LOCALS: u64 = 1 << 45;
 /// Bytes of that window.
 pub const LOCALS_LEN: u64 = 1 << 20;
@@ -24,6 +24,12 @@ pub const FRAME_LEN: u64 = 512;
 pub const FRAME_STRIDE: u64 = 1024;
 /// The most frames of a program (`MAX_CALL_FRAMES`).
 pub const FRAMES_MAX: u64 = 8;
+/// How many tail calls a run can make (`MAX_TAIL_CALL_CNT`).
+pub const TAIL_CALLS_MAX: u64 = 33;
+/// The most frames of a run that makes tail calls: each takes the frame that it is made in for its first.
+pub const FRAMES_MAX_CHAINED: u64 = FRAMES_MAX + TAIL_CALLS_MAX * (FRAMES_MAX - 1);
+/// First byte of the frames, which the red zone before the first one comes before.
+const FRAMES: u64 = LOCALS + 0x4_0000 + 4096;
 /// The context of the program, what R1 holds on entry.
 pub const CONTEXT: u64 = LOCALS + 0x1_0000;
 /// The largest context.
@@ -49,11 +55,29 @@ pub const CODE: u64 = MAP_HANDLES + (1 << 45);
 
 /// The lowest byte of the frame at this depth.
 pub const fn frame_bottom(depth: u64) -> u64 {
-    LOCALS + 4096 + depth * FRAME_STRIDE
+    FRAMES + depth * FRAME_STRIDE
 }
 /// What R10 holds at this depth: one past the highest byte of the frame.
 pub const fn frame_top(depth: u64) -> u64 {
     frame_bottom(depth) + FRAME_LEN
+}
+/// The depth of the frame whose [`frame_top`] this is.
+pub const fn depth_of_frame(top: u64) -> Option<u64> {
+    let distance = top.wrapping_sub(frame_top(0));
+    if distance % FRAME_STRIDE == 0 && distance / FRAME_STRIDE < FRAMES_MAX_CHAINED {
+        Some(distance / FRAME_STRIDE)
+    } else {
+        None
+    }
+}
+/// What stands for the subprogram at this slot.
+pub const fn code_handle(slot: u64) -> u64 {
+    CODE + 8 * slot
+}
+/// The slot of the subprogram that this stands for.
+pub const fn slot_of_code(handle: u64) -> Option<u64> {
+    let distance = handle.wrapping_sub(CODE);
+    if distance % 8 == 0 && distance / 8 < 1 << 32 { Some(distance / 8) } else { None }
 }
 /// The index of the map whose handle this is.
 pub const fn map_of_handle(handle: u64) -> Option<usize> {

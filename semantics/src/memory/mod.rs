@@ -109,13 +109,40 @@ pub struct Memory {
     locals: usize,
     context: Option<(&'static Declaration, Option<AttachType>)>,
     hot: [Hot; 2],
-    values_end: u64,
+    placement: Placement,
+}
+
+/// Hands out the addresses of map values, map after map: they follow from how the maps are declared, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    end: u64,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Placement { end: layout::MAP_VALUES }
+    }
+}
+
+impl Placement {
+    /// The address of the first of `count` values that lie `stride` bytes apart, or `None` if the window is full.
+    pub fn place(&mut self, stride: u64, count: u64) -> Option<u64> {
+        const PAGE: u64 = 4096;
+        let bytes = stride.checked_mul(count)?.checked_next_multiple_of(PAGE)?.checked_add(PAGE)?;
+        let base = self.end + PAGE;
+        let end = self.end.checked_add(bytes)?;
+        if end + PAGE > layout::MAP_VALUES + layout::MAP_VALUES_LEN {
+            return None;
+        }
+        self.end = end;
+        Some(base)
+    }
 }
 
 impl Memory {
     /// No regions yet.
     pub fn new(arena: Arena) -> Memory {
-        Memory { arena, regions: Vec::new(), locals: 0, context: None, hot: [COLD; 2], values_end: layout::MAP_VALUES }
+        Memory { arena, regions: Vec::new(), locals: 0, context: None, hot: [COLD; 2], placement: Placement::default() }
     }
 
     /// Memory that native code can share; see [`Arena::native`].
@@ -297,14 +324,7 @@ impl Memory {
     /// Reserves addresses for the values of a map, wherever `values.base` says: the address of the first one, or `None` if
     /// the window is full.
     pub fn place_map_values(&mut self, values: Region) -> Option<u64> {
-        const PAGE: u64 = 4096;
-        let bytes = values.stride.checked_mul(values.count)?.checked_next_multiple_of(PAGE)?.checked_add(PAGE)?;
-        let base = self.values_end + PAGE;
-        let end = self.values_end.checked_add(bytes)?;
-        if end + PAGE > layout::MAP_VALUES + layout::MAP_VALUES_LEN {
-            return None;
-        }
-        self.values_end = end;
+        let base = self.placement.place(values.stride, values.count)?;
         self.regions.push(Region { base, ..values });
         Some(base)
     }
@@ -317,7 +337,7 @@ impl Memory {
             self.arena.zero(region.base, region.count * region.stride);
         }
         self.regions.truncate(self.locals);
-        self.values_end = layout::MAP_VALUES;
+        self.placement = Placement::default();
     }
 }
 

@@ -32,6 +32,11 @@ impl Debug {
         let start = self.function_at(slot).map_or(0, |(start, _)| start);
         (line.slot >= start).then_some(line)
     }
+    /// Adds those of instructions that lie `start` slots behind the first.
+    pub(super) fn append(&mut self, other: &Debug, start: usize) {
+        self.lines.extend(other.lines.iter().map(|line| Line { slot: line.slot + start, ..line.clone() }));
+        self.functions.extend(other.functions.iter().map(|(slot, name)| (slot + start, name.clone())));
+    }
     /// First slot and name of the function that holds `slot`.
     pub fn function_at(&self, slot: usize) -> Option<(usize, &str)> {
         let (start, name) = self.functions[..self.functions.partition_point(|(start, _)| *start <= slot)].last()?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::insn::{Insn, Op, Opcode};
 use crate::map::MapDef;
+use crate::memory::layout::FRAMES_MAX;
 use crate::program_type::{AttachType, ProgramType};
 
 mod debug;
@@ -29,7 +30,18 @@ pub struct Program {
     insns: Vec<Insn>,
     /// First slots, ascending; the first is 0.
     subprograms: Vec<usize>,
+    /// Programs that tail calls lead to, behind the program itself.
+    targets: Vec<Part>,
     debug: Arc<Debug>,
+}
+
+/// A program among those that tail-call each other: its instructions, with its subprograms, lie behind those of the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What program arrays name it by.
+    pub name: String,
+    /// Its first slot.
+    pub start: usize,
 }
 
 /// Why instructions are no program. Indices count slots, as the kernel's do.
@@ -74,6 +86,12 @@ pub enum ProgramError {
     /// The last instruction of a subprogram is neither exit nor an unconditional jump.
     #[error("last insn is not an exit or jmp: insn {0}")]
     FallsOff(usize),
+    /// The parts of a program that makes tail calls cannot be told apart in other instructions.
+    #[error("the instructions of a program with tail-call targets cannot be replaced")]
+    Linked,
+    /// A tail call leads to a program of the same type, that uses the same maps.
+    #[error("target {0} of tail calls has another program type, other maps, or targets of its own")]
+    Incompatible(usize),
     /// A map index beyond the program's list.
     #[error("insn {at}: fd {map} is not pointing to valid bpf_map")]
     NoSuchMap {
@@ -104,8 +122,26 @@ impl Program {
     ) -> Result<Program, ProgramError> {
         let subprograms = check(&insns, maps.len())?;
         let (name, license) = (name.into(), license.into());
-        let attach_type = None;
-        Ok(Program { name, program_type, attach_type, license, maps, insns, subprograms, debug: Arc::default() })
+        let (attach_type, targets, debug) = (None, Vec::new(), Arc::default());
+        Ok(Program { name, program_type, attach_type, license, maps, insns, subprograms, targets, debug })
+    }
+
+    /// The same with the programs that its tail calls, and those of the targets themselves, lead to: program arrays name them.
+    /// Each has the type of this one and was made with the same maps (`bpf_prog_map_compatible`).
+    pub fn with_targets(mut self, targets: Vec<Program>) -> Result<Program, ProgramError> {
+        let mut debug = Debug::clone(&self.debug);
+        for (number, target) in targets.into_iter().enumerate() {
+            if target.program_type != self.program_type || target.maps != self.maps || !target.targets.is_empty() {
+                return Err(ProgramError::Incompatible(number));
+            }
+            let start = self.insns.len();
+            self.insns.extend(target.insns);
+            self.subprograms.extend(target.subprograms.iter().map(|slot| slot + start));
+            debug.append(&target.debug, start);
+            self.targets.push(Part { name: target.name, start });
+        }
+        self.debug = Arc::new(debug);
+        Ok(self)
     }
 
     /// The same with names and source lines.
@@ -154,6 +190,38 @@ impl Program {
     pub fn subprograms(&self) -> &[usize] {
         &self.subprograms
     }
+    /// The programs that tail calls lead to; their instructions lie behind those of the program itself.
+    pub fn targets(&self) -> &[Part] {
+        &self.targets
+    }
+    /// The number of the target of this name, counted from 1; 0 if it is this program's own name.
+    pub fn part_number(&self, name: &str) -> Option<u32> {
+        let target = self.targets.iter().position(|part| part.name == name).map(|at| at as u32 + 1);
+        target.or((self.name == name).then_some(0))
+    }
+    /// For each subprogram how many frames calls from it can put behind its own, calls by helpers left out; `None` if that is
+    /// without bound, or a chain of calls has more than [`FRAMES_MAX`] frames (`check_max_stack_depth`).
+    pub fn call_depths(&self) -> Option<Vec<u64>> {
+        let caller_of = |slot: usize| self.subprograms.partition_point(|start| *start <= slot) - 1;
+        let is_call = |(slot, insn): (usize, &Insn)| {
+            (insn.op() == Op::CallLocal).then(|| (caller_of(slot), caller_of(insn.target(slot) as usize)))
+        };
+        let mut calls: Vec<(usize, usize)> = self.insns.iter().enumerate().filter_map(is_call).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        let mut depths = vec![0; self.subprograms.len()];
+        // Each round adds a frame to the longest chain.
+        for _ in 0..FRAMES_MAX {
+            let before = depths.clone();
+            for (caller, callee) in &calls {
+                depths[*caller] = depths[*caller].max(before[*callee] + 1);
+            }
+            if depths == before {
+                return Some(depths);
+            }
+        }
+        None
+    }
     /// Names and source lines.
     pub fn debug(&self) -> &Debug {
         &self.debug
@@ -164,6 +232,9 @@ impl Program {
     }
     /// The same program with other instructions.
     pub fn with_insns(&self, insns: Vec<Insn>) -> Result<Program, ProgramError> {
+        if !self.targets.is_empty() {
+            return Err(ProgramError::Linked);
+        }
         let subprograms = check(&insns, self.maps.len())?;
         Ok(Program { insns, subprograms, ..self.clone() })
     }

@@ -4,7 +4,7 @@
 //! each input, run, and `observe` the outcome.
 
 use crate::helper::{Helpers, ResultClass};
-use crate::map::{Errno, Map, MapError};
+use crate::map::{Contents, Errno, Map, MapError, MapType};
 use crate::memory::{Memory, Object, Region, layout};
 use crate::outcome::Outcome;
 use crate::program::Program;
@@ -142,6 +142,12 @@ pub struct World {
     attach: Option<AttachType>,
     packet_len: u64,
     frames: u32,
+    /// First slots of the program and of the targets of its tail calls.
+    parts: Vec<usize>,
+    /// Tail calls that the run has made, in all its functions.
+    pub(crate) tail_calls: u32,
+    /// The slot that the tail call under way leads to.
+    pub(crate) tail_target: Option<usize>,
 }
 
 impl World {
@@ -159,17 +165,32 @@ impl World {
             attach: None,
             packet_len: 0,
             frames: 1,
+            parts: Vec::new(),
+            tail_calls: 0,
+            tail_target: None,
         }
     }
 
     /// Makes the program's maps. Keeps those there are if they were declared alike.
     pub fn load(&mut self, program: &Program) -> Result<(), MapError> {
         self.program_type = program.program_type();
-        self.frames = if program.subprograms().len() > 1 { layout::FRAMES_MAX as u32 } else { 1 };
+        self.frames = frames(program);
         self.attach = program.attach_type();
-        if self.maps.iter().map(|map| &map.def).eq(program.maps()) {
-            return Ok(());
+        self.parts.clear();
+        self.parts.extend([0].into_iter().chain(program.targets().iter().map(|part| part.start)));
+        if !self.maps.iter().map(|map| &map.def).eq(program.maps()) {
+            self.make_maps(program)?;
         }
+        for (map, def) in self.maps.iter_mut().zip(program.maps()) {
+            if let Contents::Programs(programs) = &def.contents {
+                let part = |(index, name): &(u32, String)| Some((*index, program.part_number(name)?));
+                map.ops.hold(programs.iter().filter_map(part).collect());
+            }
+        }
+        Ok(())
+    }
+
+    fn make_maps(&mut self, program: &Program) -> Result<(), MapError> {
         self.maps.clear();
         self.memory.forget_map_values();
         for (index, def) in program.maps().iter().enumerate() {
@@ -195,6 +216,7 @@ impl World {
         self.clock = Clock::new(input.world.clock_ns, input.world.clock_step_ns);
         self.choice = Choice::new(input.world.seed);
         self.effects.clear();
+        (self.tail_calls, self.tail_target) = (0, None);
         self.place_locals(&input.packet, declaration);
         self.set_context(input, declaration)?;
         for map in &mut self.maps {
@@ -324,8 +346,34 @@ impl World {
             .or_else(|| new.get(old.len()).or_else(|| old.get(new.len())).map(|piece| piece.0))
     }
 
+    /// The first slot of the program with this number: 0, or one of the targets of its tail calls.
+    pub(crate) fn part(&self, number: u32) -> Option<usize> {
+        self.parts.get(number as usize).copied()
+    }
+    /// Where the tail call that was just made leads, once.
+    #[inline]
+    pub fn take_tail_target(&mut self) -> Option<usize> {
+        self.tail_target.take()
+    }
+    /// Frames that a run may have at once.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
     /// Bytes of the packet.
     pub fn packet_len(&self) -> u64 {
         self.packet_len
     }
+}
+
+/// How many frames a run of the program may have at once.
+fn frames(program: &Program) -> u32 {
+    let functions = program.subprograms().len();
+    let frames = if functions == 1 + program.targets().len() {
+        1
+    } else if program.maps().iter().any(|map| map.map_type == MapType::PROG_ARRAY) {
+        layout::FRAMES_MAX_CHAINED
+    } else {
+        layout::FRAMES_MAX
+    };
+    frames as u32
 }

@@ -17,7 +17,7 @@ const NET_OFF: i64 = -0x10_0000;
 impl World {
     /// `size` bytes of the packet in network order, as `BPF_LD | BPF_ABS` reads them; `None` outside of the packet
     /// (`bpf_skb_load_helper_32`, `bpf_internal_load_pointer_neg_helper`).
-    pub(crate) fn load_packet(&self, context: u64, size: Size, offset: i32) -> Result<Option<u64>, Trap> {
+    pub fn load_packet(&self, context: u64, size: Size, offset: i32) -> Result<Option<u64>, Trap> {
         if context != layout::CONTEXT || self.program_type.declaration().context != "__sk_buff" {
             return Err(Trap::NoSocketBuffer(context));
         }
