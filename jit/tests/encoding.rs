@@ -1,16 +1,67 @@
-//! The encoder against iced-x86, an independent decoder: every form, register, and class of immediate and displacement.
+//! The encoder against iced-x86: every form, all registers, and every class of immediate and displacement.
+//!
+//! Its decoder has to read what was meant, without a byte too many; its encoder must not find a shorter way to say it.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register};
+#[path = "common/forms.rs"]
+mod forms;
+#[path = "common/shortest.rs"]
+mod shortest;
+
+use forms::{Form, Operands, bytes, forms};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use jit::x64::decode::{Decoded, decode};
-use jit::x64::encode::{branch, branch_len, encode};
-use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, Stub};
+use jit::x64::encode::{branch_len, encode};
+use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp};
 use semantics::insn::{Size, Width};
 use semantics::word::Concrete;
+use shortest::Shortest;
 
 /// Both sides of every border between encodings, and of the widths themselves.
-const VALUES: [i32; 14] =
-    [0, 1, -1, 0x11, 126, 127, 128, -127, -128, -129, 0x1234_5678, -0x1234_5678, i32::MAX, i32::MIN];
-const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
+const VALUES: [i32; 20] = [
+    0,
+    1,
+    -1,
+    0x11,
+    126,
+    127,
+    128,
+    255,
+    256,
+    -127,
+    -128,
+    -129,
+    0x7fff,
+    0x8000,
+    -0x8000,
+    -0x8001,
+    0x1234_5678,
+    -0x1234_5678,
+    i32::MAX,
+    i32::MIN,
+];
+
+/// As above for 64 bits.
+const WIDE: [u64; 16] = [
+    0,
+    1,
+    0x7f,
+    0x80,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    1 << 32,
+    (1 << 32) + 1,
+    i64::MAX as u64,
+    i64::MIN as u64,
+    i32::MIN as i64 as u64,
+    i32::MIN as i64 as u64 - 1,
+    -129i64 as u64,
+    u64::MAX,
+    0x0123_4567_89ab_cdef,
+];
+
+/// Where the code lies.
+const START: u64 = 0x1_0000_0000;
 
 const REGS64: [Register; 16] = [
     Register::RAX,
@@ -63,48 +114,110 @@ fn part(reg: Reg, bytes: usize) -> Register {
     }
 }
 
-fn bytes(width: Width) -> usize {
+/// An operand as the manual would have it.
+#[derive(Clone, Copy, Debug)]
+enum Operand {
+    Register(Register),
+    /// So many bytes at a base register with a displacement.
+    Memory(Size, Reg, u32),
+    /// A value of so many bytes.
+    Imm(u64, usize),
+    /// A distance from the end of the instruction.
+    Target(i32),
+}
+
+/// What iced should see of an instruction.
+struct Expected {
+    mnemonic: Mnemonic,
+    operands: Vec<Operand>,
+    lock: bool,
+}
+
+fn len_of(width: Width) -> usize {
     if width == Width::W64 { 8 } else { 4 }
 }
 
-/// Encodes, decodes with both decoders, and gives what iced saw.
-fn seen(inst: Inst) -> Instruction {
-    let mut code = Vec::new();
-    encode(&inst, &mut code);
-    match decode::<Concrete>(&code) {
-        Some((Decoded::Inst(back), len)) => assert_eq!((normal(inst), code.len()), (back, len), "{code:02x?}"),
-        other => panic!("{inst:?} as {code:02x?} decodes to {other:?}"),
-    }
-    let mut decoder = Decoder::with_ip(64, &code, 0, DecoderOptions::NONE);
-    let seen = decoder.decode();
-    assert!(!seen.is_invalid() && seen.len() == code.len(), "{inst:?} as {code:02x?}: {seen}");
-    seen
+/// A register of this width.
+fn wide(reg: Reg, width: Width) -> Operand {
+    Operand::Register(part(reg, len_of(width)))
 }
 
-/// A store of fewer than 4 bytes holds no more of its immediate.
-fn normal(inst: Inst) -> Inst {
-    match inst {
-        Inst::StoreImm { size: Size::B, base, disp, imm } => {
-            Inst::StoreImm { size: Size::B, base, disp, imm: imm as i8 as u32 }
+/// A register of this size.
+fn sized(reg: Reg, size: Size) -> Operand {
+    Operand::Register(part(reg, size.bytes() as usize))
+}
+
+/// The register that a load of this size fills.
+fn loaded(reg: Reg, size: Size) -> Operand {
+    Operand::Register(part(reg, size.bytes().max(4) as usize))
+}
+
+/// An immediate of 32 bits in an operation of this width.
+fn imm32(imm: u32, width: Width) -> Operand {
+    Operand::Imm(if width == Width::W64 { imm as i32 as u64 } else { u64::from(imm) }, len_of(width))
+}
+
+/// What each instruction should look like; a new kind does not compile without its arm.
+#[allow(clippy::too_many_lines)] // a table, an arm per instruction
+fn expected(inst: &Inst, rel: i32) -> Expected {
+    use Mnemonic as M;
+    use Operand::{Imm, Memory, Target};
+    let lock = matches!(inst, Inst::Lock { op, .. } if *op != LockOp::Xchg);
+    let (mnemonic, operands) = match *inst {
+        Inst::AluRr { op, width, dst, src } => (alu(op), vec![wide(dst, width), wide(src, width)]),
+        Inst::AluRi { op, width, dst, imm } => (alu(op), vec![wide(dst, width), imm32(imm, width)]),
+        Inst::Neg { width, dst } => (M::Neg, vec![wide(dst, width)]),
+        Inst::MovRr { width, dst, src } => (M::Mov, vec![wide(dst, width), wide(src, width)]),
+        Inst::MovZx { dst, imm } => (M::Mov, vec![wide(dst, Width::W32), imm32(imm, Width::W32)]),
+        Inst::MovSx { dst, imm } => (M::Mov, vec![wide(dst, Width::W64), imm32(imm, Width::W64)]),
+        Inst::MovAbs { dst, imm } => (M::Mov, vec![wide(dst, Width::W64), Imm(imm, 8)]),
+        Inst::Load { size, dst, base, disp } => {
+            let mnemonic = if size.bytes() < 4 { M::Movzx } else { M::Mov };
+            (mnemonic, vec![loaded(dst, size), Memory(size, base, disp)])
         }
-        Inst::StoreImm { size: Size::H, base, disp, imm } => {
-            Inst::StoreImm { size: Size::H, base, disp, imm: imm as i16 as u32 }
+        Inst::Store { size, base, disp, src } => (M::Mov, vec![Memory(size, base, disp), sized(src, size)]),
+        Inst::StoreImm { size, base, disp, imm } => {
+            let bytes = size.bytes() as usize;
+            let kept = if size == Size::Dw { u64::MAX } else { (1 << size.bits()) - 1 };
+            (M::Mov, vec![Memory(size, base, disp), Imm(imm as i32 as u64 & kept, bytes)])
         }
-        other => other,
-    }
+        Inst::LoadSx { size, dst, base, disp } => {
+            (sign_extending(size), vec![wide(dst, Width::W64), Memory(size, base, disp)])
+        }
+        Inst::ShiftImm { op, width, dst, amount } => (shift(op).0, vec![wide(dst, width), Imm(u64::from(amount), 1)]),
+        Inst::ShiftCl { op, width, dst } => (shift(op).0, vec![wide(dst, width), sized(Reg::Rcx, Size::B)]),
+        Inst::ShiftX { op, width, dst, src, amount } => {
+            (shift(op).1, [dst, src, amount].map(|reg| wide(reg, width)).to_vec())
+        }
+        Inst::Imul { width, dst, src } => (M::Imul, vec![wide(dst, width), wide(src, width)]),
+        Inst::ImulImm { width, dst, src, imm } => {
+            (M::Imul, vec![wide(dst, width), wide(src, width), imm32(imm, width)])
+        }
+        Inst::Div { signed, width, src } => (if signed { M::Idiv } else { M::Div }, vec![wide(src, width)]),
+        Inst::SignRdx { width } => (if width == Width::W64 { M::Cqo } else { M::Cdq }, vec![]),
+        Inst::MovZxRr { size, dst, src } => (M::Movzx, vec![wide(dst, Width::W32), sized(src, size)]),
+        Inst::MovSxRr { size, width, dst, src } => (sign_extending(size), vec![wide(dst, width), sized(src, size)]),
+        Inst::Bswap { width, dst } => (M::Bswap, vec![wide(dst, width)]),
+        Inst::Rol16 { dst } => (M::Rol, vec![sized(dst, Size::H), Imm(8, 1)]),
+        Inst::Lock { op, width, base, disp, src } => {
+            let size = if width == Width::W64 { Size::Dw } else { Size::W };
+            (locked(op), vec![Memory(size, base, disp), wide(src, width)])
+        }
+        Inst::Skip { cc, bytes, .. } => (cc.map_or(M::Jmp, jcc), vec![Target(i32::from(bytes))]),
+        Inst::Retry { bytes } => (M::Jne, vec![Target(-i32::from(bytes))]),
+        Inst::Push { src } => (M::Push, vec![wide(src, Width::W64)]),
+        Inst::Pop { dst } => (M::Pop, vec![wide(dst, Width::W64)]),
+        Inst::CallReg { target } => (M::Call, vec![wide(target, Width::W64)]),
+        Inst::JmpReg { target } => (M::Jmp, vec![wide(target, Width::W64)]),
+        Inst::Ret => (M::Ret, vec![]),
+        Inst::Branch(Branch::Jcc(cc)) => (jcc(cc), vec![Target(rel)]),
+        Inst::Branch(Branch::Jmp) => (M::Jmp, vec![Target(rel)]),
+        Inst::Branch(Branch::Stub(_) | Branch::Local) => (M::Call, vec![Target(rel)]),
+    };
+    Expected { mnemonic, operands, lock }
 }
 
-fn is_memory(seen: &Instruction, operand: u32, base: Reg, disp: i32) {
-    assert_eq!(seen.op_kind(operand), OpKind::Memory, "{seen}");
-    assert_eq!((seen.memory_base(), seen.memory_index()), (full(base), Register::None), "{seen}");
-    assert_eq!(seen.memory_displacement64(), disp as i64 as u64, "{seen}");
-}
-
-fn is_register(seen: &Instruction, operand: u32, register: Register) {
-    assert_eq!((seen.op_kind(operand), seen.op_register(operand)), (OpKind::Register, register), "{seen}");
-}
-
-fn mnemonic(op: AluOp) -> Mnemonic {
+fn alu(op: AluOp) -> Mnemonic {
     match op {
         AluOp::Add => Mnemonic::Add,
         AluOp::Or => Mnemonic::Or,
@@ -116,291 +229,305 @@ fn mnemonic(op: AluOp) -> Mnemonic {
     }
 }
 
-fn pairs() -> impl Iterator<Item = (Reg, Reg)> {
-    Reg::ALL.into_iter().flat_map(|a| Reg::ALL.map(|b| (a, b)))
-}
-
-#[test]
-fn register_forms() {
-    for ((dst, src), width) in pairs().flat_map(|pair| WIDTHS.map(|width| (pair, width))) {
-        for op in AluOp::ALL {
-            let seen = seen(Inst::AluRr { op, width, dst, src });
-            assert_eq!(seen.mnemonic(), mnemonic(op));
-            is_register(&seen, 0, part(dst, bytes(width)));
-            is_register(&seen, 1, part(src, bytes(width)));
-        }
-        let seen = seen(Inst::MovRr { width, dst, src });
-        assert_eq!(seen.mnemonic(), Mnemonic::Mov);
-        is_register(&seen, 0, part(dst, bytes(width)));
-        is_register(&seen, 1, part(src, bytes(width)));
+/// By an immediate or `cl`, and with BMI2.
+fn shift(op: ShiftOp) -> (Mnemonic, Mnemonic) {
+    match op {
+        ShiftOp::Shl => (Mnemonic::Shl, Mnemonic::Shlx),
+        ShiftOp::Shr => (Mnemonic::Shr, Mnemonic::Shrx),
+        ShiftOp::Sar => (Mnemonic::Sar, Mnemonic::Sarx),
     }
 }
 
-#[test]
-fn one_register_forms() {
-    for reg in Reg::ALL {
-        for width in WIDTHS {
-            let seen = seen(Inst::Neg { width, dst: reg });
-            assert_eq!((seen.mnemonic(), seen.op_count()), (Mnemonic::Neg, 1));
-            is_register(&seen, 0, part(reg, bytes(width)));
-        }
-        for (inst, wanted) in [
-            (Inst::Push { src: reg }, Mnemonic::Push),
-            (Inst::Pop { dst: reg }, Mnemonic::Pop),
-            (Inst::CallReg { target: reg }, Mnemonic::Call),
-            (Inst::JmpReg { target: reg }, Mnemonic::Jmp),
-        ] {
-            let seen = seen(inst);
-            assert_eq!((seen.mnemonic(), seen.op_count()), (wanted, 1));
-            is_register(&seen, 0, full(reg));
-        }
-    }
-    assert_eq!(seen(Inst::Ret).code(), Code::Retnq);
-}
-
-#[test]
-fn immediate_forms() {
-    for (dst, imm) in Reg::ALL.into_iter().flat_map(|dst| VALUES.map(|imm| (dst, imm))) {
-        for (op, width) in AluOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width))) {
-            let seen = seen(Inst::AluRi { op, width, dst, imm: imm as u32 });
-            assert_eq!(seen.mnemonic(), mnemonic(op));
-            is_register(&seen, 0, part(dst, bytes(width)));
-            let (mask, wanted) =
-                if width == Width::W64 { (u64::MAX, imm as i64 as u64) } else { (0xffff_ffff, imm as u32 as u64) };
-            assert_eq!(seen.immediate(1) & mask, wanted, "{seen}");
-            let short = i8::try_from(imm).is_ok() && op != AluOp::Test;
-            let rex = usize::from(width == Width::W64 || dst.number() >= 8);
-            assert_eq!(seen.len(), rex + 2 + if short { 1 } else { 4 }, "the shorter encoding: {seen}");
-        }
-        let zx = seen(Inst::MovZx { dst, imm: imm as u32 });
-        assert_eq!((zx.mnemonic(), zx.immediate(1)), (Mnemonic::Mov, imm as u32 as u64));
-        is_register(&zx, 0, part(dst, 4));
-        let sx = seen(Inst::MovSx { dst, imm: imm as u32 });
-        assert_eq!((sx.mnemonic(), sx.immediate(1)), (Mnemonic::Mov, imm as i64 as u64));
-        is_register(&sx, 0, full(dst));
-        let imm64 = (imm as u64) << 32 | 0x89ab_cdef;
-        let abs = seen(Inst::MovAbs { dst, imm: imm64 });
-        assert_eq!((abs.mnemonic(), abs.immediate(1)), (Mnemonic::Mov, imm64));
-        is_register(&abs, 0, full(dst));
+fn locked(op: LockOp) -> Mnemonic {
+    match op {
+        LockOp::Alu(op) => alu(op),
+        LockOp::Xadd => Mnemonic::Xadd,
+        LockOp::Xchg => Mnemonic::Xchg,
+        LockOp::Cmpxchg => Mnemonic::Cmpxchg,
     }
 }
 
-#[test]
-fn memory_forms() {
-    for ((reg, base), disp) in pairs().flat_map(|pair| VALUES.map(|disp| (pair, disp))) {
-        for size in Size::ALL {
-            let len = size.bytes() as usize;
-            let load = seen(Inst::Load { size, dst: reg, base, disp: disp as u32 });
-            assert_eq!(load.mnemonic(), if len < 4 { Mnemonic::Movzx } else { Mnemonic::Mov });
-            assert_eq!(load.memory_size().size(), len);
-            is_register(&load, 0, part(reg, len.max(4)));
-            is_memory(&load, 1, base, disp);
-            let store = seen(Inst::Store { size, base, disp: disp as u32, src: reg });
-            assert_eq!((store.mnemonic(), store.memory_size().size()), (Mnemonic::Mov, len));
-            is_memory(&store, 0, base, disp);
-            is_register(&store, 1, part(reg, len));
-        }
-    }
+fn sign_extending(size: Size) -> Mnemonic {
+    if size == Size::W { Mnemonic::Movsxd } else { Mnemonic::Movsx }
 }
 
-#[test]
-fn stores_of_immediates() {
-    for base in Reg::ALL {
-        for (disp, imm) in VALUES.into_iter().flat_map(|disp| VALUES.map(|imm| (disp, imm))) {
-            for size in Size::ALL {
-                let store = seen(Inst::StoreImm { size, base, disp: disp as u32, imm: imm as u32 });
-                let (wanted, memory) = match size {
-                    Size::B => (imm as u8 as u64, MemorySize::UInt8),
-                    Size::H => (imm as u16 as u64, MemorySize::UInt16),
-                    Size::W => (imm as u32 as u64, MemorySize::UInt32),
-                    Size::Dw => (imm as i64 as u64, MemorySize::UInt64),
-                };
-                assert_eq!((store.mnemonic(), store.memory_size()), (Mnemonic::Mov, memory));
-                is_memory(&store, 0, base, disp);
-                assert_eq!(store.immediate(1), wanted, "{store}");
-            }
-        }
-    }
-}
-
-#[test]
-fn shifts() {
-    for (dst, width) in Reg::ALL.into_iter().flat_map(|dst| WIDTHS.map(|width| (dst, width))) {
-        for op in ShiftOp::ALL {
-            let (by_imm, by_reg) = match op {
-                ShiftOp::Shl => (Mnemonic::Shl, Mnemonic::Shlx),
-                ShiftOp::Shr => (Mnemonic::Shr, Mnemonic::Shrx),
-                ShiftOp::Sar => (Mnemonic::Sar, Mnemonic::Sarx),
-            };
-            for amount in 0..=255u8 {
-                let seen = seen(Inst::ShiftImm { op, width, dst, amount });
-                assert_eq!((seen.mnemonic(), seen.immediate(1)), (by_imm, u64::from(amount)));
-                is_register(&seen, 0, part(dst, bytes(width)));
-            }
-            let by_cl = seen(Inst::ShiftCl { op, width, dst });
-            assert_eq!(by_cl.mnemonic(), by_imm);
-            is_register(&by_cl, 0, part(dst, bytes(width)));
-            is_register(&by_cl, 1, Register::CL);
-            for (src, amount) in pairs() {
-                let seen = seen(Inst::ShiftX { op, width, dst, src, amount });
-                assert_eq!(seen.mnemonic(), by_reg);
-                for (operand, reg) in [dst, src, amount].into_iter().enumerate() {
-                    is_register(&seen, operand as u32, part(reg, bytes(width)));
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn products_and_quotients() {
-    for ((dst, src), width) in pairs().flat_map(|pair| WIDTHS.map(|width| (pair, width))) {
-        let product = seen(Inst::Imul { width, dst, src });
-        assert_eq!((product.mnemonic(), product.op_count()), (Mnemonic::Imul, 2));
-        is_register(&product, 0, part(dst, bytes(width)));
-        is_register(&product, 1, part(src, bytes(width)));
-        for imm in VALUES {
-            let seen = seen(Inst::ImulImm { width, dst, src, imm: imm as u32 });
-            assert_eq!((seen.mnemonic(), seen.op_count()), (Mnemonic::Imul, 3));
-            is_register(&seen, 0, part(dst, bytes(width)));
-            is_register(&seen, 1, part(src, bytes(width)));
-            assert_eq!(seen.immediate(2) as u32, imm as u32);
-        }
-        for signed in [false, true] {
-            let seen = seen(Inst::Div { signed, width, src });
-            assert_eq!(seen.mnemonic(), if signed { Mnemonic::Idiv } else { Mnemonic::Div });
-            is_register(&seen, 0, part(src, bytes(width)));
-        }
-        let sign = seen(Inst::SignRdx { width });
-        assert_eq!(sign.mnemonic(), if width == Width::W64 { Mnemonic::Cqo } else { Mnemonic::Cdq });
-    }
-}
-
-#[test]
-fn extensions_and_byte_order() {
-    for (dst, src) in pairs() {
-        for size in [Size::B, Size::H] {
-            let zx = seen(Inst::MovZxRr { size, dst, src });
-            assert_eq!(zx.mnemonic(), Mnemonic::Movzx);
-            is_register(&zx, 0, part(dst, 4));
-            is_register(&zx, 1, part(src, size.bytes() as usize));
-        }
-        let from = |width| [Size::B, Size::H, Size::W].map(|size| (size, width));
-        for (size, width) in WIDTHS.into_iter().flat_map(from).filter(|pair| *pair != (Size::W, Width::W32)) {
-            let sx = seen(Inst::MovSxRr { size, width, dst, src });
-            assert_eq!(sx.mnemonic(), if size == Size::W { Mnemonic::Movsxd } else { Mnemonic::Movsx });
-            is_register(&sx, 0, part(dst, bytes(width)));
-            is_register(&sx, 1, part(src, size.bytes() as usize));
-        }
-        for (size, disp) in [Size::B, Size::H, Size::W].into_iter().flat_map(|size| VALUES.map(|disp| (size, disp))) {
-            let load = seen(Inst::LoadSx { size, dst, base: src, disp: disp as u32 });
-            assert_eq!(load.mnemonic(), if size == Size::W { Mnemonic::Movsxd } else { Mnemonic::Movsx });
-            assert_eq!(load.memory_size().size(), size.bytes() as usize);
-            is_register(&load, 0, full(dst));
-            is_memory(&load, 1, src, disp);
-        }
-        for width in WIDTHS {
-            let swap = seen(Inst::Bswap { width, dst });
-            assert_eq!(swap.mnemonic(), Mnemonic::Bswap);
-            is_register(&swap, 0, part(dst, bytes(width)));
-        }
-        let rol = seen(Inst::Rol16 { dst });
-        assert_eq!((rol.mnemonic(), rol.immediate(1)), (Mnemonic::Rol, 8));
-        is_register(&rol, 0, part(dst, 2));
-    }
-}
-
-#[test]
-fn locked_forms() {
-    for ((src, base), disp) in pairs().flat_map(|pair| VALUES.map(|disp| (pair, disp))) {
-        for (op, width) in LockOp::ALL.into_iter().flat_map(|op| WIDTHS.map(|width| (op, width))) {
-            let seen = seen(Inst::Lock { op, width, base, disp: disp as u32, src });
-            let wanted = match op {
-                LockOp::Alu(op) => mnemonic(op),
-                LockOp::Xadd => Mnemonic::Xadd,
-                LockOp::Xchg => Mnemonic::Xchg,
-                LockOp::Cmpxchg => Mnemonic::Cmpxchg,
-            };
-            assert_eq!((seen.mnemonic(), seen.memory_size().size()), (wanted, bytes(width)));
-            // An exchange with memory is locked without saying so.
-            assert_eq!(seen.has_lock_prefix(), op != LockOp::Xchg);
-            is_memory(&seen, 0, base, disp);
-            is_register(&seen, 1, part(src, bytes(width)));
-        }
-    }
-}
-
-#[test]
-fn jumps_inside_a_sequence() {
-    let target = |inst: Inst| {
-        let mut code = Vec::new();
-        encode(&inst, &mut code);
-        let seen = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE).decode();
-        assert_eq!(seen.len(), code.len());
-        (seen.condition_code(), seen.near_branch64())
-    };
-    for bytes in 0..0x80u8 {
-        for cc in Cc::ALL {
-            let skip = Inst::Skip { cc: Some(cc), count: 1, bytes };
-            assert_eq!(target(skip), (condition(cc), 0x1002 + u64::from(bytes)));
-        }
-        let always = target(Inst::Skip { cc: None, count: 1, bytes });
-        assert_eq!(always, (iced_x86::ConditionCode::None, 0x1002 + u64::from(bytes)));
-        let retry = target(Inst::Retry { bytes });
-        assert_eq!(retry, (iced_x86::ConditionCode::ne, 0x1002 - u64::from(bytes)));
-    }
-}
-
-#[test]
-fn branches() {
-    let kinds = Cc::ALL.map(Branch::Jcc).into_iter().chain([Branch::Jmp, Branch::Local, Branch::Stub(Stub::Helper)]);
-    for (kind, reach) in kinds.flat_map(|kind| [Reach::Short, Reach::Near].map(|reach| (kind, reach))) {
-        let near = reach == Reach::Near || matches!(kind, Branch::Stub(_) | Branch::Local);
-        for rel in VALUES.into_iter().filter(|rel| near || i8::try_from(*rel).is_ok()) {
-            let mut code = Vec::new();
-            branch::<Concrete>(kind, reach, &(rel as u32), &mut code);
-            assert_eq!(code.len(), branch_len(kind, reach) as usize);
-            let seen = Decoder::with_ip(64, &code, 0x1_0000_0000, DecoderOptions::NONE).decode();
-            assert_eq!(seen.len(), code.len());
-            assert_eq!(seen.near_branch64() as i64, seen.next_ip() as i64 + i64::from(rel), "{seen}");
-            let opcode = code[usize::from(code[0] == 0x0f)];
-            match kind {
-                Branch::Jcc(cc) => {
-                    assert!(seen.is_jcc_short_or_near());
-                    assert_eq!((opcode & 15, seen.condition_code()), (cc as u8, condition(cc)));
-                }
-                Branch::Jmp => assert!(seen.is_jmp_short_or_near()),
-                Branch::Stub(_) | Branch::Local => assert!(seen.is_call_near()),
-            }
-            let kind = match kind {
-                Branch::Stub(_) => Branch::Local,
-                other => other,
-            };
-            let Some((Decoded::Branch { branch, reach, rel: back }, len)) = decode::<Concrete>(&code) else {
-                panic!("{seen} does not decode");
-            };
-            assert_eq!((branch, reach == Reach::Near, back, len), (kind, near, rel as u32, code.len()));
-        }
-    }
-}
-
-fn condition(cc: Cc) -> iced_x86::ConditionCode {
-    use iced_x86::ConditionCode as C;
+fn jcc(cc: Cc) -> Mnemonic {
     match cc {
-        Cc::O => C::o,
-        Cc::No => C::no,
-        Cc::B => C::b,
-        Cc::Ae => C::ae,
-        Cc::E => C::e,
-        Cc::Ne => C::ne,
-        Cc::Be => C::be,
-        Cc::A => C::a,
-        Cc::S => C::s,
-        Cc::Ns => C::ns,
-        Cc::L => C::l,
-        Cc::Ge => C::ge,
-        Cc::Le => C::le,
-        Cc::G => C::g,
+        Cc::O => Mnemonic::Jo,
+        Cc::No => Mnemonic::Jno,
+        Cc::B => Mnemonic::Jb,
+        Cc::Ae => Mnemonic::Jae,
+        Cc::E => Mnemonic::Je,
+        Cc::Ne => Mnemonic::Jne,
+        Cc::Be => Mnemonic::Jbe,
+        Cc::A => Mnemonic::Ja,
+        Cc::S => Mnemonic::Js,
+        Cc::Ns => Mnemonic::Jns,
+        Cc::L => Mnemonic::Jl,
+        Cc::Ge => Mnemonic::Jge,
+        Cc::Le => Mnemonic::Jle,
+        Cc::G => Mnemonic::Jg,
+    }
+}
+
+fn is_operand(seen: &Instruction, at: u32, expected: Operand) -> bool {
+    let kind = seen.op_kind(at);
+    match expected {
+        Operand::Register(register) => kind == OpKind::Register && seen.op_register(at) == register,
+        Operand::Memory(size, base, disp) => {
+            kind == OpKind::Memory
+                && seen.memory_size().size() == size.bytes() as usize
+                && (seen.memory_base(), seen.memory_index()) == (full(base), Register::None)
+                && seen.memory_displacement64() == disp as i32 as u64
+                && seen.segment_prefix() == Register::None
+        }
+        Operand::Imm(value, bytes) => {
+            let kept = if bytes == 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 };
+            seen.try_immediate(at).is_ok_and(|seen| seen & kept == value)
+        }
+        Operand::Target(rel) => {
+            kind == OpKind::NearBranch64 && seen.near_branch64() == seen.next_ip().wrapping_add(rel as u64)
+        }
+    }
+}
+
+/// What the JIT's own decoder should make of it: fewer than 4 stored bytes hold no more of their immediate, and jumps look
+/// alike.
+fn read_back(inst: &Inst, reach: Reach, rel: i32) -> Decoded<Concrete> {
+    let jump = |branch, reach, rel: i32| Decoded::Branch { branch, reach, rel: rel as u32 };
+    match *inst {
+        Inst::StoreImm { size: Size::B, base, disp, imm } => {
+            Decoded::Inst(Inst::StoreImm { size: Size::B, base, disp, imm: imm as i8 as u32 })
+        }
+        Inst::StoreImm { size: Size::H, base, disp, imm } => {
+            Decoded::Inst(Inst::StoreImm { size: Size::H, base, disp, imm: imm as i16 as u32 })
+        }
+        Inst::Skip { cc, bytes, .. } => jump(cc.map_or(Branch::Jmp, Branch::Jcc), Reach::Short, i32::from(bytes)),
+        Inst::Retry { bytes } => jump(Branch::Jcc(Cc::Ne), Reach::Short, -i32::from(bytes)),
+        Inst::Branch(Branch::Stub(_)) => jump(Branch::Local, reach, rel),
+        Inst::Branch(branch) => jump(branch, reach, rel),
+        inst => Decoded::Inst(inst),
+    }
+}
+
+fn same(left: &Decoded<Concrete>, right: &Decoded<Concrete>) -> bool {
+    match (left, right) {
+        (Decoded::Inst(left), Decoded::Inst(right)) => left == right,
+        (Decoded::Branch { branch, reach, rel }, Decoded::Branch { branch: b, reach: r, rel: l }) => {
+            (branch, reach, rel) == (b, r, l)
+        }
+        _ => false,
+    }
+}
+
+/// Both decoders read `code` as the instruction, and all of it.
+fn check(inst: &Inst, reach: Reach, rel: i32, code: &[u8]) -> Result<Instruction, String> {
+    let seen = Decoder::with_ip(64, code, START, DecoderOptions::NONE).decode();
+    let complain = |what: &str| Err(format!("{what}: {inst:?} as {code:02x?}, seen as {seen}"));
+    let expected = expected(inst, rel);
+    if seen.is_invalid() || seen.len() != code.len() {
+        return complain("length");
+    }
+    if seen.mnemonic() != expected.mnemonic || seen.op_count() as usize != expected.operands.len() {
+        return complain("mnemonic");
+    }
+    if !expected.operands.iter().zip(0..).all(|(operand, at)| is_operand(&seen, at, *operand)) {
+        return complain("operands");
+    }
+    if (seen.has_lock_prefix(), seen.has_rep_prefix(), seen.has_repne_prefix()) != (expected.lock, false, false) {
+        return complain("prefixes");
+    }
+    match decode::<Concrete>(code) {
+        Some((back, len)) if len == code.len() && same(&back, &read_back(inst, reach, rel)) => Ok(seen),
+        other => complain(&format!("{other:?} by the own decoder")),
+    }
+}
+
+/// Calls `visit` with every instruction of the form that is checked: all registers, each class of immediate and
+/// displacement. A branch comes with the distance that it goes.
+fn instructions(form: Form, mut visit: impl FnMut(Inst, i32)) {
+    let named = form.registers();
+    let choices = |at: usize| if named > at { &Reg::ALL[..] } else { &Reg::ALL[..1] };
+    let imms: Vec<u64> = match form.inst {
+        Inst::ShiftImm { .. } => (0..=255).collect(),
+        Inst::Skip { .. } => (0..=127).collect(),
+        Inst::Retry { .. } => (0..=128).collect(),
+        Inst::MovAbs { .. } => WIDE.to_vec(),
+        _ if form.has_imm() => VALUES.map(|imm| imm as u64).to_vec(),
+        _ => vec![0],
+    };
+    let is_branch = matches!(form.inst, Inst::Branch(_));
+    let near = form.reach == Reach::Near;
+    let rels = VALUES.into_iter().filter(|rel| *rel == 0 || is_branch && (near || i8::try_from(*rel).is_ok()));
+    let rels: Vec<i32> = rels.collect();
+    let disps = if form.has_disp() { &VALUES[..] } else { &VALUES[..1] };
+    for (a, b, c) in choices(0).iter().flat_map(|a| {
+        let pairs = choices(1).iter().flat_map(|b| choices(2).iter().map(|c| (*b, *c)));
+        pairs.map(|(b, c)| (*a, b, c))
+    }) {
+        for (imm, disp) in imms.iter().flat_map(|imm| disps.iter().map(|disp| (*imm, *disp as u32))) {
+            for rel in &rels {
+                visit(form.with(&Operands { regs: [a, b, c], imm, disp }), *rel);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_form_is_checked() {
+    assert_eq!(forms::missing(&forms()), Vec::<String>::new());
+    let without = forms().into_iter().filter(|form| form.inst != Inst::Ret).collect::<Vec<_>>();
+    assert_eq!(forms::missing(&without), ["Inst::Ret"]);
+}
+
+#[test]
+fn every_encoding_is_what_was_meant() {
+    let (mut count, mut shortest) = (0, Shortest::new());
+    for form in forms() {
+        instructions(form, |inst, rel| {
+            let code = bytes(&inst, form.reach, rel as u32);
+            let seen = check(&inst, form.reach, rel, &code).unwrap_or_else(|complaint| panic!("{complaint}"));
+            assert_eq!(shortest.of_code(&seen), code.len(), "a byte too many: {inst:?} as {code:02x?}");
+            if let Inst::Branch(kind) = inst {
+                assert_eq!(code.len(), branch_len(kind, form.reach) as usize, "{inst:?}");
+            }
+            count += 1;
+        });
+    }
+    assert!(count > 200_000, "{count}");
+}
+
+/// Bytes by which iced knows a shorter way to say the same, with the reason why it is not taken.
+fn longer_than_needed(inst: &Inst) -> (usize, &'static str) {
+    match *inst {
+        Inst::AluRi { op, dst: Reg::Rax, imm, .. } if op == AluOp::Test || i8::try_from(imm as i32).is_err() => {
+            (1, "op eax, imm32 without ModRM")
+        }
+        Inst::ShiftImm { amount: 1, .. } => (1, "shift by 1 without immediate"),
+        Inst::MovAbs { imm, .. } if i32::try_from(imm as i64).is_ok() => (3, "whoever knows the value takes MovSx"),
+        _ => (0, ""),
+    }
+}
+
+/// Registers that encodings treat differently, one of each kind.
+const KINDS: [Reg; 8] = [Reg::Rax, Reg::Rcx, Reg::Rsp, Reg::Rbp, Reg::Rsi, Reg::R8, Reg::R12, Reg::R13];
+
+#[test]
+fn no_encoding_is_shorter() {
+    let mut shortest = Shortest::new();
+    for form in forms().into_iter().filter(|form| !matches!(form.inst, Inst::Branch(_))) {
+        let named = form.registers();
+        instructions(form, |inst, rel| {
+            let code = bytes(&inst, form.reach, rel as u32);
+            let seen = Decoder::with_ip(64, &code, START, DecoderOptions::NONE).decode();
+            let registers = (0..seen.op_count()).map(|at| seen.op_register(at)).chain([seen.memory_base()]);
+            let kind =
+                |reg: Register| reg == Register::None || KINDS.iter().any(|kind| full(*kind) == reg.full_register());
+            if named < 2 || registers.into_iter().all(kind) {
+                let (longer, reason) = longer_than_needed(&inst);
+                assert_eq!(shortest.of_any(&seen) + longer, code.len(), "{inst:?} as {code:02x?} ({reason})");
+            }
+        });
+    }
+}
+
+/// Makes right bytes wrong.
+type Spoil = fn(&Inst, &mut Vec<u8>);
+
+/// Wrong encoders: what is wrong, and what makes it so.
+const WRONG: [(&str, Spoil); 13] = [
+    ("a byte of rsi or rdi without REX is one of dh or bh", |inst, code| {
+        if matches!(inst, Inst::Store { size: Size::B, .. }) && code[0] == 0x40 {
+            code.remove(0);
+        }
+    }),
+    ("r12 as a base without SIB", |inst, code| {
+        if matches!(inst, Inst::Load { size: Size::Dw, base: Reg::R12, .. }) {
+            code.remove(3);
+        }
+    }),
+    ("r13 as a base without displacement", |inst, code| {
+        if matches!(inst, Inst::Store { size: Size::W, base: Reg::R13, disp: 0, .. }) {
+            code.pop();
+            *code.last_mut().unwrap() &= 0x3f;
+        }
+    }),
+    ("128 in 8 bits, which sign-extend", |inst, code| {
+        if let Inst::AluRi { op, width, dst, imm: 128 } = *inst {
+            code.clear();
+            encode::<Concrete>(&Inst::AluRi { op, width, dst, imm: -128i32 as u32 }, code);
+        }
+    }),
+    ("-1 in 32 bits", |inst, code| {
+        if matches!(inst, Inst::AluRi { dst: Reg::Rcx, width: Width::W32, imm: u32::MAX, .. }) && code.len() == 3 {
+            code[0] = 0x81;
+            code.extend([0xff; 3]);
+        }
+    }),
+    ("a displacement of 0 in 8 bits", |inst, code| {
+        if matches!(inst, Inst::Load { size: Size::W, dst: Reg::Rax, base: Reg::Rax, disp: 0 }) {
+            code[1] |= 0x40;
+            code.push(0);
+        }
+    }),
+    ("REX without need", |inst, code| {
+        if matches!(inst, Inst::Push { src: Reg::Rbx }) {
+            code.insert(0, 0x40);
+        }
+    }),
+    ("REX.R and REX.B swapped", |inst, code| {
+        if matches!(inst, Inst::Imul { .. }) && code[0] & 0xf0 == 0x40 {
+            code[0] = code[0] & !5 | (code[0] & 1) << 2 | (code[0] & 4) >> 2;
+        }
+    }),
+    ("an amount of shlx that is not inverted", |inst, code| {
+        if matches!(inst, Inst::ShiftX { .. }) {
+            code[2] ^= 0x78;
+        }
+    }),
+    ("xchg with a lock that it has already", |inst, code| {
+        if matches!(inst, Inst::Lock { op: LockOp::Xchg, .. }) {
+            code.insert(0, 0xf0);
+        }
+    }),
+    ("4 bytes of immediate where 2 are stored", |inst, code| {
+        if matches!(inst, Inst::StoreImm { size: Size::H, .. }) {
+            code.extend([0, 0]);
+        }
+    }),
+    ("a jump counted from its first byte", |inst, code| {
+        if matches!(inst, Inst::Skip { .. }) {
+            code[1] = code[1].wrapping_add(2);
+        }
+    }),
+    ("movsxd of 32 bits", |inst, code| {
+        if matches!(inst, Inst::LoadSx { size: Size::W, .. }) {
+            code[0] &= !8;
+        }
+    }),
+];
+
+/// A check that could not fail would show nothing.
+#[test]
+fn wrong_encodings_are_noticed() {
+    let mut shortest = Shortest::new();
+    let mut counts = WRONG.map(|_| (0, 0));
+    for form in forms().into_iter().filter(|form| !matches!(form.inst, Inst::Branch(_))) {
+        instructions(form, |inst, rel| {
+            let right = bytes(&inst, form.reach, rel as u32);
+            for ((_, wrong), (changed, noticed)) in WRONG.iter().zip(&mut counts) {
+                let mut code = right.clone();
+                wrong(&inst, &mut code);
+                if code != right {
+                    *changed += 1;
+                    let too_long = |seen| shortest.of_any(&seen) < code.len();
+                    *noticed += usize::from(check(&inst, form.reach, rel, &code).map_or(true, too_long));
+                }
+            }
+        });
+    }
+    for ((name, _), (changed, noticed)) in WRONG.iter().zip(counts) {
+        assert!(changed > 0 && noticed == changed, "{name}: {noticed} of {changed}");
     }
 }
 
