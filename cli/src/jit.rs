@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use jit::{Code, Rules, compile, disasm};
+use jit::{Code, compile, disasm};
 use verifier::Dialect;
 
 use crate::input::Source;
@@ -16,6 +16,8 @@ pub struct Args {
     /// The code as hexadecimal digits, and nothing else
     #[arg(long)]
     hex: bool,
+    #[command(flatten)]
+    codegen: judge::Codegen,
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
@@ -28,7 +30,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         }
     };
     let mut code = Code::default();
-    compile(&verified, &Rules::standard(), &mut code).context("the JIT")?;
+    compile(&verified, &args.codegen.rules()?, &mut code).context("the JIT")?;
     if args.hex {
         writeln!(out, "{}", corpus::text::hex(code.bytes()))?;
     } else {

@@ -1,9 +1,12 @@
 //! The verifier and the JIT as the corpus' runner takes them.
 
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use corpus::runner::{Judgement, Skip};
+use jit::{Rules, blind};
 use semantics::program::{Program, Verified};
 use verifier::{Dialect, Options, Verdict, Verifier};
 
@@ -43,4 +46,61 @@ pub fn verified(program: &Arc<Program>, dialect: Dialect) -> anyhow::Result<Resu
 /// A JIT.
 pub fn jit() -> anyhow::Result<jit::Jit> {
     jit::Jit::new().context("the JIT")
+}
+
+/// Where the keys of blinded constants come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seed {
+    Random,
+    Given(u64),
+}
+
+/// How [`Seed::Random`] is written.
+const RANDOM: &str = "random";
+
+impl FromStr for Seed {
+    type Err = ParseIntError;
+    fn from_str(text: &str) -> Result<Seed, ParseIntError> {
+        if text == RANDOM { Ok(Seed::Random) } else { text.parse().map(Seed::Given) }
+    }
+}
+
+/// How the JIT makes code.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Codegen {
+    /// Blind constants: none that the program's author chose stands in the code as it is. The keys follow from the seed, by
+    /// default one that nobody can foresee
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = RANDOM)]
+    blind: Option<Seed>,
+    /// Make code for processors without BMI2
+    #[arg(long)]
+    no_bmi2: bool,
+}
+
+impl Codegen {
+    /// The JIT's rules, for this processor.
+    pub fn rules(self) -> anyhow::Result<Rules> {
+        let rules = if self.no_bmi2 { Rules::without_bmi2() } else { Rules::for_this_processor() };
+        Ok(match self.blind {
+            None => rules,
+            Some(Seed::Given(seed)) => rules.blinded(seed),
+            Some(Seed::Random) => rules.blinded(blind::random_seed().context("a random seed")?),
+        })
+    }
+    /// A JIT with them.
+    pub fn jit(self) -> anyhow::Result<jit::Jit> {
+        jit::Jit::with_rules(self.rules()?).context("the JIT")
+    }
+    /// The same, as arguments of another process.
+    pub fn arguments(self) -> Vec<String> {
+        let blind = self.blind.map(|seed| match seed {
+            Seed::Random => "--blind".to_owned(),
+            Seed::Given(seed) => format!("--blind={seed}"),
+        });
+        blind.into_iter().chain(self.no_bmi2.then(|| "--no-bmi2".to_owned())).collect()
+    }
+    /// Whether anything differs from what the JIT does by itself.
+    pub fn is_asked_for(self) -> bool {
+        self.blind.is_some() || self.no_bmi2
+    }
 }

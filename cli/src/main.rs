@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program and show what came of it
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Verify a program: the verdict in Linux's words, and why
     Verify(verify::Args),
     /// Compile a program and show both sides

@@ -41,6 +41,8 @@ pub struct Args {
     /// What the cases are tried on
     #[arg(long, value_enum, default_value_t = Which::Interpreter)]
     engine: Which,
+    #[command(flatten)]
+    codegen: judge::Codegen,
     /// The version of Linux whose rules hold; by default the one whose verdicts a suite states, else 6.8
     #[arg(long, value_parser = judge::dialect)]
     dialect: Option<Dialect>,
@@ -117,7 +119,8 @@ impl From<CaseResult> for Reply {
 /// The bundled corpus on one engine: passed, failed and skipped cases; what failed and why others were skipped, a line each.
 pub fn tally(corpus: &Path, engine: Which, out: &mut dyn Write) -> anyhow::Result<[usize; 3]> {
     let paths = vec![corpus.to_owned()];
-    let args = Args { paths, engine, dialect: None, verbose: false, format: SuiteFormat::Text };
+    let codegen = judge::Codegen::default();
+    let args = Args { paths, engine, codegen, dialect: None, verbose: false, format: SuiteFormat::Text };
     let totals = judge_all(&args, out)?;
     if let Some((file, why)) = totals.errors.first() {
         bail!("{}: {why}", file.display());
@@ -127,6 +130,9 @@ pub fn tally(corpus: &Path, engine: Which, out: &mut dyn Write) -> anyhow::Resul
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    if args.codegen.is_asked_for() && args.engine != Which::Jit {
+        bail!("--blind and --no-bmi2 are for --engine jit");
+    }
     let totals = judge_all(args, out)?;
     totals.report(args, out)?;
     if totals.errors.is_empty() {
@@ -190,7 +196,7 @@ impl Bench<'_> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let replies: Vec<Reply> = match self.args.engine {
-            Which::Jit => worker::isolated(file, &entries)?,
+            Which::Jit => worker::isolated(file, &entries, self.args.codegen)?,
             Which::Interpreter => entries.iter().map(|entry| self.interpret(entry)).collect(),
             Which::Verifier => entries.iter().map(|entry| self.verify(entry)).collect(),
         };
@@ -254,7 +260,7 @@ impl Bench<'_> {
             Judgement::Rejected { .. } if self.args.engine == Which::Jit => Reply::skipped(&Skip::NotVerified),
             Judgement::Rejected { .. } => Reply::passed("rejected by the verifier"),
             Judgement::Accepted { verified, .. } if self.args.engine == Which::Jit => {
-                let loaded = judge::jit()?.load(&verified);
+                let loaded = self.args.codegen.jit()?.load(&verified);
                 loaded.map_or_else(|lack| Reply::skipped(&lack), |()| Reply::passed("compiled"))
             }
             Judgement::Accepted { .. } => Reply::passed("accepted by the verifier"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use corpus::runner::{CaseResult, Judgement, Runner, Skip, Untried};
-use jit::Jit;
+use jit::{Jit, Rules};
 use libtest_mimic::{Arguments, Failed, Trial};
 use semantics::memory::Memory;
 use semantics::program::Program;
@@ -19,13 +19,15 @@ struct Bench {
     world: World,
     verifier: Verifier,
     jit: Jit,
+    /// The same with constants blinded, for a processor without BMI2.
+    blinded: Jit,
     /// How many pairs of a case and what it is tried on were skipped, by the latter and the reason.
     untried: BTreeMap<(&'static str, String), usize>,
 }
 
 impl Bench {
     fn run(&mut self, case: &corpus::Case) -> CaseResult {
-        let Bench { world, verifier, jit, untried } = self;
+        let Bench { world, verifier, jit, blinded, untried } = self;
         let options = Options { log: true, ..Options::default() };
         let mut verify = |program: &Arc<Program>| match verifier.verify(program, &options) {
             Verdict::Accept(accepted) => Judgement::Accepted { verified: accepted.verified, log: accepted.log },
@@ -34,7 +36,7 @@ impl Bench {
             }
             Verdict::Unsupported(what) => Judgement::Unsupported(Skip::Verifier(what.to_string())),
         };
-        let result = Runner::new(world).verify(&mut verify).engine(jit).run(case);
+        let result = Runner::new(world).verify(&mut verify).engine(jit).engine(blinded).run(case);
         let skips = match &result {
             CaseResult::Passed(skips) => skips.as_slice(),
             CaseResult::Skipped(why) => &[Untried { on: "verifier, and nothing else is asked", why: why.clone() }],
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         world: World::new(Memory::native().expect("guest memory")),
         verifier: Verifier::default(),
         jit: Jit::new().expect("executable memory"),
+        blinded: Jit::with_rules(Rules::without_bmi2().blinded(1)).expect("executable memory"),
         untried: BTreeMap::new(),
     }));
     let mut trials = Vec::new();

@@ -115,6 +115,35 @@ fn jit_shows_both_sides() {
 }
 
 #[test]
+fn constants_can_be_blinded() {
+    let program = file("blind.s", b"r0 = 0x1234567\nexit\n");
+    let program = program.to_str().unwrap();
+    // The code of the first instruction; elsewhere addresses change from process to process.
+    let code = |args: &[&str]| {
+        let (out, ..) = run(&[&["jit", program], args].concat());
+        let (_, rest) = out.split_once("r0 = 0x1234567").unwrap_or_else(|| panic!("{out}"));
+        rest.split_once("exit").unwrap_or_else(|| panic!("{out}")).0.to_owned()
+    };
+    assert!(code(&[]).contains("1234567h"));
+    assert!(!code(&["--blind=7"]).contains("1234567h"));
+    assert_eq!(code(&["--blind=7"]), code(&["--blind=7", "--no-bmi2"]), "there is no shift");
+    assert_ne!(code(&["--blind=7"]), code(&["--blind=8"]));
+    assert_ne!(code(&["--blind"]), code(&["--blind"]), "by default nobody can foresee the keys");
+    let object = object("xdp_count_drop");
+    let drop = packet(17, 7777);
+    let (value, code) =
+        json(&["run", &object, "--packet", &drop, "--engine", "both", "--blind", "--no-bmi2", "--format", "json"]);
+    assert_eq!((code, &value["agree"]), (0, &Value::Bool(true)));
+    assert_eq!(value["runs"][1]["engine"], "blinded jit");
+    let (_, error, code) = run(&["run", &object, "--packet", &drop, "--blind"]);
+    assert!(code == 2 && error.contains("--blind and --no-bmi2 are for the JIT"), "{error}");
+    let cases = format!("{CORPUS}/insn/alu.yaml");
+    let (out, _, code) = run(&["suite", &cases, "--engine", "jit", "--blind=3", "--no-bmi2"]);
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(run(&["suite", &cases, "--engine", "verifier", "--blind"]).2, 2);
+}
+
+#[test]
 fn asm_and_disasm_are_inverse() {
     let program = object("xdp_count_drop");
     let (listing, _, code) = run(&["disasm", &program]);

@@ -68,7 +68,9 @@ impl std::fmt::Debug for Judge {
 impl Judge {
     /// A judge with this mistake planted, or none.
     pub fn new(plant: Option<&Plant>) -> Result<Judge, JudgeError> {
-        let mut jit_rules = JitRules::<Concrete>::standard();
+        let blinds = plant.is_some_and(|plant| plant.name.starts_with("jit::blind::"));
+        let jit_rules = JitRules::<Concrete>::standard();
+        let mut jit_rules = if blinds { jit_rules.blinded(0) } else { jit_rules };
         let mut verifier_rules = VerifierRules::<Concrete>::default();
         let mut world = World::new(Memory::native()?);
         match plant.map(|plant| plant.site) {

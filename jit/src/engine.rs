@@ -12,6 +12,8 @@ use crate::runtime;
 
 /// What findings and messages call it.
 pub const NAME: &str = "jit";
+/// What they call it where it blinds constants.
+pub const NAME_BLINDED: &str = "blinded jit";
 
 /// Bytes of a fresh image; a program of a thousand instructions fits.
 const CAPACITY: usize = 1 << 14;
@@ -28,8 +30,7 @@ pub struct Jit {
 impl Jit {
     /// A JIT with the rules for this processor.
     pub fn new() -> Result<Jit, Unsupported> {
-        let has_bmi2 = std::arch::is_x86_feature_detected!("bmi2");
-        Jit::with_rules(if has_bmi2 { Rules::standard() } else { Rules::without_bmi2() })
+        Jit::with_rules(Rules::for_this_processor())
     }
     /// A JIT with these rules.
     pub fn with_rules(rules: Rules) -> Result<Jit, Unsupported> {
@@ -48,12 +49,13 @@ impl Jit {
 
 impl Engine for Jit {
     fn name(&self) -> &'static str {
-        NAME
+        if self.rules.blinding().is_some() { NAME_BLINDED } else { NAME }
     }
 
     fn load(&mut self, program: &Verified) -> Result<(), Unsupported> {
         self.loaded = false;
         compile(program, &self.rules, &mut self.code)?;
+        self.rules.renew_keys();
         self.image.load(self.code.bytes()).map_err(|_| facility("executable memory"))?;
         self.loaded = true;
         Ok(())

@@ -7,6 +7,7 @@
 //! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
 //! after `ROUNDS_MAX` all remaining branches become near, which fits always.
 
+use semantics::insn::Insn;
 use semantics::memory::layout::FRAMES_MAX;
 use semantics::program::{Program, Verified};
 use semantics::trap::Unsupported;
@@ -143,38 +144,34 @@ impl Code {
         self.bytes.clear();
         self.insts.clear();
         self.prelude.make(&rules.frame);
-        self.lower(program, rules)?;
+        match rules.blinding() {
+            None => self.lower(program, rules, |insn, out| rules.lower(insn, out))?,
+            Some(mut keys) => self.lower(program, rules, |insn, out| rules.lower_blinded(insn, &keys.draw(), out))?,
+        }
         self.relax();
         self.write();
         Ok(())
     }
 
-    /// Lowers everything to straight code and branches.
-    fn lower(&mut self, program: &Program, rules: &Rules) -> Result<(), Unsupported> {
+    /// Lowers everything to straight code and branches, single instructions with `row`.
+    fn lower(
+        &mut self,
+        program: &Program,
+        rules: &Rules,
+        mut row: impl FnMut(&Insn, &mut Vec<Inst>) -> Option<()>,
+    ) -> Result<(), Unsupported> {
         let insns = program.insns();
         self.places.reserve(insns.len() + 1);
         for (slot, insn) in insns.iter().enumerate() {
             self.mark();
-            match rules.row(insn.opcode) {
-                Some(row) => row(insn, &mut self.insts),
-                None => self.lower_linked(program, slot, rules)?,
+            if row(insn, &mut self.insts).is_none() {
+                let linked = linked(program, slot, rules)?;
+                row(&linked, &mut self.insts).ok_or_else(|| unsupported(insn))?;
             }
             self.append(|| insn.target(slot) as usize);
         }
         self.mark();
         Ok(())
-    }
-
-    /// Lowers an instruction whose constant only the whole program tells.
-    #[cold]
-    fn lower_linked(&mut self, program: &Program, slot: usize, rules: &Rules) -> Result<(), Unsupported> {
-        let insn = &program.insns()[slot];
-        let unsupported = Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name };
-        if !link::is_linked(insn.op()) {
-            return Err(unsupported);
-        }
-        let linked = (rules.link)(insn, &link::address(program, slot)?);
-        rules.lower(&linked, &mut self.insts).ok_or(unsupported)
     }
 
     /// The next slot lies here.
@@ -266,4 +263,18 @@ impl Code {
         let end = Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 };
         assert_eq!(self.bytes.len(), self.offset(end) as usize, "lengths are as they were measured");
     }
+}
+
+/// The instruction at `slot`, for which there is no rule, once it is linked.
+#[cold]
+fn linked(program: &Program, slot: usize, rules: &Rules) -> Result<Insn, Unsupported> {
+    let insn = &program.insns()[slot];
+    if !link::is_linked(insn.op()) {
+        return Err(unsupported(insn));
+    }
+    Ok((rules.link)(insn, &link::address(program, slot)?))
+}
+
+fn unsupported(insn: &Insn) -> Unsupported {
+    Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name }
 }

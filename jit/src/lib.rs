@@ -1,12 +1,14 @@
 //! What runs: lowering of eBPF to a typed x86-64 subset, its encoder and its meaning, and executable memory.
 //!
 //! A reading order: [`x64`] is the subset; [`insn`] the rooms that lower to it, [`rules`] the table of these, [`plant`]
-//! mistakes to put into it; [`link`] fills in addresses, and [`layout`] gives everything its place behind the code of
-//! [`frame`]; [`image`] holds it, [`runtime`] enters it, [`engine`] is all of it behind one trait, [`disasm`] shows it.
+//! mistakes to put into it; [`link`] fills in addresses, [`blind`] hides constants, and [`layout`] gives everything its
+//! place behind the code of [`frame`]; [`image`] holds it, [`runtime`] enters it, [`engine`] is all of it behind one trait,
+//! [`disasm`] shows it.
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the JIT makes and runs x86-64 code on Linux");
 
+pub mod blind;
 pub mod disasm;
 pub mod engine;
 pub mod frame;

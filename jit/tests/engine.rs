@@ -262,9 +262,12 @@ fn random_program(random: &mut Random) -> Verified {
 #[test]
 fn random_programs() {
     let mut world = World::new(Memory::native().unwrap());
-    let (mut jit, mut random) = (Jit::new().unwrap(), Random(11));
-    for _ in 0..20_000 {
-        agree(&mut world, &mut jit, &random_program(&mut random));
+    let mut random = Random(11);
+    let blinded = Jit::with_rules(Rules::standard().blinded(12)).unwrap();
+    for mut jit in [Jit::new().unwrap(), blinded] {
+        for _ in 0..20_000 {
+            agree(&mut world, &mut jit, &random_program(&mut random));
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn print_slowest(report: &Report) {
 }
 
 /// Where each planted mistake must be refuted.
-const REFUTED: [(&str, &str); 41] = [
+const REFUTED: [(&str, &str); 49] = [
     ("mov32_sign_extended", "insn::mov::transfer::mov32_k"),
     ("mov32_signed_bounds", "insn::mov::transfer::mov32_x"),
     ("add32_on_64_bits", "insn::alu::transfer::add32_x"),
@@ -88,6 +88,14 @@ const REFUTED: [(&str, &str); 41] = [
     ("atomic::r0_not_brought_back", "insn::atomic::lower::atomic_fetch_xor32"),
     ("call::frame_shared", "insn::call::lower::call_local"),
     ("call::r9_not_kept", "insn::call::lower::call_local"),
+    ("blind::key_kept", "insn::mov::lower_blinded::mov64_k"),
+    ("blind::key_zero_extended", "insn::alu::lower_blinded::or64_k"),
+    ("blind::constant_in_the_clear", "insn::load_store::lower_blinded::st_w"),
+    ("blind::high_half_in_the_clear", "insn::wide::lower_blinded::lddw"),
+    ("blind::sign_shows", "insn::alu::lower_blinded::and64_k"),
+    ("blind::compare_in_place", "insn::jump::lower_blinded::jeq64_k"),
+    ("blind::blinded_again", "insn::jump::lower_blinded::jlt32_k"),
+    ("blind::divisor_over_rax", "insn::muldiv::lower_blinded::mod64_k"),
     ("x64::byte_register_without_rex", "x64::encode::store"),
     ("x64::sib_forgotten", "x64::encode::load"),
     ("x64::imm8_unsigned", "x64::encode::alu_ri"),
@@ -137,6 +145,7 @@ fn every_row_of_the_table_has_its_obligations() {
     let jumps = rows(|op| matches!(op, Op::Jump { .. }));
     let pairs = rows(|op| matches!(op, Op::Alu { .. }) && op.reads_src());
     assert_eq!(count("lower"), rows(jit::insn::is_lowered));
+    assert_eq!(count("lower_blinded"), rows(jit::blind::is_blinded));
     assert_eq!(count("transfer"), pairs + rows(|op| matches!(op, Op::Alu { .. } | Op::Neg { .. } | Op::Mov { .. })));
     // With a register compared with itself where that can go this way.
     assert_eq!(count("taken"), jumps + jumps / 2);

@@ -90,6 +90,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Which::Interpreter)]
     engine: Which,
     #[command(flatten)]
+    codegen: judge::Codegen,
+    #[command(flatten)]
     look: Look,
     /// The most instructions that the interpreter executes
     #[arg(long, default_value_t = 1 << 24)]
@@ -173,6 +175,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if look.is_asked_for() && args.engine == Which::Jit {
         bail!("--trace, --break, --watch and --step are for the interpreter");
     }
+    if args.codegen.is_asked_for() && args.engine == Which::Interpreter {
+        bail!("--blind and --no-bmi2 are for the JIT: --engine jit or both");
+    }
     if look.stop && look.breaks.is_empty() && look.watches.is_empty() {
         bail!("--stop needs a --break or a --watch");
     }
@@ -201,7 +206,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         Which::Interpreter => None,
         Which::Jit | Which::Both => match judge::verified(program, Dialect::default())? {
             Ok(verified) => {
-                let mut jit = judge::jit()?;
+                let mut jit = args.codegen.jit()?;
                 jit.load(&verified).context("the JIT")?;
                 Some(jit)
             }

@@ -24,20 +24,22 @@ pub struct WorkerArgs {
     file: PathBuf,
     /// The first case, from 0
     start: usize,
+    #[command(flatten)]
+    codegen: judge::Codegen,
 }
 
 /// How long a worker may take for a case.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The replies of worker processes, begun anew behind each case that one was lost with.
-pub(super) fn isolated(file: &Path, entries: &[Entry]) -> anyhow::Result<Vec<Reply>> {
+pub(super) fn isolated(file: &Path, entries: &[Entry], codegen: judge::Codegen) -> anyhow::Result<Vec<Reply>> {
     let mut replies: Vec<Reply> = Vec::with_capacity(entries.len());
     while replies.len() < entries.len() {
         if let Err(skip) = &entries[replies.len()].case {
             replies.push(Reply::skipped(skip));
             continue;
         }
-        let mut worker = Worker::start(file, replies.len())?;
+        let mut worker = Worker::start(file, replies.len(), codegen)?;
         let lost = loop {
             match worker.lines.recv_timeout(PATIENCE) {
                 Ok(line) => replies.push(serde_json::from_str(&line).context("a worker of the suite")?),
@@ -62,12 +64,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(file: &Path, start: usize) -> anyhow::Result<Worker> {
+    fn start(file: &Path, start: usize, codegen: judge::Codegen) -> anyhow::Result<Worker> {
         let executable = std::env::current_exe().context("this executable")?;
         let mut child = Command::new(executable)
             .arg("suite-worker")
             .arg(file)
             .arg(start.to_string())
+            .args(codegen.arguments())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -117,7 +120,7 @@ fn foreseen(case: &Case) -> Option<CaseResult> {
 
 /// The whole of a worker process: one line per case.
 pub fn work(args: &WorkerArgs, out: &mut dyn Write) -> anyhow::Result<Status> {
-    let mut jit = judge::jit()?;
+    let mut jit = args.codegen.jit()?;
     let mut world = World::new(Memory::native().context("guest memory")?);
     for entry in suite::read(&args.file)?.iter().skip(args.start) {
         let reply = match &entry.case {

@@ -76,7 +76,7 @@ pub(crate) fn zero<A: Algebra>(dst: Reg) -> Inst<A> {
 }
 
 #[inline(always)]
-const fn operation(op: AluOp) -> x64::AluOp {
+pub(crate) const fn operation(op: AluOp) -> x64::AluOp {
     match op {
         AluOp::Add => x64::AluOp::Add,
         AluOp::Sub => x64::AluOp::Sub,

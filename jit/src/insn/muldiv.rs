@@ -29,7 +29,7 @@ pub fn lower<A: Algebra>(op: MulDivOp, width: Width, source: Source, insn: &Insn
 }
 
 /// Where the divisor goes.
-const DIVISOR: Reg = Reg::R11;
+pub(crate) const DIVISOR: Reg = Reg::R11;
 /// Where `rax` is put aside.
 const RAX: Reg = Reg::R10;
 /// Where `rdx` is put aside.
@@ -93,15 +93,27 @@ fn divide_by_imm<A: Algebra>(op: MulDivOp, width: Width, dst: Reg, imm: &A::W32,
             _ => shift_by(ShiftOp::Shr, width, dst, exponent, out),
         }
     } else {
-        let division = Division { op, width, dst };
-        division.prologue(out);
-        out.push(match width {
+        let divisor = match width {
             Width::W64 => Inst::MovSx { dst: DIVISOR, imm: imm.clone() },
             Width::W32 => Inst::MovZx { dst: DIVISOR, imm: imm.clone() },
-        });
-        division.divide(out);
-        division.epilogue(out);
+        };
+        divide_by(op, width, dst, |out| out.push(divisor), out);
     }
+}
+
+/// Divides by a constant that is neither 0 nor, if signed, -1; `load` puts it into [`DIVISOR`] and changes nothing else.
+pub(crate) fn divide_by<A: Algebra>(
+    op: MulDivOp,
+    width: Width,
+    dst: Reg,
+    load: impl FnOnce(&mut Vec<Inst<A>>),
+    out: &mut Vec<Inst<A>>,
+) {
+    let division = Division { op, width, dst };
+    division.prologue(out);
+    load(out);
+    division.divide(out);
+    division.epilogue(out);
 }
 
 /// A division of `dst` by what is in [`DIVISOR`].

@@ -33,7 +33,11 @@ pub fn obligations() -> Vec<Obligation> {
             .then(|| Obligation::verifier(format!("{name}_aliased"), Some(Room::Alu), statement(Registers::Aliased)));
         [Obligation::verifier(name, Some(Room::Alu), statement(Registers::Distinct))].into_iter().chain(aliased)
     });
-    operators.chain(transfers).chain(lowering::obligations(Room::Alu)).collect()
+    operators
+        .chain(transfers)
+        .chain(lowering::obligations(Room::Alu))
+        .chain(lowering::obligations_blinded(Room::Alu))
+        .collect()
 }
 
 fn bits(width: Width) -> u32 {

@@ -42,7 +42,12 @@ pub fn obligations() -> Vec<Obligation> {
         })
     });
     let packet = Obligation::verifier("insn::jump::packet_range", Some(Room::Jump), PacketRange);
-    operators.chain(rules).chain([packet]).chain(lowering::obligations(Room::Jump)).collect()
+    operators
+        .chain(rules)
+        .chain([packet])
+        .chain(lowering::obligations(Room::Jump))
+        .chain(lowering::obligations_blinded(Room::Jump))
+        .collect()
 }
 
 /// The condition on registers.

@@ -6,5 +6,5 @@ use semantics::insn::Room;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    lowering::obligations(Room::LoadStore).collect()
+    lowering::obligations(Room::LoadStore).chain(lowering::obligations_blinded(Room::LoadStore)).collect()
 }

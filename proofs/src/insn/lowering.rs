@@ -9,10 +9,12 @@
 //! It is proven for each choice of registers, with symbolic immediates, offsets, register contents and memory. Not part of
 //! it: where branches lead once everything has its place, prologue and epilogue, the helper stub.
 
+use super::blinding;
 use super::machine::Bpf;
 use super::{path_name, register_choices};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Memory, Statement, Theory};
+use jit::blind::is_blinded;
 use jit::insn::{SCRATCH, is_lowered, native};
 use jit::rules::Rules;
 use jit::x64::{self, Inst, encode, meaning};
@@ -25,6 +27,8 @@ use semantics::word::{Algebra, Flag, Word};
 enum Processor {
     Bmi2,
     WithoutBmi2,
+    /// Any; constants are blinded. The rows that hold one are the same with BMI2 and without.
+    Blinded,
 }
 
 /// The rules under proof, with the mistake that the context asks for.
@@ -32,6 +36,7 @@ fn rules<A: Theory>(processor: Processor, cx: &Context<'_, A>) -> Rules<A> {
     let mut rules = match processor {
         Processor::Bmi2 => Rules::standard(),
         Processor::WithoutBmi2 => Rules::without_bmi2(),
+        Processor::Blinded => Rules::standard().blinded(0),
     };
     let plants = || jit::plant::plants();
     if let Some(plant) = cx.plant().and_then(|name| plants().into_iter().find(|plant| plant.name == name)) {
@@ -58,6 +63,14 @@ pub fn obligations_without_bmi2(room: Room) -> impl Iterator<Item = Obligation> 
     rows(room).filter(|row| row.op.reads_src()).map(move |row| {
         let name = format!("insn::{}::lower_without_bmi2::{}", room.name(), path_name(row.name));
         Obligation::jit(name, Some(room), Lowering::new(row, Processor::WithoutBmi2))
+    })
+}
+
+/// One obligation per row of the room that holds a constant to be blinded, for any key.
+pub fn obligations_blinded(room: Room) -> impl Iterator<Item = Obligation> {
+    rows(room).filter(|row| is_blinded(row.op)).map(move |row| {
+        let name = format!("insn::{}::lower_blinded::{}", room.name(), path_name(row.name));
+        Obligation::jit(name, Some(room), Lowering::new(row, Processor::Blinded))
     })
 }
 
@@ -108,7 +121,15 @@ impl Statement for Lowering {
         let calls = matches!(self.row.op, Op::CallHelper | Op::Packet { .. });
         let mut program = Bpf::any(cx, dst, src, calls);
         let mut code: Vec<Inst<A>> = Vec::new();
-        if rules(self.processor, cx).lower_at(&insn, &program.address(), &mut code).is_none() {
+        let rules = rules(self.processor, cx);
+        let lowered = if self.processor == Processor::Blinded {
+            let key = cx.word("key");
+            blinding::claim(&rules, &insn, &key, cx);
+            rules.lower_blinded(&insn, &key, &mut code)
+        } else {
+            rules.lower_at(&insn, &program.address(), &mut code)
+        };
+        if lowered.is_none() {
             return cx.claim("it is lowered", A::Flag::lit(false));
         }
         if self.row.op == Op::WideTail {

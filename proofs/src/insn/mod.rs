@@ -6,6 +6,7 @@ use semantics::insn::Reg;
 
 pub mod alu;
 pub mod atomic;
+pub mod blinding;
 pub mod call;
 pub mod endian;
 pub mod jump;

@@ -16,7 +16,7 @@ pub fn obligations() -> Vec<Obligation> {
         let name = format!("insn::mov::transfer::{}", path_name(row.name));
         Obligation::verifier(name, Some(Room::Mov), Transfer { opcode: row.opcode, op: row.op })
     });
-    transfers.chain(lowering::obligations(Room::Mov)).collect()
+    transfers.chain(lowering::obligations(Room::Mov)).chain(lowering::obligations_blinded(Room::Mov)).collect()
 }
 
 /// The row of the verifier's table for a move contains what the move leaves. For a 32-bit move it is enough that the row is

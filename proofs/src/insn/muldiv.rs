@@ -6,5 +6,5 @@ use semantics::insn::Room;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    lowering::obligations(Room::Muldiv).collect()
+    lowering::obligations(Room::Muldiv).chain(lowering::obligations_blinded(Room::Muldiv)).collect()
 }

@@ -6,5 +6,5 @@ use semantics::insn::Room;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    lowering::obligations(Room::Wide).collect()
+    lowering::obligations(Room::Wide).chain(lowering::obligations_blinded(Room::Wide)).collect()
 }
