@@ -25,6 +25,7 @@ pub struct Compile {
     insns: Vec<Insn>,
     bytes: Vec<u8>,
     rules: Rules,
+    blinded: Rules,
     code: Code,
     image: Image,
 }
@@ -40,6 +41,7 @@ impl Compile {
             bytes: encode(&insns),
             insns,
             rules: Rules::standard(),
+            blinded: Rules::standard().blinded(1),
             code: Code::default(),
             image,
         }
@@ -52,8 +54,14 @@ impl Contest for Compile {
     }
     fn runners(&self) -> &[&'static str] {
         // Longer code does not fit the memory that rbpf's JIT takes.
-        let runners = &["touchstone", "with loading into the image", "templates as ubpf's", "rbpf, with its memory"];
-        if self.insns.len() < 100 { runners } else { &runners[..3] }
+        let runners = &[
+            "touchstone",
+            "with loading into the image",
+            "with constants blinded",
+            "templates as ubpf's",
+            "rbpf, with its memory",
+        ];
+        if self.insns.len() < 100 { runners } else { &runners[..4] }
     }
     fn run(&mut self, runner: usize) {
         match runner {
@@ -62,7 +70,8 @@ impl Contest for Compile {
                 compile(&self.program, &self.rules, &mut self.code).expect("every opcode");
                 self.image.load(self.code.bytes()).expect("room");
             }
-            2 => {
+            2 => compile(&self.program, &self.blinded, &mut self.code).expect("every opcode"),
+            3 => {
                 black_box(Template::bytes(&self.insns));
             }
             _ => {
