@@ -5,21 +5,21 @@
 //! middle of them runs what they like ("JIT spraying"). Here it is emitted xored with a key that nobody can foresee,
 //! a fresh one for each instruction, and the code xores it again: `mov r10, constant ^ key; xor r10, key`.
 //!
-//! Blinded are the immediates of arithmetic, logic, multiplication, division, moves, stores and comparisons, and wide
-//! constants. As in Linux, not: offsets of accesses, amounts of shifts, numbers of helpers, handles of maps, and of course
-//! where jumps lead. What the code still shows of a constant is that it is 0, but in stores and tests of
-//! bits, and that a signed division is by -1.
+//! Blinded are the immediates of arithmetic, logic, multiplication, division, moves, stores, comparisons and packet loads,
+//! and wide constants, addresses of map values among them. As in Linux, not: offsets of accesses, amounts of shifts, numbers
+//! of helpers, and of course where jumps lead; nor handles of maps. What the code still shows of a constant is that it is
+//! 0, but in stores and tests of bits, and that a signed division is by -1.
 
 use std::fs::File;
 use std::io::{self, Read};
 
-use semantics::insn::{Cond, Insn, MulDivOp, Op, Size, Source, Wide, Width};
+use semantics::insn::{Cond, Insn, Mode, MulDivOp, Op, Size, Source, Wide, Width};
 use semantics::word::{Algebra, Convert, Flag, Word};
 
 use crate::insn::alu::{operation, zero};
 use crate::insn::jump::condition;
 use crate::insn::muldiv::{DIVISOR, divide_by};
-use crate::insn::{lower_op, native};
+use crate::insn::{lower_op, native, packet};
 use crate::x64::{self, Branch, Inst, Reg};
 
 /// Where a constant goes that an instruction reads.
@@ -34,6 +34,7 @@ pub const fn is_blinded(op: Op) -> bool {
         | Op::Store { source, .. }
         | Op::Jump { source, .. } => matches!(source, Source::K),
         Op::Wide(kind) => matches!(kind, Wide::Imm64),
+        Op::Packet { .. } => true,
         _ => false,
     }
 }
@@ -67,6 +68,18 @@ pub fn lower_blinded<A: Algebra>(op: Op, insn: &Insn<A>, key: &A::W64, out: &mut
             out.push(Inst::AluRr { op, width, dst, src: CONSTANT });
             out.push(Inst::Branch(Branch::Jcc(cc)));
         }
+        Op::Packet { mode, size } => {
+            match mode {
+                Mode::Abs => constant(Width::W32, packet::OFFSET, out),
+                Mode::Ind => {
+                    let (width, dst) = (Width::W32, packet::OFFSET);
+                    constant(width, CONSTANT, out);
+                    out.push(Inst::MovRr { width, dst, src: native(insn.src) });
+                    out.push(Inst::AluRr { op: x64::AluOp::Add, width, dst, src: CONSTANT });
+                }
+            }
+            packet::load(size, out);
+        }
         other => unreachable!("{other:?} holds no constant that is blinded"),
     }
 }
@@ -74,7 +87,7 @@ pub fn lower_blinded<A: Algebra>(op: Op, insn: &Insn<A>, key: &A::W64, out: &mut
 /// Whether the constant is one that the plain code does not hold: 0, and -1 as a divisor.
 fn has_no_constant<A: Algebra>(op: Op, imm: &A::W32) -> bool {
     let zero_has_none = match op {
-        Op::Alu { .. } | Op::MulDiv { .. } | Op::Mov { .. } => true,
+        Op::Alu { .. } | Op::MulDiv { .. } | Op::Mov { .. } | Op::Packet { mode: Mode::Ind, .. } => true,
         Op::Jump { cond, .. } => cond != Cond::Set,
         _ => false,
     };

@@ -20,9 +20,9 @@ const PATTERN: u32 = 0x050f_cccc;
 fn spray() -> Verified {
     let mut insns = Vec::new();
     for row in TABLE.iter().filter(|row| is_blinded(row.op)) {
-        assert_eq!(row.fields.dst, Field::Any);
-        // R10 cannot be written.
-        for dst in &Reg::ALL[..10] {
+        // R10 cannot be written; packet loads name no destination.
+        let destinations = if row.fields.dst == Field::Any { &Reg::ALL[..10] } else { &Reg::ALL[..1] };
+        for dst in destinations {
             insns.push(Insn::new(row.opcode).dst(*dst).imm(PATTERN as i32));
             if let Op::Wide(_) = row.op {
                 insns.pop();

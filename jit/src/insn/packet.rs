@@ -8,7 +8,7 @@ use super::native;
 use crate::x64::{AluOp, Branch, Cc, Inst, Reg, Stub, encode};
 
 /// Where the stub expects the offset and the number of bytes.
-const OFFSET: Reg = Reg::R9;
+pub(crate) const OFFSET: Reg = Reg::R9;
 const BYTES: Reg = Reg::R10;
 
 /// `r0 = ntoh(*(size *)(packet + offset))`; out of the function with R0 = 0 where the packet has no such bytes.

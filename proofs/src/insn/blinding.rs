@@ -1,8 +1,8 @@
 //! What constant blinding is for: the code of an instruction shows nothing of its constant.
 //!
-//! Every immediate in the code is the key or the constant under the key, so that for each value of it every constant is as
-//! likely as another; and all else, displacements and the choice of instructions, is the same for another constant. What
-//! may show is said in [`shows`].
+//! Every immediate in the code is the key, or the constant under the key, so that for each value of it every constant is as
+//! likely as another, or the same for every other constant; and so is all else, displacements and the choice of
+//! instructions. Left out are constants that [show](shows).
 
 use crate::theory::{Context, Theory};
 use jit::rules::Rules;
@@ -10,7 +10,7 @@ use jit::x64::Inst;
 use semantics::insn::{Insn, MulDivOp, Op};
 use semantics::word::{Algebra, Flag, Word};
 
-/// Claims that code shows nothing of the constant of `insn` but what [`shows`].
+/// Claims that code shows nothing of the constant of `insn` but that it is one that [`shows`].
 pub fn claim<A: Theory>(rules: &Rules<A>, insn: &Insn<A>, key: &A::W64, cx: &mut Context<'_, A>) {
     let wide = matches!(insn.op(), Op::Wide(_));
     let other_imm = cx.word("other_imm");
@@ -22,13 +22,20 @@ pub fn claim<A: Theory>(rules: &Rules<A>, insn: &Insn<A>, key: &A::W64, cx: &mut
         code.into_iter().map(split).collect()
     };
     let (parts, others) = (parts(insn), parts(&other));
-    for (at, immediate) in parts.iter().enumerate().filter_map(|(at, (_, immediate))| Some((at, immediate.as_ref()?))) {
-        cx.claim(format!("immediate of instruction {at} is blinded"), immediate.is_blinded(insn, key));
+    let shown = shows(insn).or(&shows(&other));
+    for (at, (_, immediate)) in parts.iter().enumerate() {
+        let Some(immediate) = immediate else { continue };
+        let other = others.get(at).and_then(|(_, other)| other.as_ref());
+        let same = other.map_or(A::Flag::lit(false), |other| immediate.same(other));
+        cx.claim(
+            format!("immediate of instruction {at} is blinded"),
+            immediate.is_blinded(insn, key).or(&same).or(&shown),
+        );
     }
     // Terms that read alike are alike.
     let shape = |parts: &[(Inst<A>, _)]| parts.iter().map(|(inst, _)| format!("{inst:?}")).collect::<Vec<_>>();
     let alike = A::Flag::lit(shape(&parts) == shape(&others));
-    cx.claim("the rest of the code is that of another constant", alike.or(&shows(insn)).or(&shows(&other)));
+    cx.claim("the rest of the code is that of another constant", alike.or(&shown));
 }
 
 /// Whether the constant may show: 0, and -1 as the divisor of a signed division, have code of their own.
@@ -49,6 +56,14 @@ enum Immediate<A: Algebra> {
 }
 
 impl<A: Algebra> Immediate<A> {
+    /// Whether it is that one.
+    fn same(&self, other: &Self) -> A::Flag {
+        match (self, other) {
+            (Immediate::Half(imm), Immediate::Half(other)) => imm.same(other),
+            (Immediate::Whole(imm), Immediate::Whole(other)) => imm.same(other),
+            _ => A::Flag::lit(false),
+        }
+    }
     /// Whether it is the key, or the constant under the key.
     fn is_blinded(&self, insn: &Insn<A>, key: &A::W64) -> A::Flag {
         match self {
@@ -93,6 +108,7 @@ fn split<A: Algebra>(mut inst: Inst<A>) -> (Inst<A>, Option<Immediate<A>>) {
         | Inst::Push { .. }
         | Inst::Pop { .. }
         | Inst::CallReg { .. }
+        | Inst::JmpReg { .. }
         | Inst::Ret
         | Inst::Branch(_) => None,
     };

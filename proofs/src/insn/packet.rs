@@ -6,5 +6,5 @@ use semantics::insn::Room;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    lowering::obligations(Room::Packet).collect()
+    lowering::obligations(Room::Packet).chain(lowering::obligations_blinded(Room::Packet)).collect()
 }
