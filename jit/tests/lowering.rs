@@ -410,7 +410,7 @@ fn code_is_short() {
             Op::MulDiv { .. } => 16,
             Op::Atomic { fetch: true, .. } => 8,
             Op::CallLocal => 12,
-            Op::Packet { .. } => 6,
+            Op::Packet { .. } => 7,
             _ => 2,
         };
         assert!(count(Insn::new(row.opcode).imm(5).src(Reg::R1)) <= most, "{}", row.name);
