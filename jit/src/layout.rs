@@ -5,7 +5,8 @@
 //! **Invariant of relaxation.** Every branch starts short and only ever grows to near. The distance between two places is
 //! a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch that did not fit 8 bits
 //! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
-//! after `ROUNDS_MAX` all remaining branches become near, which fits always.
+//! after `ROUNDS_MAX` all remaining branches become near, which fits always. Nops before loops, see `align`, are put in
+//! when it has settled, and it goes on from there.
 
 use semantics::insn::Insn;
 use semantics::memory::layout::FRAMES_MAX;
@@ -20,6 +21,10 @@ use crate::rules::Rules;
 use crate::runtime;
 use crate::x64::encode::{self, branch_len};
 use crate::x64::{Branch, Inst, Reach, Stub};
+
+mod align;
+
+use align::Loop;
 
 /// Rounds of relaxation that look at single branches; programs need two or three.
 const ROUNDS_MAX: u32 = 16;
@@ -37,6 +42,8 @@ pub struct Code {
     /// `grown[i]`: bytes of the first `i` branches.
     grown: Vec<u32>,
     insts: Vec<Inst>,
+    /// Jumps back, in the order of their branches.
+    loops: Vec<Loop>,
     functions: Vec<Function>,
 }
 
@@ -143,12 +150,16 @@ impl Code {
         self.straight.clear();
         self.bytes.clear();
         self.insts.clear();
+        self.loops.clear();
         self.prelude.make(&rules.frame);
         match rules.blinding() {
             None => self.lower(program, rules, |insn, out| rules.lower(insn, out))?,
             Some(mut keys) => self.lower(program, rules, |insn, out| rules.lower_blinded(insn, &keys.draw(), out))?,
         }
         self.relax();
+        if !self.loops.is_empty() && self.align() {
+            self.relax();
+        }
         self.write();
         Ok(())
     }
@@ -196,6 +207,10 @@ impl Code {
             // A jump to what follows takes no bytes.
             if branch != Branch::Jmp || target != self.places.len() {
                 let straight = self.straight.len() as u32;
+                // What jumps to itself is left at once or never.
+                if target + 1 < self.places.len() && matches!(branch, Branch::Jcc(_) | Branch::Jmp) {
+                    self.loops.push(Loop { head: target as u32, branch: self.branches.len() as u32 });
+                }
                 self.branches.push(Pending { straight, target: target as u32, branch, reach });
             }
         }

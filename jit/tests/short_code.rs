@@ -29,6 +29,7 @@ fn immediates_are_short() {
         (Opcode::Mov64K, 1, 5),
         (Opcode::Mov64K, -1, 7),
         (Opcode::Jeq64K, 0, 3),
+        (Opcode::Be16, 16, 5),
     ] {
         assert_eq!(bytes(Insn::new(opcode).imm(imm)), len, "{opcode:?} {imm}");
     }

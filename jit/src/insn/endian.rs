@@ -1,10 +1,10 @@
 //! Byte order: to little-endian, to big-endian, unconditional swap (RFC 9669 section 4.2).
 
 use semantics::insn::{Insn, Order, Size, Width};
-use semantics::word::Algebra;
+use semantics::word::{Algebra, Word};
 
 use super::native;
-use crate::x64::Inst;
+use crate::x64::{Inst, ShiftOp};
 
 /// `dst = order of the low size bytes of dst`. The processor is little-endian.
 #[inline(always)]
@@ -16,6 +16,10 @@ pub fn lower<A: Algebra>(order: Order, size: Size, insn: &Insn<A>, out: &mut Vec
         (Order::Le, size) => out.push(Inst::MovZxRr { size, dst, src: dst }),
         (_, Size::Dw) => out.push(Inst::Bswap { width: Width::W64, dst }),
         (_, Size::W) => out.push(Inst::Bswap { width: Width::W32, dst }),
-        (_, size) => out.extend([Inst::Rol16 { dst }, Inst::MovZxRr { size, dst, src: dst }]),
+        // The two bytes end up in the upper half: shorter than a rotation of 16 bits and its zero extension.
+        (_, Size::H | Size::B) => out.extend([
+            Inst::Bswap { width: Width::W32, dst },
+            Inst::ShiftImm { op: ShiftOp::Shr, width: Width::W32, dst, amount: A::W8::lit(16) },
+        ]),
     }
 }
