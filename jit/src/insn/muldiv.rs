@@ -22,8 +22,8 @@ pub fn lower<A: Algebra>(op: MulDivOp, width: Width, source: Source, insn: &Insn
             let division = Division { op, width, dst };
             division.prologue(out);
             out.push(Inst::MovRr { width, dst: DIVISOR, src: aside(native(insn.src), dst) });
-            division.guarded(out);
-            division.epilogue(out);
+            let result = division.guarded(out);
+            division.epilogue(result, out);
         }
     }
 }
@@ -112,8 +112,9 @@ pub(crate) fn divide_by<A: Algebra>(
     let division = Division { op, width, dst };
     division.prologue(out);
     load(out);
-    division.divide(out);
-    division.epilogue(out);
+    let reg = division.divide(out);
+    // The processor has zero-extended a result of 32 bits.
+    division.epilogue(Outcome { reg, is_extended: true }, out);
 }
 
 /// A division of `dst` by what is in [`DIVISOR`].
@@ -143,53 +144,58 @@ impl Division {
         }
     }
 
-    /// The result is in `rax`.
-    fn epilogue<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
-        let dst = self.dst;
-        // A result of 32 bits is zero-extended here, also one that no division made.
+    /// Moves the result where it belongs and brings `rax` and `rdx` back.
+    fn epilogue<A: Algebra>(self, result: Outcome, out: &mut Vec<Inst<A>>) {
+        let Division { width, dst, .. } = self;
+        if dst != result.reg || (width == Width::W32 && !result.is_extended) {
+            out.push(Inst::MovRr { width, dst, src: result.reg });
+        }
         if dst != Reg::Rax {
-            out.push(Inst::MovRr { width: self.width, dst, src: Reg::Rax });
             out.push(copy(Reg::Rax, RAX));
-        } else if self.width == Width::W32 {
-            out.push(Inst::MovRr { width: Width::W32, dst, src: dst });
         }
         if dst != Reg::Rdx {
             out.push(copy(Reg::Rdx, RDX));
         }
     }
 
-    /// Divides; the result goes to `rax`.
-    fn divide<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+    /// Divides; where the result is.
+    fn divide<A: Algebra>(self, out: &mut Vec<Inst<A>>) -> Reg {
         let (width, signed) = (self.width, self.is_signed());
         out.push(if signed { Inst::SignRdx { width } } else { zero(Reg::Rdx) });
         out.push(Inst::Div { signed, width, src: DIVISOR });
-        if !self.is_quotient() {
-            out.push(copy(Reg::Rax, Reg::Rdx));
-        }
+        if self.is_quotient() { Reg::Rax } else { Reg::Rdx }
     }
 
     /// Divides unless the divisor is 0, or -1 of a signed division.
-    fn guarded<A: Algebra>(self, out: &mut Vec<Inst<A>>) {
+    fn guarded<A: Algebra>(self, out: &mut Vec<Inst<A>>) -> Outcome {
         let width = self.width;
-        let mut divide = Vec::with_capacity(8);
+        // x / 0 is 0, as the divisor is then, and x % 0 is x, where the dividend is.
+        let result = if self.is_quotient() { DIVISOR } else { Reg::Rax };
+        let mut divide = Vec::with_capacity(10);
         if self.is_signed() {
-            let mut plain = Vec::with_capacity(4);
-            self.divide(&mut plain);
+            let mut plain = Vec::with_capacity(2);
+            let from = self.divide(&mut plain);
             // x / -1 is -x, x % -1 is 0.
-            let special = if self.is_quotient() { Inst::Neg { width, dst: Reg::Rax } } else { zero(Reg::Rax) };
+            let special = if self.is_quotient() { Inst::Neg { width, dst: from } } else { zero(from) };
             divide.push(Inst::AluRi { op: AluOp::Cmp, width, dst: DIVISOR, imm: A::W32::ones() });
             choose(Cc::Ne, &plain, special, &mut divide);
+            divide.push(copy(result, from));
         } else {
-            self.divide(&mut divide);
+            let from = self.divide(&mut divide);
+            divide.push(copy(result, from));
         }
         out.push(Inst::AluRr { op: AluOp::Test, width, dst: DIVISOR, src: DIVISOR });
-        // x / 0 is 0, x % 0 is x.
-        if self.is_quotient() {
-            choose(Cc::Ne, &divide, zero(Reg::Rax), out);
-        } else {
-            skip(Some(Cc::E), &divide, out);
-        }
+        skip(Some(Cc::E), &divide, out);
+        Outcome { is_extended: self.is_quotient(), reg: result }
     }
+}
+
+/// Where the result of a division is.
+#[derive(Clone, Copy)]
+struct Outcome {
+    reg: Reg,
+    /// Whether the upper half of a 32-bit result is 0 already, on every way there.
+    is_extended: bool,
 }
 
 fn copy<A: Algebra>(dst: Reg, src: Reg) -> Inst<A> {
