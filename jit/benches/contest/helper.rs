@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use jit::Jit;
 use semantics::engine::Engine;
-use semantics::helper;
+use semantics::helper::{self, Callbacks};
 use semantics::interpreter;
 use semantics::memory::Memory;
 use semantics::program::Verified;
@@ -55,26 +55,21 @@ impl Contest for Calls {
         world.effects.clear();
         black_box(match runner {
             0 => self.jit.run(world),
-            1 => natively(black_box(call), world, self.helper),
+            1 => natively(black_box(helper::call), world, self.helper),
             _ => interpreter::run(self.program.program(), world, u64::MAX, &mut ()).result,
         })
         .expect("a result");
     }
 }
 
-/// The function that both call, for a helper that does not call back.
-fn call(world: &mut World, id: u32, args: [u64; 5]) -> Result<u64, Trap> {
-    helper::call(world, id, args, &mut ())
-}
-
-/// Its type.
-type Call = fn(&mut World, u32, [u64; 5]) -> Result<u64, Trap>;
+/// The function that both call.
+type Call = fn(&mut World, u32, [u64; 5], &mut dyn Callbacks) -> Result<u64, Trap>;
 
 #[inline(never)]
 fn natively(call: Call, world: &mut World, id: u32) -> Result<u64, Trap> {
     let mut last = 0;
     for _ in 0..CALLS {
-        last = call(world, id, black_box([0; 5]))?;
+        last = call(world, id, black_box([0; 5]), &mut ())?;
     }
     Ok(last)
 }
