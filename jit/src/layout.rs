@@ -2,9 +2,9 @@
 //!
 //! The block is `trampoline, stubs, slots in order`. It holds no absolute address of its own.
 //!
-//! **Invariant of relaxation.** Every branch starts short and only ever grows to near. The distance between two places is
-//! a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch that did not fit 8 bits
-//! once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
+//! **Invariant of relaxation**, proven of the steps in [`relax`]. Every branch starts short and only ever grows to near. The
+//! distance between two places is a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch
+//! that did not fit 8 bits once does not fit in any later round, and when a round changes nothing every short branch fits. Rounds are bounded:
 //! after `ROUNDS_MAX` all remaining branches become near, which fits always. Nops before loops, see `align`, are put in
 //! when it has settled, and it goes on from there.
 
@@ -19,15 +19,20 @@ use crate::frame::Frame;
 use crate::link;
 use crate::rules::Rules;
 use crate::runtime;
-use crate::x64::encode::{self, branch_len};
+use crate::x64::encode;
 use crate::x64::{Branch, Inst, Reach, Stub};
 
 mod align;
+pub mod relax;
 
 use align::Loop;
+use relax::{Standard, Steps};
 
 /// Rounds of relaxation that look at single branches; programs need two or three.
 const ROUNDS_MAX: u32 = 16;
+
+/// Bytes of a branch and of the nops before its target, at most.
+const BRANCH_MAX: usize = 6 + 64;
 
 /// The code of one program, with the buffers that made it: compiling again reuses them.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +136,7 @@ impl Code {
     /// Where the code of a slot begins; the second slot of a wide instruction has none and shares the place of what
     /// follows. One past the last slot is the end of the block.
     pub fn slot(&self, slot: usize) -> usize {
-        self.offset(self.places[slot]) as usize
+        self.offset::<Standard>(self.places[slot]) as usize
     }
     /// Where a stub lies. The trampoline lies before the first.
     pub fn stub(&self, stub: Stub) -> std::ops::Range<usize> {
@@ -156,11 +161,12 @@ impl Code {
             None => self.lower(program, rules, |insn, out| rules.lower(insn, out))?,
             Some(mut keys) => self.lower(program, rules, |insn, out| rules.lower_blinded(insn, &keys.draw(), out))?,
         }
-        self.relax();
-        if !self.loops.is_empty() && self.align() {
-            self.relax();
+        // Offsets are below 2^31, so that every branch reaches; nops before loops are fewer than the branches back.
+        let most = self.prelude.bytes.len() + self.straight.len() + BRANCH_MAX * self.branches.len();
+        if most > i32::MAX as usize {
+            return Err(Unsupported::Facility { engine: NAME, facility: "code of less than 2 GiB" });
         }
-        self.write();
+        (rules.place)(self);
         Ok(())
     }
 
@@ -218,15 +224,18 @@ impl Code {
     }
 
     /// Decides how far each branch reaches.
-    fn relax(&mut self) {
+    fn relax<S: Steps>(&mut self) {
         for round in 0.. {
-            self.measure();
+            self.measure::<S>();
             let mut settled = true;
             for index in 0..self.branches.len() {
-                let short = self.branches[index].reach == Reach::Short;
-                if short && (round >= ROUNDS_MAX || i8::try_from(self.displacement(index)).is_err()) {
-                    self.branches[index].reach = Reach::Near;
-                    settled = false;
+                let now = self.branches[index].reach;
+                if now == Reach::Short {
+                    let next = S::reach(now, &self.displacement::<S>(index));
+                    if next == Reach::Near || round >= ROUNDS_MAX {
+                        self.branches[index].reach = Reach::Near;
+                        settled = false;
+                    }
                 }
             }
             if settled {
@@ -236,47 +245,47 @@ impl Code {
     }
 
     /// Sums the lengths of branches.
-    fn measure(&mut self) {
+    fn measure<S: Steps>(&mut self) {
         self.grown.clear();
         self.grown.push(0);
         let mut total = 0;
         self.grown.extend(self.branches.iter().map(|pending| {
-            total += branch_len(pending.branch, pending.reach);
+            total = S::grow(&total, pending.branch, pending.reach);
             total
         }));
     }
 
     #[inline(always)]
-    fn offset(&self, place: Place) -> u32 {
-        self.prelude.bytes.len() as u32 + place.straight + self.grown[place.branches as usize]
+    fn offset<S: Steps>(&self, place: Place) -> u32 {
+        S::offset(&(self.prelude.bytes.len() as u32), &place.straight, &self.grown[place.branches as usize])
     }
 
     /// From the end of a branch to its target.
     #[inline(always)]
-    fn displacement(&self, index: usize) -> i32 {
+    fn displacement<S: Steps>(&self, index: usize) -> u32 {
         let pending = &self.branches[index];
         let end = Place { straight: pending.straight, branches: index as u32 + 1 };
         let target = match pending.branch {
             Branch::Stub(stub) => self.prelude.stubs[stub as usize],
-            _ => self.offset(self.places[pending.target as usize]),
+            _ => self.offset::<S>(self.places[pending.target as usize]),
         };
-        target as i32 - self.offset(end) as i32
+        S::displacement(&target, &self.offset::<S>(end))
     }
 
     /// Writes straight code and branches between each other.
-    fn write(&mut self) {
+    fn write<S: Steps>(&mut self) {
         self.bytes.extend_from_slice(&self.prelude.bytes);
         let mut from = 0;
         for index in 0..self.branches.len() {
             let Pending { straight, branch, reach, .. } = self.branches[index];
             self.bytes.extend_from_slice(&self.straight[from..straight as usize]);
             from = straight as usize;
-            let rel = self.displacement(index) as u32;
+            let rel = self.displacement::<S>(index);
             encode::branch::<Concrete>(branch, reach, &rel, &mut self.bytes);
         }
         self.bytes.extend_from_slice(&self.straight[from..]);
         let end = Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 };
-        assert_eq!(self.bytes.len(), self.offset(end) as usize, "lengths are as they were measured");
+        assert_eq!(self.bytes.len(), self.offset::<S>(end) as usize, "lengths are as they were measured");
     }
 }
 
@@ -292,4 +301,13 @@ fn linked(program: &Program, slot: usize, rules: &Rules) -> Result<Insn, Unsuppo
 
 fn unsupported(insn: &Insn) -> Unsupported {
     Unsupported::Insn { engine: NAME, insn: insn.opcode.row().name }
+}
+
+/// Gives everything in `code` its place, and writes it.
+pub(crate) fn place<S: Steps>(code: &mut Code) {
+    code.relax::<S>();
+    if !code.loops.is_empty() && code.align() {
+        code.relax::<S>();
+    }
+    code.write::<S>();
 }

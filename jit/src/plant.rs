@@ -13,6 +13,10 @@ use crate::insn::{lower_op, native};
 use crate::rules::{LowerBlinded, Rules};
 use crate::x64::{self, Branch, Cc, Inst, Reg};
 
+pub mod frame;
+mod history;
+pub mod layout;
+
 /// A mistake with a name and its story.
 #[derive(Clone, Copy, Debug)]
 pub struct Plant<A: Algebra> {
@@ -26,6 +30,11 @@ pub struct Plant<A: Algebra> {
 
 /// All of them.
 pub fn plants<A: Algebra>() -> Vec<Plant<A>> {
+    [of_rows(), history::plants(), frame::plants(), layout::plants()].into_iter().flatten().collect()
+}
+
+/// Those that replace rows.
+fn of_rows<A: Algebra>() -> Vec<Plant<A>> {
     let plant = |name, story, install| Plant { name, story, install };
     vec![
         plant(

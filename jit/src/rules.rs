@@ -10,6 +10,8 @@ use semantics::word::{Algebra, Concrete};
 use crate::blind::{Keys, is_blinded, lower_blinded};
 use crate::frame::Frame;
 use crate::insn::{is_lowered, lower_op, shift};
+use crate::layout::relax::Standard;
+use crate::layout::{Code, place};
 use crate::link::{is_linked, linked};
 use crate::x64::Inst;
 
@@ -33,6 +35,8 @@ pub struct Rules<A: Algebra = Concrete> {
     rows: Vec<Option<Lower<A>>>,
     /// What stands before the code.
     pub frame: Frame<A>,
+    /// Gives the code its place: the steps of [`relax`](crate::layout::relax).
+    pub place: fn(&mut Code),
     /// Makes a plain immediate of a wide constant, given the address that it names.
     pub link: fn(&Insn<A>, &A::W64) -> Insn<A>,
     /// `None` where there is nothing to blind.
@@ -79,7 +83,7 @@ impl<A: Algebra> Rules<A> {
     /// The rules of the rooms, [`crate::insn`], for a processor with BMI2.
     pub fn standard() -> Self {
         let (frame, blinded) = (Frame::default(), instructions!(rows_blinded));
-        Rules { rows: instructions!(rows), blinded, blinding: None, frame, link: linked }
+        Rules { rows: instructions!(rows), blinded, blinding: None, frame, place: place::<Standard>, link: linked }
     }
     /// The rules for the processor that this runs on.
     pub fn for_this_processor() -> Self {

@@ -7,8 +7,10 @@ pub mod explore;
 pub mod frame;
 pub mod insn;
 pub mod isa;
+pub mod layout;
 pub mod memory;
 pub mod obligation;
+pub mod plant;
 pub mod prove;
 pub mod report;
 pub mod runner;
@@ -22,8 +24,15 @@ pub mod x64;
 
 /// Every obligation, by floor and room.
 pub fn obligations() -> Vec<obligation::Obligation> {
-    [tnum::obligations(), scalar::obligations(), insn::obligations(), x64::obligations(), frame::obligations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        tnum::obligations(),
+        scalar::obligations(),
+        insn::obligations(),
+        x64::obligations(),
+        frame::obligations(),
+        layout::obligations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,10 +1,10 @@
 //! Running obligations: which, how, in parallel, with results as they come.
 
 use crate::obligation::{Floor, Obligation, Outcome, Unknown};
+use crate::plant;
 use crate::solver::{self, Settings, Stats};
 use rayon::prelude::*;
 use semantics::insn::Room;
-use semantics::word::Concrete;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,29 +87,6 @@ pub enum RunError {
     },
 }
 
-/// A mistake that can be planted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Planted {
-    /// Its name.
-    pub name: &'static str,
-    /// What goes wrong.
-    pub story: &'static str,
-    /// Where.
-    pub floor: Floor,
-}
-
-/// All mistakes that can be planted.
-pub fn plants() -> Vec<Planted> {
-    let verifier = verifier::plant::all::<Concrete>();
-    let verifier =
-        verifier.iter().map(|plant| Planted { name: plant.name, story: plant.story, floor: Floor::Verifier });
-    let jit = jit::plant::plants::<Concrete>();
-    let jit = jit.iter().map(|plant| Planted { name: plant.name, story: plant.story, floor: Floor::Jit });
-    let encoder = crate::x64::plant::ALL.iter();
-    let encoder = encoder.map(|(name, story)| Planted { name, story, floor: Floor::Jit });
-    verifier.chain(jit).chain(encoder).collect()
-}
-
 /// What came of one obligation.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Finished {
@@ -178,7 +155,7 @@ pub fn run(options: &Options, progress: impl Fn(&Finished) + Sync) -> Result<Rep
 /// The obligations that the options select.
 pub fn select(options: &Options) -> Result<Vec<Obligation>, RunError> {
     let planted = options.plant.as_ref().map(|name| {
-        let known = plants().into_iter().find(|plant| plant.name == name);
+        let known = plant::by_name(name);
         known.ok_or_else(|| RunError::NoSuchPlant { name: name.clone() })
     });
     let floor = planted.transpose()?.map(|plant| plant.floor);

@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use super::relax::Standard;
 use super::{Code, Place};
 
 /// Bytes of a line.
@@ -36,7 +37,7 @@ impl Code {
         for Loop { head, branch } in &self.loops {
             let end = Place { straight: self.branches[*branch as usize].straight, branches: branch + 1 };
             let place = self.places[*head as usize];
-            if let Some(bytes) = padding(self.offset(place) + added..self.offset(end) + added) {
+            if let Some(bytes) = padding(self.offset::<Standard>(place) + added..self.offset::<Standard>(end) + added) {
                 paddings.push((*head, bytes));
                 added += bytes;
             }

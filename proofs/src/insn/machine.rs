@@ -30,7 +30,7 @@ pub struct Bpf<A: Theory> {
 struct Open<A: Algebra> {
     /// An address, or bytes of a packet.
     value: A::W64,
-    /// Whether there are such bytes.
+    /// Whether there are such bytes, or such a program.
     found: A::Flag,
     /// Whether the instruction is, on the processor, a call, so that what a call may change is open.
     calls: bool,
@@ -116,18 +116,17 @@ impl<A: Theory> Machine<A> for Bpf<A> {
     /// is where it leads, and R1 stays.
     fn call_helper(&mut self, id: &A::W32) -> Result<A::Flag, Infallible> {
         let is_tail = id.same(&tail_id::<A>()).decide();
-        let count = if is_tail { 3 } else { 5 };
-        let args: Vec<A::W64> = Reg::ARGS[..count].iter().map(|reg| self.reg(*reg).clone()).collect();
-        let result = call::<A>(&mut self.memory, id, &args);
-        self.clobber(|reg| !is_tail || reg != Reg::R1);
+        let args: Vec<A::W64> = Reg::ARGS.iter().map(|reg| self.reg(*reg).clone()).collect();
         if !is_tail {
+            let result = call::<A>(&mut self.memory, id, &args);
+            self.clobber(|_| true);
             self.set_reg(Reg::R0, result);
             return Ok(A::Flag::lit(false));
         }
+        self.target = Some(tail::<A>(&mut self.memory, &self.open, &args[..3]));
+        self.clobber(|reg| reg != Reg::R1);
         self.set_reg(Reg::R0, A::W64::lit(0));
-        let found = result.is_zero().not();
-        self.target = Some(result);
-        Ok(found)
+        Ok(self.open.found.clone())
     }
     fn call_kfunc(&mut self, id: &A::W32) -> Result<(), Infallible> {
         let args: Vec<A::W64> = Reg::ARGS.iter().map(|reg| self.reg(*reg).clone()).collect();
@@ -174,7 +173,7 @@ impl<A: Theory> Outside<A> for Surroundings<A> {
         Ok(call::<A>(&mut self.memory, id, &args.map(Clone::clone)))
     }
     fn tail_call(&mut self, args: [&A::W64; 3]) -> Result<A::W64, Infallible> {
-        Ok(call::<A>(&mut self.memory, &tail_id::<A>(), &args.map(Clone::clone)))
+        Ok(tail::<A>(&mut self.memory, &self.open, &args.map(Clone::clone)))
     }
     fn enter(&mut self, addr: &A::W64) {
         self.entered = Some(addr.clone());
@@ -198,6 +197,12 @@ fn packet<A: Theory>(
     memory.note(&[context.clone(), A::zext(offset), A::W64::lit(u64::from(size.bytes()))]);
     let bits = u64::from(A::W64::BITS - size.bits() * A::W64::BITS / 64);
     (open.value.lshr(&A::W64::lit(bits)), open.found.clone())
+}
+
+/// Where a tail call leads: an unknown function of its arguments and memory, but not 0, if it finds a program at all.
+fn tail<A: Theory>(memory: &mut A::Memory, open: &Open<A>, args: &[A::W64]) -> A::W64 {
+    let target = call::<A>(memory, &tail_id::<A>(), args).or(&A::W64::lit(1));
+    A::W64::select(&open.found, &target, &A::W64::lit(0))
 }
 
 /// The number of the helper that makes tail calls.

@@ -1,4 +1,4 @@
-//! Loops whose body is a subprogram (kernel/bpf/bpf_iter.c).
+//! Loops whose body is a subprogram (`kernel/bpf/bpf_iter.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::map::Errno;

@@ -64,7 +64,7 @@ pub const fn frame_top(depth: u64) -> u64 {
 /// The depth of the frame whose [`frame_top`] this is.
 pub const fn depth_of_frame(top: u64) -> Option<u64> {
     let distance = top.wrapping_sub(frame_top(0));
-    if distance % FRAME_STRIDE == 0 && distance / FRAME_STRIDE < FRAMES_MAX_CHAINED {
+    if distance.is_multiple_of(FRAME_STRIDE) && distance / FRAME_STRIDE < FRAMES_MAX_CHAINED {
         Some(distance / FRAME_STRIDE)
     } else {
         None
@@ -77,7 +77,7 @@ pub const fn code_handle(slot: u64) -> u64 {
 /// The slot of the subprogram that this stands for.
 pub const fn slot_of_code(handle: u64) -> Option<u64> {
     let distance = handle.wrapping_sub(CODE);
-    if distance % 8 == 0 && distance / 8 < 1 << 32 { Some(distance / 8) } else { None }
+    if distance.is_multiple_of(8) && distance / 8 < 1 << 32 { Some(distance / 8) } else { None }
 }
 /// The index of the map whose handle this is.
 pub const fn map_of_handle(handle: u64) -> Option<usize> {
