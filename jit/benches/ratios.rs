@@ -6,7 +6,7 @@ use jit::{Code, Rules, compile};
 use semantics::insn::Insn;
 
 mod contest;
-use contest::programs::{self, Entry, verified};
+use contest::programs::{self, verified};
 use contest::template::Template;
 
 fn main() {
@@ -30,13 +30,13 @@ fn main() {
 fn sizes() {
     println!("\n{:34} {:>12} {:>22}", "bytes per instruction", "touchstone", "templates as ubpf's");
     let all: [(&str, Vec<Insn>); 9] = [
-        ("mixed ALU loop", programs::mixed_alu(Entry::Packet)),
-        ("dependent ALU loop", programs::alu_chain(Entry::Packet)),
-        ("checksum of 1500 bytes", programs::checksum(Entry::Packet)),
-        ("copy of 744 bytes by 8", programs::copy_words(Entry::Packet)),
-        ("copy of 744 bytes by 1", programs::copy_bytes(Entry::Packet)),
-        ("copy of 744 bytes unrolled", programs::copy_unrolled(Entry::Packet)),
-        ("division loop", programs::divisions(Entry::Packet)),
+        ("mixed ALU loop", programs::mixed_alu()),
+        ("dependent ALU loop", programs::alu_chain()),
+        ("checksum of 1500 bytes", programs::checksum()),
+        ("copy of 744 bytes by 8", programs::copy_words()),
+        ("copy of 744 bytes by 1", programs::copy_bytes()),
+        ("copy of 744 bytes unrolled", programs::copy_unrolled()),
+        ("division loop", programs::divisions()),
         ("20 instructions", programs::twenty()),
         ("4096 instructions", programs::long(4096)),
     ];

@@ -61,16 +61,23 @@ impl Engine for Jit {
         Ok(())
     }
 
+    #[inline]
     fn run(&mut self, world: &mut World) -> Result<u64, Trap> {
         if !self.loaded {
-            return Err(facility("a loaded program").into());
+            return missing("a loaded program");
         }
         if !world.memory.is_native() {
-            return Err(facility("guest memory at its own addresses").into());
+            return missing("guest memory at its own addresses");
         }
         // SAFETY: the image holds the code of a verified program, and guest memory lies where the code expects it.
         unsafe { runtime::run(&self.image, &self.code, world) }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn missing(what: &'static str) -> Result<u64, Trap> {
+    Err(facility(what).into())
 }
 
 fn facility(facility: &'static str) -> Unsupported {

@@ -62,6 +62,7 @@ impl Image {
     }
 
     /// The addresses of the code loaded last.
+    #[inline]
     pub fn range(&self) -> Range<usize> {
         let base = self.executable.start() as usize;
         base..base + self.filled
@@ -77,6 +78,7 @@ impl Image {
     /// # Safety
     /// The code loaded last is a function of this type that keeps to the System V ABI and makes only accesses that this
     /// process can afford; `entry` is valid for the call.
+    #[inline]
     pub unsafe fn call(&self, [r1, r2, r3, r4, r5]: [u64; 5], entry: *mut Entry) -> u64 {
         // SAFETY: the mapping is executable and, says the caller, begins with such a function.
         let function: extern "sysv64" fn(u64, u64, u64, u64, u64, *mut Entry) -> u64 =
@@ -128,6 +130,7 @@ impl Mapping {
         Ok(mapping)
     }
 
+    #[inline]
     fn start(&self) -> *mut u8 {
         self.base.wrapping_add(PAGE)
     }

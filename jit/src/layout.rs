@@ -135,6 +135,7 @@ impl Code {
     }
     /// Where the code of a slot begins; the second slot of a wide instruction has none and shares the place of what
     /// follows. One past the last slot is the end of the block.
+    #[inline]
     pub fn slot(&self, slot: usize) -> usize {
         self.offset::<Standard>(self.places[slot]) as usize
     }

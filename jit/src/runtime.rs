@@ -40,6 +40,7 @@ pub struct Returned {
 /// # Safety
 /// The program is fit for `world`, see [`Verified`](semantics::program::Verified), and the memory of `world` lies at the
 /// guest's own addresses.
+#[inline]
 pub unsafe fn run(image: &Image, code: &Code, world: &mut World) -> Result<u64, Trap> {
     let mut run = Run { world, image, code, trap: None };
     // SAFETY: `run` is a local of this function that outlives the call; the rest is what the caller says.
@@ -50,6 +51,7 @@ pub unsafe fn run(image: &Image, code: &Code, world: &mut World) -> Result<u64, 
 ///
 /// # Safety
 /// `run` is a run under way that nothing else refers to, and its program is fit for its world.
+#[inline]
 unsafe fn enter(run: *mut Run<'_>, slot: usize, args: [u64; 5], depth: u64) -> Result<u64, Trap> {
     // SAFETY: the run outlives this call.
     let (image, code) = unsafe { ((*run).image, (*run).code) };
@@ -85,22 +87,24 @@ unsafe fn current<'w>(entry: *mut Entry) -> (*mut Run<'static>, &'w mut World) {
     }
 }
 
-/// Ends a call of the runtime. A panic in the model is a trap: it never unwinds through native frames.
+/// What native code gets for its call of the runtime. A panic in the model is a trap: it never unwinds through native frames.
 ///
 /// # Safety
 /// As for [`current`].
-unsafe fn finish(entry: *mut Entry, result: std::thread::Result<Result<Returned, Trap>>) -> Returned {
-    match result.unwrap_or(Err(Trap::Panic)) {
-        Ok(returned) => returned,
-        Err(trap) => {
-            // SAFETY: the entry lives as long as the native code that calls, and the run longer.
-            let leave = unsafe {
-                (*(*entry).run.cast::<Run<'static>>()).trap = Some(trap);
-                (*entry).stack_pointer
-            };
-            Returned { value: 0, leave }
-        }
-    }
+#[inline(always)]
+unsafe fn answer(entry: *mut Entry, call: impl FnOnce() -> Result<Returned, Trap>) -> Returned {
+    let trapped = |trap| {
+        // SAFETY: the entry lives as long as the native code that calls, and the run longer.
+        let leave = unsafe {
+            (*(*entry).run.cast::<Run<'static>>()).trap = Some(trap);
+            (*entry).stack_pointer
+        };
+        Returned { value: 0, leave }
+    };
+    // Looked at inside: carried out of the catch, the wide result would be copied in words right after its tag was written
+    // as a byte, which the processor does not forward.
+    let call = || call().unwrap_or_else(trapped);
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| trapped(Trap::Panic))
 }
 
 /// Runs subprograms for a helper.
@@ -138,9 +142,10 @@ extern "sysv64" fn call_helper(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, entr
         let (run, world) = current(entry);
         let (id, frame_pointer) = ((*entry).helper as u32, (*entry).frame_pointer);
         let mut engine = Native { run, frame_pointer };
-        let call = || helper::call(world, id, [r1, r2, r3, r4, r5], &mut engine);
-        let result = catch_unwind(AssertUnwindSafe(call));
-        finish(entry, result.map(|result| result.map(|value| Returned { value, leave: 0 })))
+        answer(entry, || {
+            let value = helper::call(world, id, [r1, r2, r3, r4, r5], &mut engine)?;
+            Ok(Returned { value, leave: 0 })
+        })
     }
 }
 
@@ -149,12 +154,11 @@ extern "sysv64" fn call_tail(r1: u64, r2: u64, r3: u64, entry: *mut Entry) -> Re
     // SAFETY: the stub of running code calls.
     unsafe {
         let (run, world) = current(entry);
-        let call = || {
+        answer(entry, || {
             helper::call(world, tail_call::ID, [r1, r2, r3, 0, 0], &mut ())?;
             let start = |slot| ((*run).image.range().start + (*run).code.slot(slot)) as u64;
             Ok(Returned { value: world.take_tail_target().map_or(0, start), leave: 0 })
-        };
-        finish(entry, catch_unwind(AssertUnwindSafe(call)))
+        })
     }
 }
 
@@ -163,11 +167,10 @@ extern "sysv64" fn load_packet(r6: u64, offset: u32, bytes: u32, entry: *mut Ent
     // SAFETY: the stub of running code calls.
     unsafe {
         let (_, world) = current(entry);
-        let call = || {
+        answer(entry, || {
             let size = Size::ALL.into_iter().find(|size| size.bytes() == bytes).expect("lowering knows the sizes");
             let value = world.load_packet(r6, size, offset as i32)?;
             Ok(Returned { value: value.unwrap_or(0), leave: u64::from(value.is_none()) })
-        };
-        finish(entry, catch_unwind(AssertUnwindSafe(call)))
+        })
     }
 }

@@ -103,6 +103,7 @@ pub fn all() -> Vec<fn() -> Box<dyn Contest>> {
         || Box::new(run::Code::copy_bytes()),
         || Box::new(run::Code::copy_unrolled()),
         || Box::new(run::Code::divisions()),
+        || Box::new(run::Code::nothing()),
         || Box::new(helper::Calls::new()),
         || Box::new(compile::Compile::new(20)),
         || Box::new(compile::Compile::new(4096)),

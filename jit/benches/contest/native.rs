@@ -9,10 +9,14 @@ use std::hint::black_box;
 
 use super::programs::{COPIED, PACKET, TURNS};
 
-/// A packet, and nothing else on its pages.
-#[repr(C, align(4096))]
-#[derive(Debug)]
-pub struct Packet(pub [u8; PACKET]);
+/// What programs are given.
+pub type Packet = [u8; PACKET];
+
+/// [`nothing`](super::programs::nothing).
+#[inline(never)]
+pub fn nothing(_: &mut Packet) -> u64 {
+    black_box(0)
+}
 
 /// [`mixed_alu`](super::programs::mixed_alu).
 #[inline(never)]
@@ -64,7 +68,7 @@ fn turn<const ROLLED: bool>() {
 #[inline(never)]
 pub fn checksum<const ROLLED: bool>(packet: &mut Packet) -> u64 {
     let mut sum = 0;
-    for half in packet.0.as_chunks::<2>().0 {
+    for half in packet.as_chunks::<2>().0 {
         // SAFETY: a reference is valid to read.
         sum += u64::from(u16::from_le_bytes(unsafe { std::ptr::read_volatile(half) }));
         turn::<ROLLED>();
@@ -76,7 +80,7 @@ pub fn checksum<const ROLLED: bool>(packet: &mut Packet) -> u64 {
 /// [`copy_bytes`](super::programs::copy_bytes).
 #[inline(never)]
 pub fn copy<T: Copy, const ROLLED: bool>(packet: &mut Packet) -> u64 {
-    let bytes: &mut [u8] = black_box(&mut packet.0);
+    let bytes: &mut [u8] = black_box(packet);
     if bytes.len() < 2 * COPIED {
         return 1;
     }

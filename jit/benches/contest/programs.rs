@@ -1,5 +1,4 @@
-//! The programs of the contests, in assembly. Those that read the packet come with two entries: ours takes its bounds from the
-//! context, the peers get its address in R1.
+//! The programs of the contests, in assembly: XDP programs, which find the bounds of the packet in their context.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,26 +15,16 @@ pub const PACKET: usize = 1500;
 /// Bytes copied from the start of the packet to what follows.
 pub const COPIED: usize = 744;
 
-/// R6 and R7 are the packet and its end.
-#[derive(Clone, Copy, Debug)]
-pub enum Entry {
-    /// From the fields of `xdp_md`.
-    Context,
-    /// R1 is the packet.
-    Packet,
-}
+/// R6 and R7 become the packet and its end.
+const ENTRY: &str = "r6 = *(u32 *)(r1 + 0)\n r7 = *(u32 *)(r1 + 4)\n";
 
-impl Entry {
-    fn text(self) -> String {
-        match self {
-            Entry::Context => "r6 = *(u32 *)(r1 + 0)\n r7 = *(u32 *)(r1 + 4)\n".to_owned(),
-            Entry::Packet => format!("r6 = r1\n r7 = r1\n r7 += {PACKET}\n"),
-        }
-    }
+/// Nothing: what it costs to enter and leave.
+pub fn nothing() -> Vec<Insn> {
+    insns("r0 = 0\n exit")
 }
 
 /// Four strands of sixteen instructions, most of which do not wait for each other.
-pub fn mixed_alu(_: Entry) -> Vec<Insn> {
+pub fn mixed_alu() -> Vec<Insn> {
     insns(&format!(
         "r3 = {TURNS}\n r0 = 4660\n r2 = 7\n r4 = 9\n r5 = 11\n
          again: r1 = r0\n r0 += r3\n r1 <<= 3\n r2 ^= r1\n w4 += 4660\n r5 >>= 1\n r5 ^= r4\n w1 = w2\n r1 &= 255\n
@@ -45,7 +34,7 @@ pub fn mixed_alu(_: Entry) -> Vec<Insn> {
 }
 
 /// Ten instructions a turn, most of which wait for each other.
-pub fn alu_chain(_: Entry) -> Vec<Insn> {
+pub fn alu_chain() -> Vec<Insn> {
     insns(&format!(
         "r3 = {TURNS}\n r0 = 0\n r4 = 7\n
          again: r5 = r0\n r0 += r3\n r0 ^= r4\n r5 &= 65535\n w4 += w5\n r0 -= r4\n w4 |= 1\n r4 = -r4\n r3 -= 1\n
@@ -54,37 +43,37 @@ pub fn alu_chain(_: Entry) -> Vec<Insn> {
 }
 
 /// The sum of the packet's half words.
-pub fn checksum(entry: Entry) -> Vec<Insn> {
+pub fn checksum() -> Vec<Insn> {
     insns(
-        &(entry.text() + "r0 = 0\n again: r2 = *(u16 *)(r6 + 0)\n r0 += r2\n r6 += 2\n if r6 != r7 goto again\n exit"),
+        &(ENTRY.to_owned()
+            + "r0 = 0\n again: r2 = *(u16 *)(r6 + 0)\n r0 += r2\n r6 += 2\n if r6 != r7 goto again\n exit"),
     )
 }
 
 /// Copies `COPIED` bytes, `size` at a time.
-fn copy(entry: Entry, size: usize) -> Vec<Insn> {
+fn copy(size: usize) -> Vec<Insn> {
     let bits = 8 * size;
     insns(&format!(
-        "{}r2 = r6\n r2 += {}\n r0 = 1\n if r2 > r7 goto out\n r3 = r6\n r3 += {COPIED}\n r4 = r3\n
+        "{ENTRY}r2 = r6\n r2 += {}\n r0 = 1\n if r2 > r7 goto out\n r3 = r6\n r3 += {COPIED}\n r4 = r3\n
          again: r5 = *(u{bits} *)(r6 + 0)\n *(u{bits} *)(r3 + 0) = r5\n r6 += {size}\n r3 += {size}\n if r6 != r4 goto again\n
          r0 = 0\n out: exit",
-        entry.text(),
         2 * COPIED
     ))
 }
 
 /// Copies eight bytes at a time.
-pub fn copy_words(entry: Entry) -> Vec<Insn> {
-    copy(entry, 8)
+pub fn copy_words() -> Vec<Insn> {
+    copy(8)
 }
 
 /// Copies byte by byte.
-pub fn copy_bytes(entry: Entry) -> Vec<Insn> {
-    copy(entry, 1)
+pub fn copy_bytes() -> Vec<Insn> {
+    copy(1)
 }
 
 /// Copies without a loop, as clang writes a `memcpy` of constant length.
-pub fn copy_unrolled(entry: Entry) -> Vec<Insn> {
-    let mut text = format!("{}r2 = r6\n r2 += {}\n r0 = 1\n if r2 > r7 goto out\n r0 = 0\n", entry.text(), 2 * COPIED);
+pub fn copy_unrolled() -> Vec<Insn> {
+    let mut text = format!("{ENTRY}r2 = r6\n r2 += {}\n r0 = 1\n if r2 > r7 goto out\n r0 = 0\n", 2 * COPIED);
     for at in (0..COPIED).step_by(8) {
         writeln!(text, "r5 = *(u64 *)(r6 + {at})\n *(u64 *)(r6 + {}) = r5", COPIED + at).expect("a string grows");
     }
@@ -92,7 +81,7 @@ pub fn copy_unrolled(entry: Entry) -> Vec<Insn> {
 }
 
 /// Quotients and remainders by constants and registers.
-pub fn divisions(_: Entry) -> Vec<Insn> {
+pub fn divisions() -> Vec<Insn> {
     insns(&format!(
         "r3 = {TURNS}\n r0 = 0\n r5 = 1000003\n
          again: r1 = r5\n r1 /= 8\n r2 = r5\n r2 %= 64\n w4 = w5\n w4 %= 10\n r0 += r1\n r0 += r2\n r0 += r4\n r5 += 12345\n

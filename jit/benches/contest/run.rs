@@ -1,4 +1,6 @@
 //! How fast compiled code runs: ours, rbpf's, that of templates as in ubpf, scalar Rust, and rbpf's interpreter.
+//!
+//! All run the same program on the same memory: that of the world, which lies at its own addresses.
 
 use std::hint::black_box;
 
@@ -6,11 +8,11 @@ use jit::Jit;
 use semantics::engine::Engine;
 use semantics::insn::Insn;
 use semantics::interpreter;
-use semantics::memory::Memory;
+use semantics::memory::{Memory, layout};
 use semantics::world::{Input, World};
 
 use super::native::{self, Packet};
-use super::programs::{self, Entry, PACKET, verified};
+use super::programs::{self, PACKET, verified};
 use super::template::Template;
 use super::{Contest, Unit};
 
@@ -26,7 +28,6 @@ pub struct Code {
     template: Template,
     natives: &'static [Native],
     runners: Vec<&'static str>,
-    packet: Box<Packet>,
     retired: u64,
 }
 
@@ -63,13 +64,18 @@ impl Code {
     pub fn copy_unrolled() -> Code {
         Code::new("copy of 744 bytes unrolled", programs::copy_unrolled, &[native::copy::<u64, false>])
     }
+    /// [`programs::nothing`].
+    pub fn nothing() -> Code {
+        Code::new("enter and leave", programs::nothing, &[native::nothing])
+    }
     /// [`programs::divisions`].
     pub fn divisions() -> Code {
         Code::new("division loop", programs::divisions, &[native::divisions])
     }
 
-    fn new(name: &'static str, insns: fn(Entry) -> Vec<Insn>, natives: &'static [Native]) -> Code {
-        let program = verified(name, insns(Entry::Context));
+    fn new(name: &'static str, insns: fn() -> Vec<Insn>, natives: &'static [Native]) -> Code {
+        let insns = insns();
+        let program = verified(name, insns.clone());
         let mut world = World::new(Memory::native().expect("guest memory"));
         world.load(program.program()).expect("no maps");
         let bytes: [u8; PACKET] = std::array::from_fn(|at| (at * at / 7) as u8);
@@ -78,15 +84,14 @@ impl Code {
         let mut jit = Jit::new().expect("an image");
         jit.load(&program).expect("every opcode");
 
-        let theirs = insns(Entry::Packet);
         let mut peer = rbpf::EbpfVmRaw::new(None).expect("a machine");
         peer.set_verifier(|_| Ok(())).expect("no program yet");
-        peer.set_program(semantics::encoding::encode(&theirs).leak()).expect("a program");
+        peer.set_program(semantics::encoding::encode(&insns).leak()).expect("a program");
+        peer.register_allowed_memory(layout::PACKET..layout::PACKET + PACKET as u64);
         peer.jit_compile().expect("every opcode");
-        let template = Template::new(&theirs);
-        let packet = Box::new(Packet(bytes));
+        let template = Template::new(&insns);
         let runners = [&PEERS[..], &NATIVES[..natives.len()]].concat();
-        let mut code = Code { name, world, jit, peer, template, natives, runners, packet, retired: stop.retired };
+        let mut code = Code { name, world, jit, peer, template, natives, runners, retired: stop.retired };
         let expected = stop.result.expect("a result");
         for runner in 0..code.runners.len() {
             assert_eq!(code.result(runner), expected, "{}", code.runners[runner]);
@@ -96,23 +101,27 @@ impl Code {
 
     #[inline(always)]
     fn result(&mut self, runner: usize) -> u64 {
-        let packet = &mut *self.packet;
         match runner {
             0 => self.jit.run(&mut self.world).expect("a result"),
-            // SAFETY: the program stays within the packet that it is given.
-            1 => unsafe { self.peer.execute_program_jit(extend(packet)) }.expect("a result"),
+            // SAFETY: the program stays within context and packet.
+            1 => unsafe { self.peer.execute_program_jit(context()) }.expect("a result"),
             // SAFETY: as above.
-            2 => unsafe { self.template.run(packet.0.as_mut_ptr() as u64) },
-            3 => self.peer.execute_program(extend(packet)).expect("a result"),
-            _ => black_box(self.natives[runner - PEERS.len()])(packet),
+            2 => unsafe { self.template.run(layout::CONTEXT) },
+            // SAFETY: the interpreter looks.
+            3 => self.peer.execute_program(unsafe { context() }).expect("a result"),
+            // SAFETY: the packet of the world, which nothing else refers to while it is passed.
+            _ => black_box(self.natives[runner - PEERS.len()])(unsafe { &mut *(layout::PACKET as *mut Packet) }),
         }
     }
 }
 
-/// rbpf asks for a packet that lives as long as the program; it keeps none beyond the call.
-fn extend(packet: &mut Packet) -> &'static mut [u8] {
-    // SAFETY: the reference is used only until the run ends.
-    unsafe { &mut *std::ptr::from_mut(&mut packet.0) }
+/// The context of the program in guest memory.
+///
+/// # Safety
+/// There is a world, and nothing else refers to its context.
+unsafe fn context() -> &'static mut [u8] {
+    // SAFETY: guest memory lies at its own addresses.
+    unsafe { std::slice::from_raw_parts_mut(layout::CONTEXT as *mut u8, size_of::<[u32; 6]>()) }
 }
 
 const PEERS: [&str; 4] = ["touchstone", "rbpf", "templates as ubpf's", "rbpf interpreter"];

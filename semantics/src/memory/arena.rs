@@ -98,6 +98,7 @@ impl Arena {
     }
 
     /// Whether guest addresses are host addresses, so that native code can run.
+    #[inline]
     pub fn is_native(&self) -> bool {
         self.native
     }

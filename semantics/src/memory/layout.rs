@@ -54,10 +54,12 @@ pub const MAP_HANDLE_SHIFT: u32 = 12;
 pub const CODE: u64 = MAP_HANDLES + (1 << 45);
 
 /// The lowest byte of the frame at this depth.
+#[inline]
 pub const fn frame_bottom(depth: u64) -> u64 {
     FRAMES + depth * FRAME_STRIDE
 }
 /// What R10 holds at this depth: one past the highest byte of the frame.
+#[inline]
 pub const fn frame_top(depth: u64) -> u64 {
     frame_bottom(depth) + FRAME_LEN
 }

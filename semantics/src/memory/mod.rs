@@ -156,6 +156,7 @@ impl Memory {
     }
 
     /// Whether native code can share it.
+    #[inline]
     pub fn is_native(&self) -> bool {
         self.arena.is_native()
     }
