@@ -164,8 +164,29 @@ impl Verifier {
         Verifier { rules, ..Verifier::default() }
     }
 
-    /// Verifies `program`.
+    /// Verifies `program`, and each program that its tail calls lead to: as Linux does, one by one.
     pub fn verify(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
+        if program.targets().is_empty() {
+            return self.verify_alone(program, options);
+        }
+        let (mut stats, mut log) = (Stats::default(), String::new());
+        for (start, part) in program.parts() {
+            match self.verify_alone(&Arc::new(part), options) {
+                Verdict::Accept(accepted) => {
+                    stats =
+                        Stats { insns: stats.insns + accepted.stats.insns, saved: stats.saved + accepted.stats.saved };
+                    log.push_str(&accepted.log);
+                }
+                Verdict::Reject(rejection) => return Verdict::Reject(rejection.behind(start)),
+                unsupported @ Verdict::Unsupported(_) => return unsupported,
+            }
+        }
+        // SAFETY: each of the programs was accepted, and they reach each other by tail calls only.
+        let verified = unsafe { Verified::trust(Arc::clone(program)) };
+        Verdict::Accept(Accepted { verified, states: None, stats, log })
+    }
+
+    fn verify_alone(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
         if let Some(map) = program.maps().iter().find(|map| !map.map_type.is_modelled()) {
             return Verdict::Unsupported(Unsupported::Map(map.map_type));
         }

@@ -57,6 +57,13 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// The same of a program that lies `start` slots behind the first of those that were verified together. What the message
+    /// counts, it counts in the program itself.
+    pub(crate) fn behind(mut self, start: usize) -> Rejection {
+        self.insn += start;
+        self.path.iter_mut().for_each(|step| step.insn += start);
+        self
+    }
     /// The reason in Linux's words, one or two lines.
     pub fn message(&self) -> String {
         self.refusal.to_string()

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use semantics::encoding::{self, SLOT_LEN, Slot};
 use semantics::insn::{Insn, Opcode};
-use semantics::map::{self, MapDef, MapType};
+use semantics::map::{self, Contents, MapDef, MapType};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
 use serde::Deserialize;
@@ -55,7 +55,17 @@ struct RawMap {
     entries: Vec<RawElement>,
     value_fields: Option<serde::de::IgnoredAny>,
     inner: Option<serde::de::IgnoredAny>,
-    programs: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    programs: Vec<RawProgram>,
+}
+
+/// A program in a program array.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProgram {
+    index: u32,
+    /// `map[self]` is the array.
+    asm: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,11 +156,15 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
     }
     let names: Vec<&String> = raw.maps.keys().collect();
     let mut maps = Vec::new();
-    let mut elements = Vec::new();
+    let (mut elements, mut targets) = (Vec::new(), Vec::new());
     for (name, raw) in &raw.maps {
         let def = map(name, raw)?;
         for element in &raw.entries {
             elements.push((maps.len(), bytes(&element.key, "maps")?, bytes(&element.value, "maps")?));
+        }
+        for program in &raw.programs {
+            let text = program.asm.replace("map[self]", &format!("map[{name}]"));
+            targets.push((target(name, program.index), text));
         }
         maps.push(def);
     }
@@ -168,7 +182,7 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
         license: raw.license,
         maps,
         code: Code::Slots(if plain_memory { super::conformance::with_memory(&code) } else { code }),
-        targets: Vec::new(),
+        targets,
         verdict: match raw.expect.verdict {
             None => Verdict::Any,
             Some(RawVerdict::Accept) => Verdict::Accept,
@@ -207,7 +221,7 @@ fn map(name: &str, raw: &RawMap) -> Result<MapDef, Lack> {
     if !map_type.is_modelled() {
         return Err(Skip::MapType(raw.map_type.clone()).into());
     }
-    let properties = [("value_fields", &raw.value_fields), ("inner", &raw.inner), ("programs", &raw.programs)];
+    let properties = [("value_fields", &raw.value_fields), ("inner", &raw.inner)];
     if let Some((property, _)) = properties.into_iter().find(|(_, value)| value.is_some()) {
         return Err(Skip::MapProperty(property.to_owned()).into());
     }
@@ -218,8 +232,16 @@ fn map(name: &str, raw: &RawMap) -> Result<MapDef, Lack> {
             other => return Err(Skip::MapProperty(other.to_owned()).into()),
         }
     }
+    let held: Vec<(u32, String)> =
+        raw.programs.iter().map(|program| (program.index, target(name, program.index))).collect();
+    let contents = if held.is_empty() { Contents::Empty } else { Contents::Programs(held) };
     let RawMap { key_size, value_size, max_entries, .. } = *raw;
-    Ok(MapDef { flags, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
+    Ok(MapDef { flags, contents, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
+}
+
+/// What the program under an index of a program array is called.
+fn target(map: &str, index: u32) -> String {
+    format!("{map}[{index}]")
 }
 
 fn bytes(text: &str, field: &'static str) -> Checked<Vec<u8>> {

@@ -37,6 +37,16 @@ impl Debug {
         self.lines.extend(other.lines.iter().map(|line| Line { slot: line.slot + start, ..line.clone() }));
         self.functions.extend(other.functions.iter().map(|(slot, name)| (slot + start, name.clone())));
     }
+    /// Those of the instructions in `start..end`, counted from `start`.
+    pub(super) fn part(&self, start: usize, end: usize) -> Debug {
+        let holds = |slot: &usize| (start..end).contains(slot);
+        let lines = self.lines.iter().filter(|line| holds(&line.slot));
+        let functions = self.functions.iter().filter(|(slot, _)| holds(slot));
+        Debug {
+            lines: lines.map(|line| Line { slot: line.slot - start, ..line.clone() }).collect(),
+            functions: functions.map(|(slot, name)| (slot - start, name.clone())).collect(),
+        }
+    }
     /// First slot and name of the function that holds `slot`.
     pub fn function_at(&self, slot: usize) -> Option<(usize, &str)> {
         let (start, name) = self.functions[..self.functions.partition_point(|(start, _)| *start <= slot)].last()?;
@@ -57,5 +67,9 @@ mod tests {
         assert_eq!(debug.line_at(4).map(|line| line.line), Some(4));
         assert_eq!(debug.line_at(5), None);
         assert_eq!(debug.function_at(6), Some((5, "sub")));
+        let mut whole = Debug::default();
+        whole.append(&debug, 3);
+        assert_eq!(whole.line_at(5).map(|line| line.line), Some(4));
+        assert_eq!(whole.part(3, 20), debug);
     }
 }

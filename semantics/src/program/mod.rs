@@ -194,6 +194,25 @@ impl Program {
     pub fn targets(&self) -> &[Part] {
         &self.targets
     }
+    /// The program and its targets, each alone, with its first slot here: a verifier looks at each by itself.
+    pub fn parts(&self) -> Vec<(usize, Program)> {
+        let alone = |name: &str, start: usize, end: usize| {
+            let slots = self.subprograms.iter().filter(|slot| (start..end).contains(*slot)).map(|slot| slot - start);
+            Program {
+                name: name.to_owned(),
+                insns: self.insns[start..end].to_vec(),
+                subprograms: slots.collect(),
+                targets: Vec::new(),
+                debug: Arc::new(self.debug.part(start, end)),
+                ..self.clone()
+            }
+        };
+        let own = [(self.name.as_str(), 0)].into_iter();
+        let starts: Vec<(&str, usize)> =
+            own.chain(self.targets.iter().map(|part| (part.name.as_str(), part.start))).collect();
+        let ends = starts[1..].iter().map(|(_, start)| *start).chain([self.insns.len()]);
+        starts.iter().zip(ends).map(|((name, start), end)| (*start, alone(name, *start, end))).collect()
+    }
     /// The number of the target of this name, counted from 1; 0 if it is this program's own name.
     pub fn part_number(&self, name: &str) -> Option<u32> {
         let target = self.targets.iter().position(|part| part.name == name).map(|at| at as u32 + 1);
