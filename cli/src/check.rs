@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::Table;
 use fuzz::campaign;
+use fuzz::target::Target;
 
 use crate::Status;
 use crate::suite::{self, Which};
@@ -90,7 +91,7 @@ fn prove(_: usize, _: &mut dyn Write) -> anyhow::Result<(bool, String)> {
 
 fn fuzz(args: &Args, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
     let options = campaign::Options {
-        setup: crate::fuzz::setup(0, 20, None, None)?,
+        setup: crate::fuzz::setup(Target::default(), None)?,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         duration: Some(Duration::from_secs(args.fuzz)),
         tests: None,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use fuzz::campaign::{self, Options, Report};
 use fuzz::plant;
+use fuzz::target::{Configuration, Target};
 use fuzz::worker::{self, Launcher, Setup};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,6 +23,13 @@ const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, obj
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
 pub struct Args {
+    /// Which programs are made: interpreter_vs_jit (what the verifier accepts, run inside its states), or closed (safe by
+    /// construction, over every instruction that the JIT has)
+    #[arg(long, default_value = "interpreter_vs_jit", value_parser = target)]
+    target: Target,
+    /// How the JIT lowers: standard, no-bmi2 or blinded; by default standard, of closed programs each way in turn
+    #[arg(long, value_parser = configuration)]
+    jit: Option<Configuration>,
     /// The same seed gives the same programs, whatever the number of workers
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -73,13 +81,22 @@ pub fn launcher() -> anyhow::Result<Launcher> {
 }
 
 /// What a worker is told.
-pub fn setup(seed: u64, insns: usize, helper: Option<u32>, plant: Option<String>) -> anyhow::Result<Setup> {
+pub fn setup(target: Target, plant: Option<String>) -> anyhow::Result<Setup> {
     if let Some(name) = &plant
         && plant::by_name(name).is_none()
     {
         bail!("there is no planted mistake `{name}`; see `touchstone fuzz --list-plants`");
     }
-    Ok(Setup { seed, insns, helper, plant })
+    Ok(Setup { plant, ..Setup::new(target) })
+}
+
+fn target(name: &str) -> Result<Target, String> {
+    Target::by_name(name).ok_or_else(|| format!("targets are {}", Target::ALL.map(Target::name).join(", ")))
+}
+
+fn configuration(name: &str) -> Result<Configuration, String> {
+    let all = Configuration::ALL.map(Configuration::name);
+    Configuration::by_name(name).ok_or_else(|| format!("configurations are {}", all.join(", ")))
 }
 
 /// The number of a modelled helper.
@@ -112,7 +129,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let helper = args.helper.as_deref().map(helper).transpose()?;
     let endless = args.duration.is_none() && args.tests.is_none();
     let options = Options {
-        setup: setup(args.seed, args.insns, helper, args.plant.clone())?,
+        setup: Setup {
+            seed: args.seed,
+            insns: args.insns,
+            helper,
+            jit: args.jit.or(args.target.configuration()),
+            ..setup(args.target, args.plant.clone())?
+        },
         workers: args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         duration: args.duration.or(endless.then_some(60)).map(Duration::from_secs),
         tests: args.tests,

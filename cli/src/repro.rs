@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use corpus::runner::{CaseResult, Runner};
 use corpus::{Case, FindingNote};
 use fuzz::finding::Objection;
+use fuzz::target::Target;
 use fuzz::worker::Remote;
 use semantics::memory::Memory;
 use semantics::world::World;
@@ -72,7 +73,12 @@ fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> any
     }
     let noted = case.finding.as_ref();
     let plant = noted.and_then(|note| note.plant.clone()).filter(|_| !args.without_plant);
-    let setup = crate::fuzz::setup(0, 20, None, plant).with_context(place)?;
+    let name = noted.and_then(|note| note.target.as_deref());
+    let target = match name {
+        Some(name) => Target::by_name(name).with_context(|| format!("{}: there is no target `{name}`", place()))?,
+        None => Target::default(),
+    };
+    let setup = crate::fuzz::setup(target, plant).with_context(place)?;
     let mut remote = Remote::new(crate::fuzz::launcher()?, setup);
     for (run, test) in fuzz::case::tests(case).with_context(place)?.iter().enumerate() {
         let judged = remote.check(test).with_context(place)?;

@@ -21,9 +21,14 @@ fn text(output: &Output) -> String {
 
 /// Finds the planted mistake; the written case reproduces it, and without the mistake nobody objects.
 fn round_trip(plant: &str, expected: &str, most_insns: usize) {
+    round_trip_with(plant, &[], expected, most_insns);
+}
+
+fn round_trip_with(plant: &str, options: &[&str], expected: &str, most_insns: usize) {
     let out = folder(&plant.replace(':', "_"));
     let dir = out.to_str().expect("UTF-8");
-    let found = touchstone(&["fuzz", "--plant", plant, "--findings", "1", "--tests", "400000", "--out", dir]);
+    let arguments = ["fuzz", "--plant", plant, "--findings", "1", "--tests", "400000", "--out", dir];
+    let found = touchstone(&[&arguments, options].concat());
     assert_eq!(found.status.code(), Some(1), "{plant}: {}", text(&found));
     assert!(text(&found).contains(expected), "{plant}: {}", text(&found));
     let cases: Vec<_> = std::fs::read_dir(&out).expect("findings").map(|e| e.expect("an entry").path()).collect();
@@ -47,6 +52,54 @@ fn a_mistake_of_the_jit_is_found_shrunk_written_and_replayed() {
     round_trip("jit::jump::signed_as_unsigned", "agree interpreter/jit: ", 8);
     round_trip("jit::alu::sub_swapped", "agree interpreter/jit: ", 6);
     round_trip("jit::load_store::store_too_wide", "agree interpreter/jit: ", 6);
+}
+
+#[test]
+fn closed_programs_find_shrink_write_and_replay() {
+    let closed = ["--target", "closed"];
+    round_trip_with("jit::atomic::cmpxchg32_upper_kept", &closed, "agree interpreter/jit", 4);
+    round_trip_with("jit::call::frame_shared", &closed, "agree interpreter/jit", 6);
+    round_trip_with("jit::muldiv::zero_unguarded", &closed, "agree worker: death by signal 8", 4);
+}
+
+/// Mistakes that no outcome shows, with the reason.
+const UNSEEN: [(&str, &str); 11] = [
+    ("jit::wide::tail_has_code", "that code does nothing"),
+    ("jit::frame::trap_tested_32", "no stack lies at a multiple of 4 GiB"),
+    ("jit::frame::trap_stays_deep", TRAP),
+    ("jit::frame::tail_context_lost", TAIL),
+    ("jit::call::tail_into_nothing", TAIL),
+    ("jit::call::tail_takes_first_frame", TAIL),
+    ("jit::call::tail_jumps_to_result", TAIL),
+    ("jit::call::id_in_r8", "no helper that is modelled has a fifth argument"),
+    ("jit::blind::constant_in_the_clear", CLEAR),
+    ("jit::blind::high_half_in_the_clear", CLEAR),
+    ("jit::blind::sign_shows", CLEAR),
+];
+const TRAP: &str = "closed programs do not trap";
+const TAIL: &str = "closed programs make no tail calls";
+const CLEAR: &str = "the code does what it should, with bits in it that an attacker chose";
+
+#[test]
+fn every_mistake_of_the_jit_is_found_by_closed_programs() {
+    let out = folder("closed");
+    let dir = out.to_str().expect("UTF-8");
+    let planted = touchstone(&["fuzz", "--list-plants"]);
+    let planted = text(&planted);
+    let names = planted.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name);
+    let names: Vec<_> = names.filter(|name| name.starts_with("jit::")).collect();
+    assert!(names.len() > 20, "{planted}");
+    assert!(UNSEEN.iter().all(|(unseen, _)| names.contains(unseen)), "{planted}");
+    // The reason of the first holds no longer than this does.
+    assert!(semantics::helper::modelled().all(|(_, helper)| helper.fact().args.len() < 5));
+    for name in names {
+        if UNSEEN.iter().any(|(unseen, _)| *unseen == name) {
+            continue;
+        }
+        let arguments = ["fuzz", "--target", "closed", "--plant", name, "--findings", "1", "--tests", "100000"];
+        let found = touchstone(&[&arguments[..], &["--out", dir]].concat());
+        assert_eq!(found.status.code(), Some(1), "{name}: {}", text(&found));
+    }
 }
 
 #[test]

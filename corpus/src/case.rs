@@ -133,6 +133,8 @@ pub struct FindingNote {
     pub difference: String,
     /// The planted mistake that was active, if any.
     pub plant: Option<String>,
+    /// The target of the fuzzer, if it is not the default one.
+    pub target: Option<String>,
 }
 
 /// Why a case has no program.

@@ -109,6 +109,7 @@ pub(crate) struct Finding {
     pub engines: Option<Strings>,
     pub difference: String,
     pub plant: Option<String>,
+    pub target: Option<String>,
 }
 
 /// One string or a list of them.

@@ -257,6 +257,7 @@ fn finding(raw: raw::Finding) -> FindingNote {
         engines: raw.engines.map_or_else(Vec::new, |strings| strings.0),
         difference: raw.difference,
         plant: raw.plant,
+        target: raw.target,
     }
 }
 

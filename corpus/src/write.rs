@@ -201,6 +201,9 @@ impl Lines {
         if let Some(plant) = &finding.plant {
             self.field(2, "plant", plant);
         }
+        if let Some(target) = &finding.target {
+            self.field(2, "target", target);
+        }
     }
 }
 

@@ -153,12 +153,14 @@ fn code() -> impl Strategy<Value = Code> {
 
 fn finding() -> impl Strategy<Value = Option<FindingNote>> {
     let engines = proptest::collection::vec(any::<String>(), 0..3);
-    let note = (any::<String>(), engines, any::<String>(), proptest::option::of(any::<String>()));
-    proptest::option::of(note.prop_map(|(oracle, engines, difference, plant)| FindingNote {
+    let name = || proptest::option::of(any::<String>());
+    let note = (any::<String>(), engines, any::<String>(), name(), name());
+    proptest::option::of(note.prop_map(|(oracle, engines, difference, plant, target)| FindingNote {
         oracle,
         engines,
         difference,
         plant,
+        target,
     }))
 }
 

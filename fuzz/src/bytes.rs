@@ -75,8 +75,9 @@ pub fn decode(bytes: &[u8]) -> Test {
 
 fn map(reader: &mut Reader<'_>, at: u8) -> MapDef {
     let map_type = MapType::MODELLED[usize::from(reader.byte()) % MapType::MODELLED.len()];
-    let key_size = if map_type == MapType::ARRAY { 4 } else { u32::from(reader.byte() % 16) + 1 };
+    let key_size = if map_type == MapType::HASH { u32::from(reader.byte() % 16) + 1 } else { 4 };
     let (value_size, max_entries) = (u32::from(reader.byte() % 64) + 1, u32::from(reader.byte() % 8) + 1);
+    let value_size = if map_type == MapType::PROG_ARRAY { 4 } else { value_size };
     MapDef::new(format!("m{at}"), map_type, key_size, value_size, max_entries)
 }
 
@@ -87,7 +88,7 @@ pub fn encode(test: &Test) -> Vec<u8> {
     let mut bytes = vec![position as u8, program.maps().len() as u8];
     for map in program.maps() {
         bytes.push(MapType::MODELLED.iter().position(|t| *t == map.map_type).unwrap_or(0) as u8);
-        if map.map_type != MapType::ARRAY {
+        if map.map_type == MapType::HASH {
             bytes.push(map.key_size as u8 - 1);
         }
         bytes.extend([map.value_size as u8 - 1, map.max_entries as u8 - 1]);

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
 use crate::finding::{Finding, Objection};
-use crate::generate::{Generator, Options as GeneratorOptions};
 use crate::reduce::reduce;
 use crate::test::Test;
 use crate::worker::{BatchReply, Launcher, Remote, RemoteError, Setup, Stats};
 
 /// Tests of a batch: a worker answers some times per second.
 const BATCH: u64 = 4096;
+/// Workers that may die in a batch.
+const DEATHS: usize = 8;
 /// Raw objections of one kind that are shrunk; later ones are taken for the same mistake.
 const SHRUNK_PER_KIND: usize = 8;
 
@@ -126,8 +127,15 @@ impl Shared<'_> {
     fn work(&self, progress: &(dyn Fn(&Report) + Sync)) -> Result<(), RemoteError> {
         let mut remote = Remote::new(self.options.launcher.clone(), self.options.setup.clone());
         while let Some((first, count)) = self.take() {
-            let objections = self.batch(&mut remote, first, count)?;
+            let mut objections = self.batch(&mut remote, first, count)?;
             lock(&self.report).objections += objections.len() as u64;
+            // Short programs first, and those that do not take a worker with them: they shrink fast.
+            let generator = self.options.setup.generator();
+            let test = |number| generator.test(Dice::new(self.options.setup.seed, number));
+            objections.sort_by_cached_key(|(number, objection)| {
+                let is_death = objection.engines == Objection::death("").engines;
+                (is_death, test(*number).program.insns().len(), *number)
+            });
             for (number, objection) in objections {
                 if self.done() && !lock(&self.report).findings.is_empty() {
                     break;
@@ -144,7 +152,7 @@ impl Shared<'_> {
     /// Judges a batch, also through tests that kill the worker.
     fn batch(&self, remote: &mut Remote, first: u64, count: u64) -> Result<Vec<(u64, Objection)>, RemoteError> {
         let (mut first, end) = (first, first + count);
-        let (mut found, mut announce) = (Vec::new(), false);
+        let (mut found, mut announce, mut deaths) = (Vec::new(), false, 0);
         while first < end {
             match remote.batch(first, end - first, announce)? {
                 BatchReply::Done(stats, objections) => {
@@ -153,14 +161,17 @@ impl Shared<'_> {
                     break;
                 }
                 // Once more, with each test announced, to learn which one it was.
-                BatchReply::Died(_, None) if !announce => announce = true,
-                BatchReply::Died(how, None) => return Err(RemoteError::Broken(how)),
-                BatchReply::Died(how, Some(number)) => {
+                BatchReply::Died(_, None, _) if !announce => announce = true,
+                BatchReply::Died(how, None, _) => return Err(RemoteError::Broken(how)),
+                BatchReply::Died(how, Some(number), objections) => {
+                    found.extend(objections);
                     found.push((number, Objection::death(&how)));
+                    deaths += 1;
                     let survived = Stats { tests: number + 1 - first, ..Stats::default() };
                     lock(&self.report).stats.add(&survived);
                     first = number + 1;
-                    if self.done() {
+                    // What kills so often is known by now; the rest of the batch would take long to go through.
+                    if deaths >= DEATHS || self.done() {
                         break;
                     }
                 }
@@ -181,9 +192,8 @@ impl Shared<'_> {
             *times += 1;
         }
         let setup = &self.options.setup;
-        let generator = Generator::new(GeneratorOptions { insns: setup.insns, helper: setup.helper });
-        let test = generator.test(Dice::new(setup.seed, number));
-        let finding = Finding { test, objection, plant: setup.plant.clone() };
+        let test = setup.generator().test(Dice::new(setup.seed, number));
+        let finding = Finding { test, objection, plant: setup.plant.clone(), target: setup.target };
         let mut broken = None;
         let (finding, tries) = reduce(finding, &mut |test: &Test| match remote.check(test) {
             Ok(Ok(objection)) => objection,

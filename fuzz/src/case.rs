@@ -6,6 +6,7 @@ use std::sync::Arc;
 use corpus::{Case, FindingNote, Run};
 
 use crate::finding::Finding;
+use crate::target::Target;
 use crate::test::Test;
 
 /// The case that a finding is written as.
@@ -19,6 +20,7 @@ pub fn of_finding(finding: &Finding) -> Case {
         engines: objection.engines.clone(),
         difference: objection.kind.clone(),
         plant: finding.plant.clone(),
+        target: (finding.target != Target::default()).then(|| finding.target.name().to_owned()),
     });
     case
 }

@@ -8,6 +8,7 @@ use semantics::trap::Trap;
 use serde::{Deserialize, Serialize};
 
 use crate::oracle::Oracle;
+use crate::target::Target;
 use crate::test::Test;
 
 /// What is wrong with a test.
@@ -103,6 +104,8 @@ pub struct Finding {
     pub objection: Objection,
     /// The planted mistake that was installed, if any.
     pub plant: Option<String>,
+    /// What it was looked for with.
+    pub target: Target,
 }
 
 impl Finding {

@@ -1,19 +1,24 @@
 //! The judge: verifies a test, runs it on every engine, and asks the oracles.
 
-use jit::{Jit, Rules as JitRules};
+use std::sync::Arc;
+
+use jit::Jit;
 use semantics::engine::{self, Engine};
 use semantics::interpreter::{self, FUEL};
 use semantics::memory::Memory;
 use semantics::outcome::Outcome;
+use semantics::program::Verified;
 use semantics::trap::Trap;
 use semantics::word::Concrete;
 use semantics::world::World;
 use verifier::rules::Rules as VerifierRules;
 use verifier::{Verdict, Verifier};
 
+use crate::closed::{self, Closedness};
 use crate::finding::Objection;
 use crate::oracle::{self, Containment};
 use crate::plant::{Plant, Site};
+use crate::target::{Configuration, Target};
 use crate::test::Test;
 
 /// What came of a test.
@@ -21,7 +26,7 @@ use crate::test::Test;
 pub enum Judgement {
     /// Accepted, run, and nobody objects; so many instructions were executed.
     Fine(u64),
-    /// The verifier rejects the program, with this message.
+    /// The verifier rejects the program, or it is not closed, with this message.
     Rejected(String),
     /// Something that is not modelled.
     Unsupported(String),
@@ -44,8 +49,9 @@ pub enum JudgeError {
 pub struct Judge {
     world: World,
     verifier: Verifier,
-    /// The engines that are compared with the interpreter.
-    engines: Vec<Box<dyn Engine>>,
+    target: Target,
+    /// The engines that are compared with the interpreter, with the names that findings call them by.
+    engines: Vec<(&'static str, Box<dyn Engine>)>,
     ours: Outcome,
     theirs: Outcome,
     tests: u64,
@@ -60,29 +66,43 @@ const REJECTED_EVERY: u64 = 8;
 
 impl std::fmt::Debug for Judge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let engines: Vec<_> = self.engines.iter().map(|engine| engine.name()).collect();
+        let engines: Vec<_> = self.engines.iter().map(|(name, _)| name).collect();
         f.debug_struct("Judge").field("engines", &engines).field("tests", &self.tests).finish_non_exhaustive()
     }
 }
 
 impl Judge {
-    /// A judge with this mistake planted, or none.
+    /// A judge of programs that the verifier accepts, with this mistake planted, or none.
     pub fn new(plant: Option<&Plant>) -> Result<Judge, JudgeError> {
+        Judge::of(Target::default(), Some(Configuration::Standard), plant)
+    }
+
+    /// A judge for a target, with the JIT in one configuration or in turns in all that this processor has.
+    pub fn of(target: Target, jit: Option<Configuration>, plant: Option<&Plant>) -> Result<Judge, JudgeError> {
+        // Mistakes of blinding are seen where constants are blinded.
         let blinds = plant.is_some_and(|plant| plant.name.starts_with("jit::blind::"));
-        let jit_rules = JitRules::<Concrete>::standard();
-        let mut jit_rules = if blinds { jit_rules.blinded(0) } else { jit_rules };
+        let jit = if blinds { Some(Configuration::Blinded) } else { jit };
         let mut verifier_rules = VerifierRules::<Concrete>::default();
         let mut world = World::new(Memory::native()?);
         match plant.map(|plant| plant.site) {
-            Some(Site::Jit(install)) => install(&mut jit_rules),
             Some(Site::Verifier(install)) => install(&mut verifier_rules),
             Some(Site::Helper(helper)) => world.helpers.replace(helper()),
-            None => {}
+            Some(Site::Jit(_)) | None => {}
+        }
+        let mut engines: Vec<(&'static str, Box<dyn Engine>)> = Vec::new();
+        for configuration in Configuration::ALL.into_iter().filter(|it| jit.map_or(it.is_supported(), |jit| jit == *it))
+        {
+            let mut rules = configuration.rules();
+            if let Some(Site::Jit(install)) = plant.map(|plant| plant.site) {
+                install(&mut rules);
+            }
+            engines.push((configuration.engine(), Box::new(Jit::with_rules(rules)?)));
         }
         Ok(Judge {
             world,
             verifier: Verifier::with_rules(verifier_rules),
-            engines: vec![Box::new(Jit::with_rules(jit_rules)?)],
+            target,
+            engines,
             ours: Outcome::default(),
             theirs: Outcome::default(),
             tests: 0,
@@ -98,37 +118,49 @@ impl Judge {
 
     /// Judges a test as one of many: the slow questions are asked now and then.
     pub fn judge(&mut self, test: &Test) -> Judgement {
+        self.judge_numbered(test, self.tests)
+    }
+
+    /// The same for test `number` of a campaign, which is judged alike by every worker.
+    pub fn judge_numbered(&mut self, test: &Test, number: u64) -> Judgement {
         self.tests += 1;
-        let watch = self.tests.is_multiple_of(WATCH_EVERY);
-        let rejected = self.tests.is_multiple_of(REJECTED_EVERY);
-        self.ask(test, watch, rejected)
+        self.ask(test, Some(number))
     }
 
     /// Judges a test with every question asked.
     pub fn judge_fully(&mut self, test: &Test) -> Judgement {
-        self.ask(test, true, true)
+        self.ask(test, None)
     }
 
-    fn ask(&mut self, test: &Test, watch: bool, run_rejected: bool) -> Judgement {
-        let program = &test.program;
-        if let Err(error) = self.world.load(program) {
+    /// Test `number`, or one of which everything is asked.
+    fn ask(&mut self, test: &Test, number: Option<u64>) -> Judgement {
+        if let Err(error) = self.world.load(&test.program) {
             return Judgement::Unsupported(error.to_string());
         }
         if let Err(error) = self.world.reset(&test.input) {
             return Judgement::Unsupported(error.to_string());
         }
+        match self.target {
+            Target::InterpreterVsJit => self.ask_verified(test, number),
+            Target::Closed => self.ask_closed(test, number),
+        }
+    }
+
+    fn ask_verified(&mut self, test: &Test, number: Option<u64>) -> Judgement {
+        let program = &test.program;
+        let is_turn = |every| number.is_none_or(|number| (number + 1).is_multiple_of(every));
         let options = verifier::Options { record: true, ..verifier::Options::default() };
         let accepted = match self.verifier.verify(program, &options) {
             Verdict::Accept(accepted) => accepted,
             Verdict::Reject(rejection) => {
-                if run_rejected {
+                if is_turn(REJECTED_EVERY) {
                     interpreter::run(program, &mut self.world, REJECTED_FUEL, &mut ());
                 }
                 return Judgement::Rejected(rejection.message());
             }
             Verdict::Unsupported(unsupported) => return Judgement::Unsupported(unsupported.to_string()),
         };
-        self.world.watch = watch;
+        self.world.watch = is_turn(WATCH_EVERY);
         let (stop, escape) = match accepted.states {
             Some(states) => {
                 let mut containment = Containment::new(&states);
@@ -149,25 +181,54 @@ impl Judge {
             Err(trap) => return Judgement::Objection(Objection::trapped(stop.pc, &trap)),
             Ok(_) => self.world.observe(stop.result, &mut self.ours),
         }
-        for engine in &mut self.engines {
-            if let Err(unsupported) = engine.load(&accepted.verified) {
-                return Judgement::Unsupported(unsupported.to_string());
-            }
-            if let Err(error) = engine::run_on(&mut **engine, &mut self.world, &test.input, &mut self.theirs) {
-                return Judgement::Unsupported(error.to_string());
-            }
-            if let Some(objection) = oracle::agree(&self.ours, engine.name(), &self.theirs) {
-                return Judgement::Objection(objection);
-            }
-        }
-        Judgement::Fine(stop.retired)
+        self.compare(test, &accepted.verified, number).unwrap_or(Judgement::Fine(stop.retired))
     }
 
-    /// Judges a test and takes a panic of our own code for an objection. Afterwards this judge is not to be used again
+    /// A program that nobody verified: it is run natively if the interpreter shows that it is closed.
+    fn ask_closed(&mut self, test: &Test, number: Option<u64>) -> Judgement {
+        let mut closedness = Closedness::default();
+        self.world.watch = number.is_none_or(|number| (number + 1).is_multiple_of(WATCH_EVERY));
+        let stop = interpreter::run(&test.program, &mut self.world, closed::FUEL, &mut closedness);
+        self.world.watch = false;
+        if let Some(breach) = closedness.breach {
+            return Judgement::Rejected(format!("not closed: {breach}"));
+        }
+        match stop.result {
+            Err(Trap::Unsupported(unsupported)) => return Judgement::Unsupported(unsupported.to_string()),
+            Err(trap @ Trap::Contract { .. }) => return Judgement::Objection(Objection::trapped(stop.pc, &trap)),
+            Err(trap) => return Judgement::Rejected(format!("not closed: insn {}: {trap}", stop.pc)),
+            Ok(_) => self.world.observe(stop.result, &mut self.ours),
+        }
+        // SAFETY: on this input, the only one that it is run on, the interpreter found every access inside its region, and
+        // the run ended.
+        let trusted = unsafe { Verified::trust(Arc::clone(&test.program)) };
+        self.compare(test, &trusted, number).unwrap_or(Judgement::Fine(stop.retired))
+    }
+
+    /// Runs the program on the other engines, or on the one whose turn it is, and compares with what the interpreter did.
+    fn compare(&mut self, test: &Test, program: &Verified, number: Option<u64>) -> Option<Judgement> {
+        let count = self.engines.len() as u64;
+        let is_turn = |at: &usize| number.is_none_or(|number| number % count == *at as u64);
+        for (_, (name, engine)) in self.engines.iter_mut().enumerate().filter(|(at, _)| is_turn(at)) {
+            if let Err(unsupported) = engine.load(program) {
+                return Some(Judgement::Unsupported(unsupported.to_string()));
+            }
+            if let Err(error) = engine::run_on(&mut **engine, &mut self.world, &test.input, &mut self.theirs) {
+                return Some(Judgement::Unsupported(error.to_string()));
+            }
+            if let Some(objection) = oracle::agree(&self.ours, name, &self.theirs) {
+                return Some(Judgement::Objection(objection));
+            }
+        }
+        None
+    }
+
+    /// Judges test `number`, or fully without one, and takes a panic of our own code for an objection. Afterwards this judge is not to be used again
     /// if there was one.
-    pub fn judge_caught(&mut self, test: &Test, fully: bool) -> Judgement {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            if fully { self.judge_fully(test) } else { self.judge(test) }
+    pub fn judge_caught(&mut self, test: &Test, number: Option<u64>) -> Judgement {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match number {
+            Some(number) => self.judge_numbered(test, number),
+            None => self.judge_fully(test),
         }));
         caught.unwrap_or_else(|payload| {
             let message = payload

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::finding::Objection;
-use crate::generate::{Generator, Options};
+use crate::generate::Options;
 use crate::judge::{Judge, JudgeError, Judgement};
 use crate::plant::{self, Plant};
+use crate::target::{Configuration, Generator, Target};
 use crate::test::Test;
 
 /// What a worker is told when it starts.
@@ -28,6 +29,24 @@ pub struct Setup {
     pub helper: Option<u32>,
     /// A mistake to plant.
     pub plant: Option<String>,
+    /// Which programs are made and how they are judged.
+    pub target: Target,
+    /// How the JIT lowers; all ways in turns if not given.
+    pub jit: Option<Configuration>,
+}
+
+impl Setup {
+    /// A setup of this target with nothing planted.
+    pub fn new(target: Target) -> Setup {
+        Setup { seed: 0, insns: 20, helper: None, plant: None, target, jit: target.configuration() }
+    }
+    /// The generator of its tests.
+    pub fn generator(&self) -> Generator {
+        Generator::new(self.target, Options { insns: self.insns, helper: self.helper })
+    }
+    fn judge(&self, plant: Option<&Plant>) -> Result<Judge, JudgeError> {
+        Judge::of(self.target, self.jit, plant)
+    }
 }
 
 /// What is asked of a worker.
@@ -44,6 +63,8 @@ enum Request {
 enum Answer {
     /// Test `number` is next.
     At { number: u64 },
+    /// Somebody objects to test `number`: said at once where tests are announced, since the next may be the last.
+    Found { number: u64, objection: Objection },
     /// A batch is done.
     Batch { stats: Stats, objections: Vec<(u64, Objection)> },
     /// A case is judged.
@@ -98,6 +119,18 @@ pub enum WorkerError {
     Pipe(#[from] std::io::Error),
 }
 
+/// Processor time of a test of a closed program, on all engines: it executes few instructions, so it hangs if it takes longer.
+const CLOSED_TIME: Duration = Duration::from_millis(100);
+
+/// Lets a signal end this process once it has used so much more processor time; 0 for no such limit.
+fn limit_time(limit: Duration) {
+    let once = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let value = libc::timeval { tv_sec: limit.as_secs() as i64, tv_usec: i64::from(limit.subsec_micros()) };
+    let timer = libc::itimerval { it_interval: once, it_value: value };
+    // SAFETY: sets a timer of this process from a value that lives through the call; the old setting is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
+}
+
 struct Worker {
     setup: Setup,
     plant: Option<Plant>,
@@ -111,8 +144,8 @@ pub fn serve(setup: Setup) -> Result<(), WorkerError> {
         None => None,
         Some(name) => Some(plant::by_name(name).ok_or_else(|| WorkerError::NoSuchPlant(name.clone()))?),
     };
-    let judge = Judge::new(plant.as_ref())?;
-    let generator = Generator::new(Options { insns: setup.insns, helper: setup.helper });
+    let judge = setup.judge(plant.as_ref())?;
+    let generator = setup.generator();
     let mut worker = Worker { setup, plant, generator, judge };
     // A panic is an objection, not a message on the terminal.
     std::panic::set_hook(Box::new(|_| {}));
@@ -135,8 +168,15 @@ fn say(answer: &Answer) -> std::io::Result<()> {
 }
 
 impl Worker {
-    fn judge(&mut self, test: &Test, fully: bool) -> Result<Judgement, WorkerError> {
-        let judgement = self.judge.judge_caught(test, fully);
+    fn judge(&mut self, test: &Test, number: Option<u64>) -> Result<Judgement, WorkerError> {
+        // The verifier may take its time; a closed program may not.
+        if self.setup.target == Target::Closed {
+            limit_time(CLOSED_TIME);
+        }
+        let judgement = self.judge.judge_caught(test, number);
+        if self.setup.target == Target::Closed {
+            limit_time(Duration::ZERO);
+        }
         if let Judgement::Objection(Objection { oracle: crate::oracle::Oracle::NoPanic, .. }) = judgement {
             self.renew()?;
         }
@@ -146,7 +186,7 @@ impl Worker {
     /// A new judge in place of one that panicked; the old one gives up guest memory first.
     fn renew(&mut self) -> Result<(), WorkerError> {
         self.judge.retire();
-        self.judge = Judge::new(self.plant.as_ref())?;
+        self.judge = self.setup.judge(self.plant.as_ref())?;
         Ok(())
     }
 
@@ -159,7 +199,7 @@ impl Worker {
             }
             let test = self.generator.test(Dice::new(self.setup.seed, number));
             stats.tests += 1;
-            match self.judge(&test, false)? {
+            match self.judge(&test, Some(number))? {
                 Judgement::Fine(executed) => {
                     stats.accepted += 1;
                     stats.executed += executed;
@@ -171,7 +211,11 @@ impl Worker {
                 Judgement::Unsupported(_) => stats.unsupported += 1,
                 Judgement::Objection(objection) => {
                     stats.accepted += 1;
-                    objections.push((number, objection));
+                    if announce {
+                        say(&Answer::Found { number, objection })?;
+                    } else {
+                        objections.push((number, objection));
+                    }
                 }
             }
         }
@@ -191,7 +235,7 @@ impl Worker {
                 Err(error) => return Ok(say(&Answer::Bad { reason: error.to_string() })?),
             };
             for test in tests {
-                match self.judge(&test, true)? {
+                match self.judge(&test, None)? {
                     Judgement::Objection(found) => objection = objection.or(Some(found)),
                     Judgement::Rejected(message) | Judgement::Unsupported(message) => rejected = Some(message),
                     Judgement::Fine(_) => {}
@@ -256,8 +300,8 @@ pub enum RemoteError {
 pub enum BatchReply {
     /// It was judged.
     Done(Stats, Vec<(u64, Objection)>),
-    /// The worker died or hung; the number of the test, if tests were announced.
-    Died(String, Option<u64>),
+    /// The worker died or hung; the number of the test, if tests were announced, and what was found before.
+    Died(String, Option<u64>, Vec<(u64, Objection)>),
 }
 
 impl Remote {
@@ -329,6 +373,7 @@ impl Remote {
         match (hung, status) {
             (true, _) => format!("no answer in {} s", self.launcher.patience.as_secs_f32()),
             (false, Ok(status)) => match (status.signal(), status.code()) {
+                (Some(libc::SIGVTALRM), _) => format!("no end in {} s", CLOSED_TIME.as_secs_f32()),
                 (Some(signal), _) => format!("signal {signal}"),
                 (_, Some(code)) => format!("exit with {code}"),
                 _ => "an unknown end".to_owned(),
@@ -340,13 +385,17 @@ impl Remote {
     /// Judges a batch of generated tests.
     pub fn batch(&mut self, first: u64, count: u64, announce: bool) -> Result<BatchReply, RemoteError> {
         self.ask(&Request::Batch { first, count, announce })?;
-        let mut last = None;
+        let (mut last, mut found) = (None, Vec::new());
         loop {
             match self.reply()? {
                 Reply::Answer(Answer::At { number }) => last = Some(number),
-                Reply::Answer(Answer::Batch { stats, objections }) => return Ok(BatchReply::Done(stats, objections)),
+                Reply::Answer(Answer::Found { number, objection }) => found.push((number, objection)),
+                Reply::Answer(Answer::Batch { stats, objections }) => {
+                    found.extend(objections);
+                    return Ok(BatchReply::Done(stats, found));
+                }
                 Reply::Answer(other) => return Err(RemoteError::Broken(format!("unexpected {other:?}"))),
-                Reply::Death(how) => return Ok(BatchReply::Died(how, last)),
+                Reply::Death(how) => return Ok(BatchReply::Died(how, last, found)),
             }
         }
     }
@@ -377,7 +426,6 @@ impl Drop for Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate;
 
     fn remote(script: &str) -> Remote {
         let launcher = Launcher {
@@ -385,11 +433,11 @@ mod tests {
             arguments: vec!["-c".to_owned(), script.to_owned()],
             patience: Duration::from_millis(300),
         };
-        Remote::new(launcher, Setup { seed: 0, insns: 20, helper: None, plant: None })
+        Remote::new(launcher, Setup::new(Target::default()))
     }
 
     fn outcome(script: &str) -> Result<Result<Option<Objection>, String>, RemoteError> {
-        let test = Generator::new(generate::Options::default()).test(Dice::new(0, 0));
+        let test = Setup::new(Target::default()).generator().test(Dice::new(0, 0));
         remote(script).check(&test)
     }
 

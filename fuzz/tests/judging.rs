@@ -7,6 +7,7 @@ use fuzz::judge::{Judge, Judgement};
 use fuzz::oracle::Oracle;
 use fuzz::plant;
 use fuzz::reduce::reduce;
+use fuzz::target::Target;
 use fuzz::test::Test;
 
 const SEED: u64 = 42;
@@ -49,7 +50,7 @@ fn found(name: &str, oracle: Oracle, most_insns: usize) {
     let finding = (0..100_000).find_map(|number| {
         let test = generator.test(Dice::new(SEED, number));
         let objection = check(&test)?;
-        Some(Finding { test, objection, plant: Some(name.to_owned()) })
+        Some(Finding { test, objection, plant: Some(name.to_owned()), target: Target::default() })
     });
     let finding = finding.unwrap_or_else(|| panic!("{name} was not found"));
     let (finding, _) = reduce(finding, &mut check);

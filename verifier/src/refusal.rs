@@ -3,6 +3,7 @@
 use crate::state::Kind;
 use crate::tnum::Tnum;
 use semantics::insn::{Field, Op, Opcode, Reg, Size};
+use semantics::map::MapType;
 
 /// Reading or writing, as messages say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub enum Refusal {
     DifferentPointers { reg: Reg },
     #[error("write into map forbidden")]
     HelperMapWrite { reg: Reg },
+    #[error("cannot pass map_type {} into func bpf_{name}#{id}", map_type.id())]
+    HelperMapType { reg: Reg, map_type: MapType, name: &'static str, id: u32 },
     #[error("{} 32-bit pointer arithmetic prohibited", upper(*reg))]
     Pointer32 { reg: Reg },
     #[error("{} pointer arithmetic on {kind} prohibited, null-check it first", upper(*reg))]
@@ -213,6 +216,7 @@ impl Refusal {
             | R::Unbounded { reg }
             | R::MapRights { reg, .. }
             | R::HelperMapWrite { reg }
+            | R::HelperMapType { reg, .. }
             | R::DifferentPointers { reg }
             | R::Pointer32 { reg }
             | R::NullCheckFirst { reg, .. }
@@ -313,6 +317,7 @@ impl Refusal {
             R::DifferentPointers { reg } => format!(
                 "{reg} is the context on one path and something else on another, but accesses to the context are translated."
             ),
+            R::HelperMapType { map_type, name, .. } => format!("{name} does not take a map of type {map_type}."),
             R::HelperMapWrite { .. } => "The map's flags forbid programs to write to it.".to_owned(),
             R::Pointer32 { reg } => format!("A 32-bit operation would cut the pointer in {reg} in half."),
             R::NullCheckFirst { reg, .. } => format!("{reg} may be null. Compare it with 0 before adding to it."),

@@ -7,6 +7,7 @@ use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::state::{Kind, RegState, State};
 use semantics::helper::{self, Arg, ArgKind, Change, Fact, Helper, RetKind};
 use semantics::insn::{Insn, Reg};
+use semantics::map::MapType;
 
 /// What memory arguments may point to, in the kernel's words (`mem_types`).
 const MEMORY: &str = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
@@ -96,6 +97,11 @@ fn check_argument(
         ArgKind::ConstMapPtr => {
             expect(kind == Kind::MapPtr, "map_ptr")?;
             *map = Some(held.map);
+            let map_type = definition(*map)?.map_type;
+            // `check_map_func_compatibility`: programs and tail calls go together.
+            if (map_type == MapType::PROG_ARRAY) != (helper.id == helper::tail_call::ID) {
+                return Err(Refusal::HelperMapType { reg, map_type, name: fact.name, id: helper.id }.into());
+            }
             let read_only = definition(*map)?.flags & access::RDONLY_PROG != 0;
             if read_only && helper.changes.contains(&Change::MapValues) {
                 return Err(Refusal::HelperMapWrite { reg }.into());

@@ -1,0 +1,21 @@
+//! Any bytes as a program, without the verifier: run on both engines and compared if the interpreter shows that it is
+//! closed.
+#![no_main]
+
+use std::cell::RefCell;
+
+use fuzz::judge::{Judge, Judgement};
+use fuzz::target::Target;
+use fuzz::test::Test;
+use libfuzzer_sys::fuzz_target;
+
+thread_local! {
+    static JUDGE: RefCell<Judge> =
+        RefCell::new(Judge::of(Target::Closed, None, None).expect("guest and executable memory"));
+}
+
+fuzz_target!(|test: Test| {
+    if let Judgement::Objection(objection) = JUDGE.with_borrow_mut(|judge| judge.judge_fully(&test)) {
+        panic!("{objection}");
+    }
+});
