@@ -203,7 +203,9 @@ impl Code {
     fn append(&mut self, jump: impl Fn() -> usize) {
         for inst in &self.insts {
             let Inst::Branch(branch) = *inst else {
-                encode::encode(inst, &mut self.straight);
+                let mut bytes = encode::Buffer::default();
+                encode::encode_to(inst, &mut bytes);
+                bytes.append_to(&mut self.straight);
                 continue;
             };
             let (target, reach) = match branch {

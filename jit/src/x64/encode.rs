@@ -8,9 +8,57 @@ use semantics::word::{Algebra, Convert, Flag, Word};
 
 use super::{AluOp, Branch, Inst, LockOp, Reach, Reg, ShiftOp};
 
+/// Where encoded bytes go.
+pub trait Sink<B> {
+    /// Appends bytes.
+    fn put<const N: usize>(&mut self, bytes: [B; N]);
+}
+
+impl<B: Clone> Sink<B> for Vec<B> {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [B; N]) {
+        self.extend_from_slice(&bytes);
+    }
+}
+
+/// The bytes of one instruction, at most 15: a number, so that it lives in registers. A vector counts its length in memory,
+/// and bytes stored one by one are not forwarded to a load of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Buffer {
+    bytes: u128,
+    bits: u32,
+}
+
+impl Buffer {
+    /// Appends the bytes to code.
+    #[inline(always)]
+    pub fn append_to(self, code: &mut Vec<u8>) {
+        let len = code.len() + (self.bits / 8) as usize;
+        // All sixteen are copied at once.
+        code.extend_from_slice(&self.bytes.to_le_bytes());
+        code.truncate(len);
+    }
+}
+
+impl Sink<u8> for Buffer {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        self.bytes |= u128::from(value) << self.bits;
+        self.bits += 8 * N as u32;
+    }
+}
+
 /// Appends the encoding of `inst`. A [`Branch`] has none without its displacement, see [`branch`]: it adds nothing.
 #[inline]
 pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
+    encode_to(inst, out);
+}
+
+/// The same, to anything that takes bytes.
+#[inline(always)]
+#[allow(clippy::too_many_lines)] // a table, an arm per instruction
+pub fn encode_to<A: Algebra>(inst: &Inst<A>, out: &mut impl Sink<A::W8>) {
     match inst {
         Inst::AluRr { op, width, dst, src } => {
             let opcode = if *op == AluOp::Test { 0x85 } else { *op as u8 * 8 + 1 };
@@ -34,7 +82,7 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         Inst::MovAbs { dst, imm } => {
             literal::<A, 1>(out, rex(Width::W64, 0, dst.high()), [0xb8 + dst.low()]);
             let part = |byte| Convert::<A::W8>::zx(&imm.lshr(&A::W64::lit(8 * byte as u64)));
-            out.extend_from_slice(&std::array::from_fn::<_, 8, _>(part));
+            out.put(std::array::from_fn::<_, 8, _>(part));
         }
         Inst::Load { size, dst, base, disp } => load::<A>(*size, *dst, *base, disp, out),
         Inst::Store { size, base, disp, src } => store::<A>(*size, *base, disp, *src, out),
@@ -50,7 +98,7 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
         }
         Inst::ShiftImm { op, width, dst, amount } => {
             literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xc1, modrm(3, *op as u8, dst.low())]);
-            out.push(amount.clone());
+            out.put([amount.clone()]);
         }
         Inst::ShiftCl { op, width, dst } => {
             literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xd3, modrm(3, *op as u8, dst.low())]);
@@ -65,7 +113,7 @@ pub fn encode<A: Algebra>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
             let (rex, modrm) = (rex(*width, dst.high(), src.high()), modrm(3, dst.low(), src.low()));
             if fits8::<A>(imm).decide() {
                 literal::<A, 2>(out, rex, [0x6b, modrm]);
-                out.push(imm.zx());
+                out.put([imm.zx()]);
             } else {
                 literal::<A, 2>(out, rex, [0x69, modrm]);
                 little32::<A>(imm, out);
@@ -135,25 +183,26 @@ pub const fn branch_len(branch: Branch, reach: Reach) -> u32 {
 /// Appends a branch whose target lies `rel` bytes after its end; a short one carries only the low byte. A call is always
 /// near.
 #[inline]
-pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut Vec<A::W8>) {
+pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut impl Sink<A::W8>) {
     match (branch, reach) {
         (Branch::Stub(_) | Branch::Local, _) => byte::<A>(out, 0xe8),
         (Branch::Jmp, Reach::Short) => byte::<A>(out, 0xeb),
         (Branch::Jmp, Reach::Near) => byte::<A>(out, 0xe9),
         (Branch::Jcc(cc), Reach::Short) => byte::<A>(out, 0x70 + cc as u8),
-        (Branch::Jcc(cc), Reach::Near) => out.extend([A::W8::lit(0x0f), A::W8::lit(u64::from(0x80 + cc as u8))]),
+        (Branch::Jcc(cc), Reach::Near) => out.put([A::W8::lit(0x0f), A::W8::lit(u64::from(0x80 + cc as u8))]),
     }
-    if branch_len(branch, reach) == 2 { out.push(rel.zx()) } else { little32::<A>(rel, out) }
+    if branch_len(branch, reach) == 2 { out.put([rel.zx()]) } else { little32::<A>(rel, out) }
 }
 
-fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut Vec<A::W8>) {
+#[inline(always)]
+fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut impl Sink<A::W8>) {
     let rex = rex(width, 0, dst.high());
     if op == AluOp::Test {
         literal::<A, 2>(out, rex, [0xf7, modrm(3, 0, dst.low())]);
         little32::<A>(imm, out);
     } else if fits8::<A>(imm).decide() {
         literal::<A, 2>(out, rex, [0x83, modrm(3, op as u8, dst.low())]);
-        out.push(imm.zx());
+        out.put([imm.zx()]);
     } else {
         literal::<A, 2>(out, rex, [0x81, modrm(3, op as u8, dst.low())]);
         little32::<A>(imm, out);
@@ -161,7 +210,8 @@ fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mu
 }
 
 /// `movzx` or `movsx` from 1 or 2 bytes of a register; `opcode` is that of 1 byte.
-fn extend<A: Algebra>(opcode: u8, size: Size, width: Width, dst: Reg, src: Reg, out: &mut Vec<A::W8>) {
+#[inline(always)]
+fn extend<A: Algebra>(opcode: u8, size: Size, width: Width, dst: Reg, src: Reg, out: &mut impl Sink<A::W8>) {
     let rex = rex(width, dst.high(), src.high());
     // Without a REX prefix, 4 to 7 name ah, ch, dh and bh.
     let rex = if size == Size::B && src.number() >= 4 { 0x40 | rex } else { rex };
@@ -181,7 +231,8 @@ const fn shift_x(op: ShiftOp, width: Width, dst: Reg, src: Reg, amount: Reg) -> 
     [0xc4, map, wide | (15 - amount.number()) << 3 | prefix, 0xf7, modrm(3, dst.low(), src.low())]
 }
 
-fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {
+#[inline(always)]
+fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut impl Sink<A::W8>) {
     let width = if size == Size::Dw { Width::W64 } else { Width::W32 };
     let rex = rex(width, dst.high(), base.high());
     match size {
@@ -192,7 +243,8 @@ fn load<A: Algebra>(size: Size, dst: Reg, base: Reg, disp: &A::W32, out: &mut Ve
     memory::<A>(dst.low(), base, disp, out);
 }
 
-fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut Vec<A::W8>) {
+#[inline(always)]
+fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut impl Sink<A::W8>) {
     let rex32 = rex(Width::W32, src.high(), base.high());
     match size {
         // Without a REX prefix, 4 to 7 name ah, ch, dh and bh.
@@ -208,7 +260,8 @@ fn store<A: Algebra>(size: Size, base: Reg, disp: &A::W32, src: Reg, out: &mut V
     memory::<A>(src.low(), base, disp, out);
 }
 
-fn store_imm<A: Algebra>(size: Size, base: Reg, disp: &A::W32, imm: &A::W32, out: &mut Vec<A::W8>) {
+#[inline(always)]
+fn store_imm<A: Algebra>(size: Size, base: Reg, disp: &A::W32, imm: &A::W32, out: &mut impl Sink<A::W8>) {
     let rex32 = rex(Width::W32, 0, base.high());
     match size {
         Size::B => literal::<A, 1>(out, rex32, [0xc6]),
@@ -221,15 +274,15 @@ fn store_imm<A: Algebra>(size: Size, base: Reg, disp: &A::W32, imm: &A::W32, out
     }
     memory::<A>(0, base, disp, out);
     match size {
-        Size::B => out.push(imm.zx()),
-        Size::H => out.extend([imm.zx(), imm.lshr(&A::W32::lit(8)).zx()]),
+        Size::B => out.put([imm.zx()]),
+        Size::H => out.put([imm.zx(), imm.lshr(&A::W32::lit(8)).zx()]),
         Size::W | Size::Dw => little32::<A>(imm, out),
     }
 }
 
 /// `ModRM`, `SIB` and displacement of `[base + disp]`.
 #[inline(always)]
-fn memory<A: Algebra>(reg: u8, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {
+fn memory<A: Algebra>(reg: u8, base: Reg, disp: &A::W32, out: &mut impl Sink<A::W8>) {
     // rbp and r13 without displacement would mean rip-relative, so theirs is at least 8 bits.
     let mode = if base.low() != Reg::Rbp.low() && disp.is_zero().decide() {
         0
@@ -245,7 +298,7 @@ fn memory<A: Algebra>(reg: u8, base: Reg, disp: &A::W32, out: &mut Vec<A::W8>) {
     }
     match mode {
         0 => {}
-        1 => out.push(disp.zx()),
+        1 => out.put([disp.zx()]),
         _ => little32::<A>(disp, out),
     }
 }
@@ -271,21 +324,21 @@ const fn modrm(mode: u8, reg: u8, base: u8) -> u8 {
 }
 
 #[inline(always)]
-fn byte<A: Algebra>(out: &mut Vec<A::W8>, byte: u8) {
-    out.push(A::W8::lit(u64::from(byte)));
+fn byte<A: Algebra>(out: &mut impl Sink<A::W8>, byte: u8) {
+    out.put([A::W8::lit(u64::from(byte))]);
 }
 
 /// Appends a REX prefix, left out where it is 0, and literal bytes.
 #[inline(always)]
-fn literal<A: Algebra, const N: usize>(out: &mut Vec<A::W8>, rex: u8, bytes: [u8; N]) {
+fn literal<A: Algebra, const N: usize>(out: &mut impl Sink<A::W8>, rex: u8, bytes: [u8; N]) {
     if rex != 0 {
         byte::<A>(out, rex);
     }
-    out.extend_from_slice(&bytes.map(|byte| A::W8::lit(u64::from(byte))));
+    out.put(bytes.map(|byte| A::W8::lit(u64::from(byte))));
 }
 
 #[inline(always)]
-fn little32<A: Algebra>(value: &A::W32, out: &mut Vec<A::W8>) {
+fn little32<A: Algebra>(value: &A::W32, out: &mut impl Sink<A::W8>) {
     let part = |byte: u64| -> A::W8 { value.lshr(&A::W32::lit(8 * byte)).zx() };
-    out.extend_from_slice(&[part(0), part(1), part(2), part(3)]);
+    out.put([part(0), part(1), part(2), part(3)]);
 }

@@ -1,7 +1,7 @@
 //! The forms of instruction: kind, operation, width, size and condition, without registers, immediates and displacements.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use jit::x64::encode::{branch, encode};
+use jit::x64::encode::{Buffer, branch, encode, encode_to};
 use jit::x64::{AluOp, Branch, Cc, Inst, LockOp, Reach, Reg, ShiftOp, Stub};
 use semantics::insn::{Size, Width};
 use semantics::word::Concrete;
@@ -99,7 +99,15 @@ pub fn bytes(inst: &Inst, reach: Reach, rel: u32) -> Vec<u8> {
     let mut code = Vec::new();
     match inst {
         Inst::Branch(kind) => branch::<Concrete>(*kind, reach, &rel, &mut code),
-        inst => encode(inst, &mut code),
+        inst => {
+            // What layout appends is what is proven.
+            let mut buffer = Buffer::default();
+            encode_to(inst, &mut buffer);
+            buffer.append_to(&mut code);
+            let mut proven = Vec::new();
+            encode(inst, &mut proven);
+            assert_eq!(code, proven, "{inst:?}");
+        }
     }
     code
 }
