@@ -105,7 +105,9 @@ impl Lines {
         if !targets.is_empty() {
             self.line(1, format_args!("targets:"));
         }
-        targets.iter().for_each(|(name, text)| self.text(2, &scalar(name), text));
+        for (name, text) in targets {
+            self.text(2, &scalar(name), text);
+        }
     }
 
     /// A text of several lines, as a block where YAML can hold it so.

@@ -10,7 +10,7 @@ use jit::disasm::listing;
 use jit::x64::Stub;
 use jit::{Code, Rules, compile};
 use semantics::insn::{Insn, Op, Opcode, Reg};
-use semantics::program::{Program, Verified};
+use semantics::program::{INSNS_MAX, Program, Verified};
 use semantics::program_type::ProgramType;
 use semantics::trap::Unsupported;
 
@@ -33,7 +33,7 @@ fn compiled(insns: Vec<Insn>) -> Code {
         let decoder = Decoder::with_ip(64, &code.bytes()[start..end], start as u64, DecoderOptions::NONE);
         let mut branches = decoder.into_iter().filter(|inst| inst.flow_control() != FlowControl::Next);
         let target = match insn.op() {
-            Op::Jump { .. } | Op::Ja => code.slot(insn.target(slot) as usize),
+            Op::Jump { .. } | Op::Ja | Op::Gotol => code.slot(insn.target(slot) as usize),
             Op::CallHelper => code.stub(Stub::Helper).start,
             Op::Exit => {
                 assert!(branches.all(|inst| inst.flow_control() == FlowControl::Return));
@@ -180,6 +180,23 @@ fn random_programs() {
         let (len, near) = (1 + random.below(400), 1 + random.below(100) as i64);
         compiled(random_program(&mut random, len, near));
     }
+}
+
+/// As many instructions as a program can have: jumps over a few of them, over as many as 16 bits reach, and with `gotol` over
+/// nearly all.
+#[test]
+fn a_million_instructions() {
+    let mut random = Random(9);
+    let len = INSNS_MAX - 1;
+    let mut insns = random_program(&mut random, len, 30_000);
+    for _ in 0..1000 {
+        let (at, target) = (random.below(len), random.below(len));
+        insns[at] = Insn::new(Opcode::Gotol).imm(target as i32 - at as i32 - 1);
+    }
+    insns[0] = Insn::new(Opcode::Gotol).imm(len as i32 - 1);
+    insns[len - 1] = Insn::new(Opcode::Gotol).imm(-(len as i32));
+    let code = compiled(insns);
+    assert!(code.bytes().len() > 3 * INSNS_MAX);
 }
 
 #[test]

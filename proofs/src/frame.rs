@@ -230,7 +230,7 @@ impl Statement for StubCall {
         clobber(Reg::CALLER_SAVED, &mut cpu, cx);
         let returned = cpu.clone();
         let leave = returned.get(Reg::Rdx);
-        let limit = A::W64::lit(if self.0 == Stub::Packet { 1 } else { 0 });
+        let limit = A::W64::lit(u64::from(self.0 == Stub::Packet));
         if !matches!(run(second, &mut cpu), Ok(Flow::Exit)) {
             return cx.claim("it returns", A::Flag::lit(false));
         }

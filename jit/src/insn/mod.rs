@@ -99,6 +99,6 @@ pub fn lower_op<A: Algebra>(op: Op, insn: &Insn<A>, out: &mut Vec<Inst<A>>) {
         Op::CallHelper => call::lower_helper(insn, out),
         Op::CallLocal => call::lower_local(out),
         Op::Exit => call::lower_exit(out),
-        other => unreachable!("{other:?} has no rule"),
+        Op::CallKfunc => unreachable!("{op:?} has no rule"),
     }
 }

@@ -91,8 +91,9 @@ fn zero_tested_64<A: Algebra>(rules: &mut Rules<A>) {
         for inst in &mut out[start..] {
             match inst {
                 // The divisor is moved and tested whole.
-                Inst::MovRr { width, dst: Reg::R11, .. } => *width = Width::W64,
-                Inst::AluRr { op: AluOp::Test, width, .. } => *width = Width::W64,
+                Inst::MovRr { width, dst: Reg::R11, .. } | Inst::AluRr { op: AluOp::Test, width, .. } => {
+                    *width = Width::W64;
+                }
                 _ => {}
             }
         }
