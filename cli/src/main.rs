@@ -19,6 +19,7 @@ mod input;
 mod isa;
 mod jit;
 mod judge;
+mod plants;
 mod prove;
 mod repro;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Jit(jit::Args),
     /// Prove the verifier's domain and the JIT's lowering correct
     Prove(prove::Args),
+    /// Planted mistakes, and which check catches each
+    Plants(plants::Args),
     /// Search for differences between engines and escapes from the verifier's states
     Fuzz(fuzz::Args),
     /// Replay findings
@@ -136,6 +139,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(&args, out),
         Command::Jit(args) => jit::run(&args, out),
         Command::Prove(args) => prove::run(&args, out),
+        Command::Plants(args) => plants::run(&args, out),
         Command::Fuzz(args) => fuzz::run(&args, out),
         Command::Repro(args) => repro::run(&args, out),
         Command::Suite(args) => suite::run(&args, out),
