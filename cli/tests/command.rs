@@ -109,7 +109,7 @@ fn jit_shows_both_sides() {
     let program = file("jit.s", b"r0 = 7\nexit\n");
     let (out, _, code) = run(&["jit", program.to_str().unwrap()]);
     assert_eq!(code, 0);
-    assert!(out.contains("prologue") && out.contains("r0 = 0x7") && out.contains("ret"), "{out}");
+    assert!(out.contains("trampoline") && out.contains("r0 = 0x7") && out.contains("ret"), "{out}");
     let (hex, ..) = run(&["jit", program.to_str().unwrap(), "--hex"]);
     assert!(corpus::text::bytes(&hex).is_ok_and(|bytes| !bytes.is_empty()));
 }

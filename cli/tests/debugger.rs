@@ -430,7 +430,7 @@ fn frames_at_the_prompt() {
         "4: exit",
     ];
     assert_eq!(out[..expected.len()], expected);
-    assert!(out.contains(&"r10 0x200000001200 (fp)".to_owned()), "{out:?}");
+    assert!(out.contains(&"r10 0x200000041200 (fp)".to_owned()), "{out:?}");
 }
 
 #[test]
