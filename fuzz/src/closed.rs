@@ -10,6 +10,7 @@ use jit::insn::is_lowered;
 use semantics::helper::{self, ArgKind, Helper, RetKind};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Insn, Op, Opcode, Wide};
+use semantics::map::{Contents, MapDef, MapType};
 use semantics::memory::layout::FRAMES_MAX;
 use semantics::program::Program;
 
@@ -18,20 +19,26 @@ use crate::generate::{self, Options};
 use crate::test::Test;
 
 mod action;
+mod call;
 mod closedness;
 mod epilogue;
 mod swarm;
 mod writer;
 
+use action::Action;
 pub use closedness::{Breach, Closedness};
 use swarm::{Family, Swarm};
-use writer::{Plan, Writer};
+use writer::{Callee, Entry, Plan, Writer};
 
 /// Instructions that a closed program may execute: above what the generator allows itself, by far.
 pub const FUEL: u64 = 1 << 18;
 
 /// Instructions that a program may execute, about, before the generator makes no more loops and calls.
 const BUDGET: u64 = 20_000;
+/// The same for one among those that tail-call each other, up to 33 times in a run.
+const BUDGET_CHAINED: u64 = 1_000;
+/// Names of programs that tail calls lead to; the first is the program that is run.
+const NAMES: [&str; 4] = ["main", "one", "two", "three"];
 
 /// What closed programs are made of, found once.
 #[derive(Debug)]
@@ -51,6 +58,7 @@ struct Function {
     insns: Vec<Insn>,
     /// Slots of instructions that name another function, by its number.
     links: Vec<(usize, usize)>,
+    entry: Entry,
     /// Instructions that a call executes, at most.
     cost: u64,
     /// Frames that a call takes, its own among them.
@@ -85,15 +93,27 @@ impl Generator {
     /// The test that these dice give.
     pub fn test(&self, mut dice: Dice) -> Test {
         let program_type = dice.pick(&verifier::PROGRAM_TYPES);
-        let maps = generate::maps(&mut dice);
+        let mut maps = generate::maps(&mut dice);
         let declaration = program_type.declaration();
         let input = generate::input(&mut dice, declaration, &maps);
-        let swarm = Swarm::draw(&mut dice, &self.rows);
-        let plan = Plan { generator: self, declaration, maps: &maps, packet_len: input.packet.len(), swarm };
-        let functions = self.functions(&plan, &mut dice);
-        let insns = link(&functions, &mut dice);
-        let program = Program::new("closed", program_type, "GPL", maps, insns)
-            .expect("the generator writes structurally sound programs");
+        let mut swarm = Swarm::draw(&mut dice, &self.rows);
+        let targets = if dice.chance(1, 6) { dice.pick(&[1, 1, 2, 3]) } else { 0 };
+        let (mut programs, mut budget) = (None, BUDGET);
+        if targets > 0 {
+            (programs, budget, swarm.length) = (Some(maps.len() as u8), BUDGET_CHAINED, 1);
+            swarm.actions.extend([Action::TailCall; 6]);
+            maps.push(table(targets));
+        }
+        let plan =
+            Plan { generator: self, declaration, maps: &maps, packet_len: input.packet.len(), swarm, programs, budget };
+        let mut program = |name: &str| {
+            let insns = link(&self.functions(&plan, &mut dice), &mut dice);
+            Program::new(name, program_type, "GPL", maps.clone(), insns)
+        };
+        let main = program(NAMES[0]);
+        let others: Result<Vec<Program>, _> = NAMES[1..=targets].iter().map(|name| program(name)).collect();
+        let program = main.and_then(|main| main.with_targets(others?));
+        let program = program.expect("the generator writes structurally sound programs");
         Test { program: Arc::new(program), input }
     }
 
@@ -105,16 +125,16 @@ impl Generator {
         for at in (0..count).rev() {
             let depth = std::iter::successors(Some(at), |at| parents[*at]).count() - 1;
             let room = FRAMES_MAX as usize - 1 - depth;
-            let mut writer = Writer::new(plan, dice, at == 0);
+            let entry = match at {
+                0 => Entry::Program,
+                _ => dice.pick(&[Entry::Call, Entry::Callback]),
+            };
+            let mut writer = Writer::new(plan, dice, entry);
             for (callee, function) in written.iter().enumerate().filter_map(|(at, f)| Some((at, f.as_ref()?))) {
                 if function.height <= room {
                     let is_child = parents[callee] == Some(at);
-                    writer.callees.push(writer::Callee {
-                        number: callee,
-                        cost: function.cost,
-                        height: function.height,
-                        is_due: is_child,
-                    });
+                    let Function { entry, cost, height, .. } = *function;
+                    writer.callees.push(Callee { number: callee, cost, height, entry, is_due: is_child });
                 }
             }
             written[at] = Some(writer.function(self.slots(at, count, plan)));
@@ -127,6 +147,14 @@ impl Generator {
         let slots = self.options.insns * plan.swarm.length;
         if at == 0 { slots } else { slots / count + 2 }
     }
+}
+
+/// A map of the program itself and these targets, with an index under which there is none.
+fn table(targets: usize) -> MapDef {
+    let mut def = MapDef::new("programs", MapType::PROG_ARRAY, 4, 4, NAMES.len() as u32 + 1);
+    let held = NAMES[..=targets].iter().enumerate().map(|(at, name)| (at as u32, (*name).to_owned()));
+    def.contents = Contents::Programs(held.collect());
+    def
 }
 
 /// Who calls each function for certain; main has nobody. No chain is longer than the frames there are.

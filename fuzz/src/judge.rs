@@ -196,8 +196,9 @@ impl Judge {
         match stop.result {
             Err(Trap::Unsupported(unsupported)) => return Judgement::Unsupported(unsupported.to_string()),
             Err(trap @ Trap::Contract { .. }) => return Judgement::Objection(Objection::trapped(stop.pc, &trap)),
+            // What a helper refuses, native code leaves by as well.
+            Ok(_) | Err(Trap::Argument { .. }) => self.world.observe(stop.result, &mut self.ours),
             Err(trap) => return Judgement::Rejected(format!("not closed: insn {}: {trap}", stop.pc)),
-            Ok(_) => self.world.observe(stop.result, &mut self.ours),
         }
         // SAFETY: on this input, the only one that it is run on, the interpreter found every access inside its region, and
         // the run ended.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use semantics::insn::{Insn, Op, Opcode, Reg, Source, Wide};
-use semantics::map::MapDef;
+use semantics::map::{Contents, MapDef};
 use semantics::memory::layout::FRAMES_MAX;
 use semantics::program::Program;
 use semantics::world::{Input, WorldConfig};
@@ -47,6 +47,7 @@ struct Reducer<'a, C> {
 pub fn reduce<C: Check>(finding: Finding, check: &mut C) -> (Finding, u64) {
     let Finding { test, objection, plant, target } = finding;
     let mut reducer = Reducer { check, of: objection.clone(), best: test, objection, tries: 0 };
+    reducer.drop_targets();
     reducer.enter_subprograms();
     loop {
         let before = reducer.best.clone();
@@ -87,6 +88,21 @@ impl<C: Check> Reducer<'_, C> {
 
     fn accept_input(&mut self, input: Input) -> bool {
         self.accept(Test { program: Arc::clone(&self.best.program), input })
+    }
+
+    /// Leaves out the programs that tail calls lead to; those that need them are not made shorter.
+    fn drop_targets(&mut self) {
+        let program = &self.best.program;
+        let Some(first) = program.targets().first() else { return };
+        let mut maps = program.maps().to_vec();
+        for map in &mut maps {
+            map.contents = Contents::Empty;
+        }
+        let insns = program.insns()[..first.start].to_vec();
+        let alone = Program::new(program.name(), program.program_type(), program.license(), maps, insns);
+        if let Ok(program) = alone {
+            self.accept(Test { program: Arc::new(program), input: self.best.input.clone() });
+        }
     }
 
     /// Begins with a subprogram where that is where it goes wrong.

@@ -1,12 +1,10 @@
 //! What the generator of closed programs writes next.
 
-use semantics::helper::{ArgKind, Helper, RetKind};
 use semantics::insn::{AtomicOp, Insn, MulDivOp, Op, Opcode, Reg, Size};
-use semantics::map::MapType;
 use semantics::program_type::{FieldAccess, FieldKind};
 
 use super::swarm::Family;
-use super::writer::{Holds, Place, Writer};
+use super::writer::{Entry, Holds, Place, Writer};
 use crate::dice::Dice;
 
 /// Something to write next.
@@ -34,6 +32,9 @@ pub(super) enum Action {
     Leave,
     Straight,
     Call,
+    Callback,
+    TailCall,
+    Trap,
     Helper,
     Element,
     MapName,
@@ -41,7 +42,7 @@ pub(super) enum Action {
 
 impl Action {
     /// All of them, with how often each is drawn.
-    pub(super) const ALL: [(Action, usize); 25] = [
+    pub(super) const ALL: [(Action, usize); 28] = [
         (Action::Alu, 8),
         (Action::Shift, 4),
         (Action::MulDiv, 4),
@@ -64,6 +65,9 @@ impl Action {
         (Action::Leave, 1),
         (Action::Straight, 1),
         (Action::Call, 2),
+        (Action::Callback, 1),
+        (Action::TailCall, 1),
+        (Action::Trap, 1),
         (Action::Helper, 1),
         (Action::Element, 1),
         (Action::MapName, 1),
@@ -128,6 +132,9 @@ impl Writer<'_> {
             Action::Leave => self.leave(),
             Action::Straight => self.straight(),
             Action::Call => self.call_any(),
+            Action::Callback => self.callback(),
+            Action::TailCall => self.tail_call(),
+            Action::Trap => self.trap(),
             Action::Helper => self.helper(),
             Action::Element => self.element(),
             Action::MapName => self.map_name(),
@@ -135,7 +142,7 @@ impl Writer<'_> {
     }
 
     /// Writes an operand to `dst`.
-    fn seed(&mut self, dst: Reg) {
+    pub(super) fn seed(&mut self, dst: Reg) {
         let value = operand(self.dice);
         self.number(dst, value);
     }
@@ -236,7 +243,7 @@ impl Writer<'_> {
         self.put(dst, Insn::new(opcode));
     }
 
-    fn load(&mut self) {
+    pub(super) fn load(&mut self) {
         let family = if self.dice.chance(2, 3) { Family::Load } else { Family::LoadSx };
         let Some(opcode) = self.row(family) else { return };
         let (base, off) = self.access(size_of(opcode.op()), false, false);
@@ -244,7 +251,7 @@ impl Writer<'_> {
         self.put(dst, Insn::new(opcode).src(base).off(off));
     }
 
-    fn store(&mut self) {
+    pub(super) fn store(&mut self) {
         let Some(opcode) = self.row(Family::Store) else { return };
         let (base, off) = self.access(size_of(opcode.op()), true, false);
         let insn = Insn::new(opcode).dst(base).off(off);
@@ -266,7 +273,7 @@ impl Writer<'_> {
         }
     }
 
-    fn atomic(&mut self) {
+    pub(super) fn atomic(&mut self) {
         let Some(opcode) = self.row(Family::Atomic) else { return };
         let Op::Atomic { op, size, .. } = opcode.op() else { return };
         let (base, off) = self.access(size, true, true);
@@ -340,7 +347,11 @@ impl Writer<'_> {
     fn packet_load(&mut self) {
         let is_buffer = self.plan.declaration.context == "__sk_buff";
         let len = self.plan.packet_len.saturating_sub(14);
-        if !self.is_main || !is_buffer || !self.may_call() || self.holds[Reg::R6.index()] != Holds::Context {
+        if self.entry != Entry::Program
+            || !is_buffer
+            || !self.may_call()
+            || self.holds[Reg::R6.index()] != Holds::Context
+        {
             return;
         }
         let Some(opcode) = self.row(Family::Packet) else { return };
@@ -497,131 +508,6 @@ impl Writer<'_> {
                 0 => self.wide(dst),
                 1 => self.put(dst, Insn::new(Opcode::Add64K).imm(0x1234_5678)),
                 _ => self.put(dst, Insn::new(Opcode::Xor64X).src(Reg::FP)),
-            }
-        }
-    }
-
-    fn call_any(&mut self) {
-        if self.callees.is_empty() || !self.may_call() {
-            return;
-        }
-        let callee = self.callees[self.dice.below(self.callees.len())];
-        if self.dice.chance(1, 8)
-            && let Some(opcode) = self.row(Family::Code)
-        {
-            let dst = self.free();
-            self.link(Insn::new(opcode).dst(dst), callee);
-            self.set(dst, Holds::Number);
-        } else if self.affords(callee.cost) {
-            self.call(callee);
-        }
-    }
-
-    /// A helper that takes numbers.
-    fn helper(&mut self) {
-        let plain = &self.plan.generator.plain;
-        if plain.is_empty() || !self.may_call() {
-            return;
-        }
-        let helper = self.dice.pick(plain);
-        self.push(Insn::new(Opcode::Call).imm(helper.id as i32));
-        self.returned();
-    }
-
-    /// The handle of a map, or the address of its value if it has only one.
-    fn map_name(&mut self) {
-        if self.plan.maps.is_empty() {
-            return;
-        }
-        let map = self.dice.below(self.plan.maps.len()) as u8;
-        let dst = self.free();
-        let def = &self.plan.maps[usize::from(map)];
-        if def.map_type == MapType::ARRAY
-            && def.max_entries == 1
-            && self.dice.chance(1, 2)
-            && let Some(opcode) = self.row(Family::MapValue)
-        {
-            let offset = self.dice.below(def.value_size as usize) as i32;
-            let insn = Insn { imm_hi: offset as u32, ..Insn::new(opcode).dst(dst).imm(i32::from(map)) };
-            self.push(insn);
-            self.set(dst, Holds::Address(Place::Value(map), offset));
-        } else if let Some(opcode) = self.row(Family::Map) {
-            self.put(dst, Insn::new(opcode).imm(i32::from(map)));
-        }
-    }
-
-    /// A helper on an element of a map: looked up, changed or deleted.
-    fn element(&mut self) {
-        let elements = &self.plan.generator.elements;
-        if elements.is_empty() || self.plan.maps.is_empty() || !self.may_call() {
-            return;
-        }
-        let helper: &Helper = self.dice.pick(elements);
-        let map = self.dice.below(self.plan.maps.len()) as u8;
-        let def = &self.plan.maps[usize::from(map)];
-        // Small keys, so that they repeat.
-        let (key, value) = (-16 * (1 + self.dice.below(4) as i32), -512 + 8 * self.dice.below(20) as i32);
-        for at in 0..def.key_size.div_ceil(4) as i16 {
-            let imm = if at == 0 { self.dice.below(3) as i32 } else { 0 };
-            self.push(Insn::new(Opcode::StW).dst(Reg::FP).off(key as i16 + 4 * at).imm(imm));
-        }
-        for (arg, reg) in helper.fact().args.iter().zip(Reg::ARGS) {
-            match arg.kind {
-                ArgKind::ConstMapPtr => {
-                    let opcode = self.row(Family::Map).unwrap_or(Opcode::LddwMap);
-                    self.put(reg, Insn::new(opcode).imm(i32::from(map)));
-                }
-                ArgKind::MapKey | ArgKind::MapValue => {
-                    let place = if arg.kind == ArgKind::MapKey { key } else { value };
-                    self.put(reg, Insn::new(Opcode::Mov64X).src(Reg::FP));
-                    self.put(reg, Insn::new(Opcode::Add64K).imm(place));
-                }
-                _ => {
-                    let imm = self.dice.below(4) as i32;
-                    self.put(reg, Insn::new(Opcode::Mov64K).imm(imm));
-                }
-            }
-        }
-        self.push(Insn::new(Opcode::Call).imm(helper.id as i32));
-        self.returned();
-        if helper.fact().ret == RetKind::MapValueOrNull {
-            self.found(map);
-        }
-    }
-
-    /// Accesses the value that a lookup gave, if it gave one.
-    fn found(&mut self, map: u8) {
-        let slots = 2 + self.dice.below(8);
-        self.jump_over(Insn::new(Opcode::Jeq64K).dst(Reg::R0), slots);
-        self.set(Reg::R0, Holds::Address(Place::Value(map), 0));
-        for _ in 0..=self.dice.below(3) {
-            match self.dice.below(3) {
-                0 => self.store(),
-                1 => self.atomic(),
-                _ => self.load(),
-            }
-        }
-    }
-
-    /// A call returned: R1 to R5 are open until something is written to them.
-    pub(super) fn returned(&mut self) {
-        self.set(Reg::R0, Holds::Number);
-        for reg in Reg::ARGS {
-            match self.dice.below(8) {
-                0 => {
-                    let src = self.dice.pick(&[Reg::R0, Reg::R6, Reg::R7, Reg::R8, Reg::R9, Reg::FP]);
-                    self.put(reg, Insn::new(Opcode::Mov64X).src(src));
-                    self.set(reg, self.holds[src.index()]);
-                }
-                1 => {
-                    let off = -8 * (1 + self.dice.below(64) as i16);
-                    self.put(reg, Insn::new(Opcode::LdxDw).src(Reg::FP).off(off));
-                }
-                2 => self.seed(reg),
-                _ => {
-                    let imm = self.dice.imm();
-                    self.put(reg, Insn::new(Opcode::Mov64K).imm(imm));
-                }
             }
         }
     }

@@ -174,7 +174,7 @@ impl Closedness {
     fn clear_up(&mut self, pc: usize) {
         while let Some((at, what)) = self.unclear.take() {
             match what {
-                Unclear::PacketLoad if pc == at + 1 => self.returned(),
+                Unclear::PacketLoad | Unclear::Callbacks if pc == at + 1 => self.returned(),
                 Unclear::PacketLoad => self.leave(),
                 Unclear::TailCall if pc == at + 1 => {
                     // The helper returns nothing.
@@ -182,7 +182,6 @@ impl Closedness {
                     self.known &= !bit(Reg::R0);
                 }
                 Unclear::TailCall => self.known = bit(Reg::R1) | bit(Reg::FP),
-                Unclear::Callbacks if pc == at + 1 => self.returned(),
                 Unclear::Callbacks => {
                     self.callers.push(Caller { known: self.known, helper: Some(at) });
                     // The index and what the caller gave.

@@ -2,13 +2,17 @@
 
 use semantics::insn::{Insn, Opcode, Reg};
 
-use super::writer::{Holds, Writer};
+use super::writer::{Entry, Holds, Writer};
 
 impl Writer<'_> {
     /// Writes something to every register that is open at the start: all but the context or the arguments.
     pub(super) fn prologue(&mut self) {
-        let given = if self.is_main { 1 } else { 5 };
-        if self.is_main && self.dice.chance(3, 4) {
+        let given = match self.entry {
+            Entry::Program => 1,
+            Entry::Call => 5,
+            Entry::Callback => 2,
+        };
+        if self.entry == Entry::Program && self.dice.chance(3, 4) {
             // R6 is where packet loads want the context.
             let keep = self.dice.pick(&[Reg::R6, Reg::R6, Reg::R7, Reg::R9, Reg::R3]);
             self.push(Insn::new(Opcode::Mov64X).dst(keep).src(Reg::R1));
@@ -30,13 +34,17 @@ impl Writer<'_> {
     /// Shows every bit of every register, in the frame or in R0, and leaves.
     pub(super) fn epilogue(&mut self) {
         self.land_some();
-        if self.dice.chance(1, 2) {
+        if self.entry == Entry::Callback || self.dice.chance(1, 2) {
             for reg in Reg::ALL {
                 let off = -8 * (1 + i16::from(reg.number()));
                 self.push(Insn::new(Opcode::StxDw).dst(Reg::FP).src(reg).off(off));
             }
         } else {
             self.fold();
+        }
+        if self.entry == Entry::Callback {
+            let result = self.dice.pick(&[0, 0, 0, 1]);
+            self.push(Insn::new(Opcode::Mov64K).imm(result));
         }
         // A jump to the last instruction is one, too.
         self.land_all();

@@ -6,7 +6,7 @@ use semantics::memory::layout::FRAME_LEN;
 use semantics::program_type::Declaration;
 
 use super::swarm::{Family, Swarm};
-use super::{BUDGET, Function, Generator};
+use super::{Function, Generator};
 use crate::dice::Dice;
 
 /// What all functions of a program share.
@@ -17,6 +17,21 @@ pub(super) struct Plan<'a> {
     pub(super) maps: &'a [MapDef],
     pub(super) packet_len: usize,
     pub(super) swarm: Swarm,
+    /// The map of the programs that tail calls lead to, if there are any.
+    pub(super) programs: Option<u8>,
+    /// Instructions that a program may execute, about, before the generator makes no more loops and calls.
+    pub(super) budget: u64,
+}
+
+/// How a function is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// With the context in R1: a program.
+    Program,
+    /// With five arguments.
+    Call,
+    /// With an index and an argument: by a helper that goes on while it returns 0.
+    Callback,
 }
 
 /// Memory whose place and length are known.
@@ -45,6 +60,7 @@ pub(super) struct Callee {
     pub(super) number: usize,
     pub(super) cost: u64,
     pub(super) height: usize,
+    pub(super) entry: Entry,
     /// It has to be called once.
     pub(super) is_due: bool,
 }
@@ -67,7 +83,7 @@ pub(super) struct Writer<'a> {
     pub(super) holds: [Holds; 11],
     /// Functions that it may call.
     pub(super) callees: Vec<Callee>,
-    pub(super) is_main: bool,
+    pub(super) entry: Entry,
     /// Registers that must not be written, one bit each: counters of the loops that are open.
     pub(super) reserved: u16,
     pending: Vec<Pending>,
@@ -88,11 +104,11 @@ const DISPLACEMENTS: [i32; 14] =
     [0, 1, -1, 8, 127, 128, 120, -128, -129, -136, 256, i16::MAX as i32, i16::MIN as i32, 0x7ff8];
 
 impl<'a> Writer<'a> {
-    /// The first function of the program, or another.
-    pub(super) fn new(plan: &'a Plan<'a>, dice: &'a mut Dice, is_main: bool) -> Self {
+    /// A function that is entered in this way.
+    pub(super) fn new(plan: &'a Plan<'a>, dice: &'a mut Dice, entry: Entry) -> Self {
         let mut holds = [Holds::Number; 11];
         holds[Reg::FP.index()] = Holds::Address(Place::Frame, 0);
-        if is_main {
+        if entry == Entry::Program {
             holds[Reg::R1.index()] = Holds::Context;
         }
         Writer {
@@ -101,7 +117,7 @@ impl<'a> Writer<'a> {
             insns: Vec::with_capacity(64),
             holds,
             callees: Vec::new(),
-            is_main,
+            entry,
             reserved: 0,
             pending: Vec::new(),
             floor: 0,
@@ -123,7 +139,7 @@ impl<'a> Writer<'a> {
         }
         self.block(slots / (due.len() + 1), 0);
         self.epilogue();
-        Function { insns: self.insns, links: self.links, cost: self.cost, height: self.height }
+        Function { insns: self.insns, links: self.links, entry: self.entry, cost: self.cost, height: self.height }
     }
 
     pub(super) fn push(&mut self, insn: Insn) {
@@ -150,7 +166,7 @@ impl<'a> Writer<'a> {
 
     /// Whether `rounds` more executions of `cost` instructions are within the budget.
     pub(super) fn affords(&self, cost: u64) -> bool {
-        self.cost + self.rounds * cost <= BUDGET
+        self.cost + self.rounds * cost <= self.plan.budget
     }
 
     pub(super) fn is_free(&self, reg: Reg) -> bool {
@@ -183,7 +199,7 @@ impl<'a> Writer<'a> {
         // An action may write nothing, so the number of tries is bounded too.
         for _ in 0..2 * slots + 2 {
             self.land_due();
-            if self.insns.len() >= end || !self.affords(100) {
+            if self.insns.len() >= end || !self.affords(20) {
                 return;
             }
             let at = self.dice.below(self.plan.swarm.actions.len());
@@ -261,6 +277,12 @@ impl<'a> Writer<'a> {
         self.links.push((self.insns.len(), callee.number));
         self.push(insn);
         self.height = self.height.max(callee.height + 1);
+    }
+
+    /// Appends what names another function as a number in `dst`.
+    pub(super) fn link_code(&mut self, code: Opcode, dst: Reg, callee: Callee) {
+        self.link(Insn::new(code).dst(dst), callee);
+        self.set(dst, Holds::Number);
     }
 
     /// Calls another function.

@@ -379,7 +379,9 @@ impl Call<'_> {
 pub fn call(world: &mut World, id: u32, args: [u64; 5], engine: &mut dyn Callbacks) -> Result<u64, Trap> {
     let helper = *world.helpers.get(id)?;
     let fact = helper.fact();
-    let before = world.watch.then(|| world.fingerprint());
+    // What a function that is called back writes is the program's own doing.
+    let is_watched = world.watch && fact.args.iter().all(|arg| arg.kind != ArgKind::Func);
+    let before = is_watched.then(|| world.fingerprint());
     let result = (helper.meaning)(&mut Call { world, engine, helper: fact, args })?;
     let breach = |breach| Trap::Contract { helper: fact.name, breach };
     let class = helper.classify(result, world, &args).ok_or_else(|| breach(Breach::Result(result)))?;
