@@ -54,7 +54,7 @@ fn instructions(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut sums = [0; 6];
     for room in Room::ALL {
         let rows: Vec<Opcode> = rows(room).collect();
-        let jit = rows.iter().filter(|opcode| rules.row(**opcode).is_some()).count();
+        let jit = rows.iter().filter(|opcode| jit::insn::is_lowered(opcode.op())).count();
         let obligations = obligations.as_ref().map_or(0, |all| all.iter().filter(|of| **of == Some(room)).count());
         let have = |has: fn(Op) -> bool| rows.iter().filter(|opcode| has(opcode.op())).count();
         let (interpreter, verifier) = (have(interpreter::is_executed), have(is_followed));
