@@ -1,5 +1,6 @@
 //! The verifier and the JIT as the corpus' runner takes them.
 
+use std::io::Write;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use corpus::runner::{Judgement, Skip};
 use jit::{Rules, blind};
 use semantics::program::{Program, Verified};
 use verifier::{Dialect, Options, Verdict, Verifier};
+
+use crate::Status;
 
 /// The dialect of this name.
 pub fn dialect(name: &str) -> Result<Dialect, String> {
@@ -35,11 +38,47 @@ pub fn judge(verifier: &mut Verifier, program: &Arc<Program>, dialect: Dialect) 
 }
 
 /// The program, verified; an error if the verifier does not accept it.
-pub fn verified(program: &Arc<Program>, dialect: Dialect) -> anyhow::Result<Result<Verified, String>> {
+fn verified(program: &Arc<Program>, dialect: Dialect) -> anyhow::Result<Result<Verified, String>> {
     match verifier::verify(program, &Options { dialect, ..Options::default() }) {
         Verdict::Accept(accepted) => Ok(Ok(accepted.verified)),
         Verdict::Reject(rejection) => Ok(Err(rejection.to_string())),
         Verdict::Unsupported(what) => bail!("{}: {what}", program.name()),
+    }
+}
+
+/// Why no native code is made of a program.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The verifier rejects it, for this reason.
+    Rejected(String),
+    /// The verifier cannot follow it.
+    Unsupported(anyhow::Error),
+}
+
+/// The program, fit to be compiled: the verifier accepts it, or the user wants it all the same.
+///
+/// # Safety
+/// With `unverified`, what is made of it runs nowhere but in a process that may be lost.
+pub unsafe fn fit(program: &Arc<Program>, unverified: bool) -> Result<Verified, Refusal> {
+    match verified(program, Dialect::default()) {
+        Ok(Ok(verified)) => Ok(verified),
+        // SAFETY: as the caller says.
+        _ if unverified => Ok(unsafe { Verified::trust(Arc::clone(program)) }),
+        Ok(Err(reason)) => Err(Refusal::Rejected(reason)),
+        Err(error) => Err(Refusal::Unsupported(error)),
+    }
+}
+
+impl Refusal {
+    /// Says it, with what can be done about it.
+    pub fn report(self, rejected: &str, hint: &str, out: &mut dyn Write) -> anyhow::Result<Status> {
+        match self {
+            Refusal::Rejected(reason) => {
+                writeln!(out, "{rejected}\n{reason}\n{hint}")?;
+                Ok(Status::Findings)
+            }
+            Refusal::Unsupported(error) => bail!("{error:#}; {hint}"),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn trap_kind(trap: &Trap) -> &'static str {
         Trap::Argument { helper, .. } | Trap::Contract { helper, .. } => helper,
         Trap::UnknownHelper(_) | Trap::Unsupported(_) => "unsupported",
         Trap::Panic => "panic",
+        Trap::Native { fault, .. } => fault.name(),
     }
 }
 

@@ -42,6 +42,7 @@ pub fn listing(insns: &[Insn], code: &Code) -> Listing {
     for (stub, name) in [(Stub::Helper, "helper stub"), (Stub::Tail, "tail-call stub"), (Stub::Packet, "packet stub")] {
         parts.push(part(None, name.into(), code.stub(stub)));
     }
+    parts.push(part(None, "trap exit".into(), code.trap_exit()..code.body()));
     for (slot, insn) in insns.iter().enumerate().filter(|(_, insn)| insn.opcode != Opcode::WideTail) {
         parts.push(part(Some(slot), insn.to_string(), code.slot(slot)..code.slot(slot + 1)));
     }

@@ -57,6 +57,7 @@ impl Engine for Jit {
         compile(program, &self.rules, &mut self.code)?;
         self.rules.renew_keys();
         self.image.load(self.code.bytes()).map_err(|_| facility("executable memory"))?;
+        self.image.watch(self.code.body());
         self.loaded = true;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use crate::fault::Watch;
 use crate::frame::Entry;
 
 /// The page size of x86-64.
@@ -16,6 +17,8 @@ const BREAKPOINT: u8 = 0xcc;
 /// Executable memory of one process. It is not inherited by `fork`: a child that used it would write to its parent's code.
 #[derive(Debug)]
 pub struct Image {
+    /// Given up before the mappings are.
+    watch: Watch,
     writable: Mapping,
     executable: Mapping,
     /// Bytes written by the last load.
@@ -42,7 +45,7 @@ impl Image {
         // The mappings keep the file alive; its descriptor is closed on return.
         let writable = Mapping::new(&file, len, libc::PROT_READ | libc::PROT_WRITE)?;
         let executable = Mapping::new(&file, len, libc::PROT_READ | libc::PROT_EXEC)?;
-        let mut image = Image { writable, executable, filled: 0, owner: std::process::id() };
+        let mut image = Image { watch: Watch::new(), writable, executable, filled: 0, owner: std::process::id() };
         image.bytes().fill(BREAKPOINT);
         Ok(image)
     }
@@ -52,6 +55,7 @@ impl Image {
         if code.len() > self.writable.len {
             *self = Image::new(code.len().next_power_of_two())?;
         }
+        self.watch.set(0..0);
         let stale = code.len()..self.filled.max(code.len());
         let bytes = self.bytes();
         bytes[..code.len()].copy_from_slice(code);
@@ -59,6 +63,13 @@ impl Image {
         self.filled = code.len();
         serialize();
         Ok(())
+    }
+
+    /// Says that from this offset on, up to the end of the image, the code loaded last runs as the code of a program does, with
+    /// its entry in `r12`: [`fault`](crate::fault) can lead out of there.
+    pub(crate) fn watch(&self, body: usize) {
+        let start = self.executable.start() as usize;
+        self.watch.set(start + body..start + self.executable.len);
     }
 
     /// The addresses of the code loaded last.

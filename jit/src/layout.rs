@@ -1,6 +1,6 @@
 //! From instructions to one block of bytes: every slot and every branch gets its place (branch relaxation).
 //!
-//! The block is `trampoline, stubs, slots in order`. It holds no absolute address of its own.
+//! The block is `trampoline, stubs, trap exit, slots in order`. It holds no absolute address of its own.
 //!
 //! **Invariant of relaxation**, proven of the steps in [`relax`]. Every branch starts short and only ever grows to near. The
 //! distance between two places is a sum of lengths, none of which ever shrinks, so a distance never shrinks either: a branch
@@ -15,7 +15,7 @@ use semantics::trap::Unsupported;
 use semantics::word::Concrete;
 
 use crate::engine::NAME;
-use crate::frame::Frame;
+use crate::frame::{self, Frame};
 use crate::link;
 use crate::rules::Rules;
 use crate::runtime;
@@ -61,7 +61,7 @@ pub struct Function {
     pub below: u64,
 }
 
-/// Trampoline and stubs: the same for every program, so they are encoded once.
+/// Trampoline, stubs and trap exit: the same for every program, so they are encoded once.
 #[derive(Clone, Debug, Default)]
 struct Prelude {
     /// The rows that made it.
@@ -88,6 +88,8 @@ impl Prelude {
             insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
         }
         self.stubs[Stub::ALL.len()] = self.bytes.len() as u32;
+        frame::trap_exit(&mut insts);
+        insts.drain(..).for_each(|inst| encode::encode(&inst, &mut self.bytes));
         self.made_by = rows;
     }
 }
@@ -143,6 +145,20 @@ impl Code {
     pub fn stub(&self, stub: Stub) -> std::ops::Range<usize> {
         let at = stub as usize;
         self.prelude.stubs[at] as usize..self.prelude.stubs[at + 1] as usize
+    }
+    /// Where the way out begins that what interrupts a program takes, with `Entry::stack_pointer` in `rdx`: behind the stubs.
+    pub fn trap_exit(&self) -> usize {
+        self.prelude.stubs[Stub::ALL.len()] as usize
+    }
+    /// Where the code of slots begins, and what stands before all programs ends.
+    pub fn body(&self) -> usize {
+        self.prelude.bytes.len()
+    }
+    /// The slot whose code the byte at this offset belongs to. Looks only: a signal handler asks.
+    pub fn slot_at(&self, offset: usize) -> Option<usize> {
+        // Slots without code share the place of the next one that has some, which is the last of them.
+        let behind = self.places.partition_point(|place| self.offset::<Standard>(*place) as usize <= offset);
+        behind.checked_sub(1).filter(|slot| *slot < self.slots())
     }
     /// The subprogram that begins at this slot, if the program has more than one.
     pub fn function(&self, slot: usize) -> Option<Function> {

@@ -12,6 +12,7 @@ use semantics::memory::layout::{self, CONTEXT, frame_top};
 use semantics::trap::Trap;
 use semantics::world::World;
 
+use crate::fault::Stop;
 use crate::frame::Entry;
 use crate::image::Image;
 use crate::layout::Code;
@@ -105,6 +106,24 @@ unsafe fn answer(entry: *mut Entry, call: impl FnOnce() -> Result<Returned, Trap
     // as a byte, which the processor does not forward.
     let call = || call().unwrap_or_else(trapped);
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| trapped(Trap::Panic))
+}
+
+/// Notes why the run is left whose program was interrupted at the address `at`: the stack pointer to leave with, and the address
+/// of the trap exit. Only looks and writes, for a signal handler.
+///
+/// # Safety
+/// Code of a program was interrupted, and `entry` is its entry.
+pub(crate) unsafe fn stop(entry: *mut Entry, at: usize, stop: Stop) -> (u64, usize) {
+    // SAFETY: the entry lives as long as the native code that was interrupted, and the run longer.
+    unsafe {
+        let run: *mut Run<'static> = (*entry).run.cast();
+        let (base, code) = ((*run).image.range().start, (*run).code);
+        (*run).trap = Some(match stop {
+            Stop::Fault(fault, addr) => Trap::Native { fault, slot: code.slot_at(at.wrapping_sub(base)), addr },
+            Stop::Time => Trap::OutOfFuel,
+        });
+        ((*entry).stack_pointer, base + code.trap_exit())
+    }
 }
 
 /// Runs subprograms for a helper.

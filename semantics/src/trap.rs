@@ -81,6 +81,34 @@ pub enum Breach {
     Wrote(crate::memory::Object),
 }
 
+/// The signal that the processor's refusal of an instruction becomes, signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NativeFault {
+    /// An access of memory that there is not, or that forbids it.
+    Segv,
+    /// An access of memory that is mapped and cannot be had.
+    Bus,
+    /// A division.
+    Fpe,
+    /// An instruction that the processor does not have.
+    Ill,
+    /// A breakpoint: code that nobody wrote.
+    Trap,
+}
+
+impl NativeFault {
+    /// Its name in signal(7).
+    pub const fn name(self) -> &'static str {
+        match self {
+            NativeFault::Segv => "SIGSEGV",
+            NativeFault::Bus => "SIGBUS",
+            NativeFault::Fpe => "SIGFPE",
+            NativeFault::Ill => "SIGILL",
+            NativeFault::Trap => "SIGTRAP",
+        }
+    }
+}
+
 /// How a run ended other than by `exit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Trap {
@@ -135,9 +163,27 @@ pub enum Trap {
         /// How.
         breach: Breach,
     },
+    /// Native code of a program that nobody verified did what the processor refuses.
+    #[error("native code was stopped {} by {}{}", place(*.slot), fault.name(), address(*.addr))]
+    Native {
+        /// What the processor said.
+        fault: NativeFault,
+        /// The instruction; `None` outside the code of all of them.
+        slot: Option<usize>,
+        /// The address of an access, where the processor tells it: it does not for one that is not canonical.
+        addr: Option<u64>,
+    },
     /// The meaning of a helper panicked.
     #[error("the model of a helper panicked")]
     Panic,
+}
+
+fn place(slot: Option<usize>) -> String {
+    slot.map_or("outside its instructions".to_owned(), |slot| format!("at insn {slot}"))
+}
+
+fn address(addr: Option<u64>) -> String {
+    addr.map_or(String::new(), |addr| format!(", address {addr:#x}"))
 }
 
 fn describe(access: Access) -> &'static str {

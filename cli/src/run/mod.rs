@@ -1,7 +1,8 @@
 //! `touchstone run`: a program on inputs, on one engine or on both; with the debugger's view of a run.
 //!
 //! [`view`] says addresses in the program's words, [`record`] what one instruction did, [`state`] what there is at one
-//! moment; [`trace`] prints while a run goes, [`debug`] asks what to do.
+//! moment; [`trace`] prints while a run goes, [`debug`] asks what to do. [`native`] keeps unverified programs in a process
+//! of their own.
 
 use std::io::Write;
 
@@ -18,7 +19,6 @@ use semantics::program_type::ProgramType;
 use semantics::trap::Trap;
 use semantics::world::{Input, World};
 use serde_json::{Value, json};
-use verifier::Dialect;
 
 use crate::input::{self, Loaded, Packet, Source};
 use crate::{Format, Status, judge};
@@ -32,6 +32,7 @@ mod breakpoint;
 mod debug;
 mod expr;
 mod hexdump;
+mod native;
 mod record;
 mod state;
 mod trace;
@@ -86,11 +87,13 @@ pub struct Args {
     /// The monotonic clock at the start, in nanoseconds
     #[arg(long)]
     clock_ns: Option<u64>,
-    /// What runs it. The JIT runs only what the verifier accepts
+    /// What runs it. The JIT runs only what the verifier accepts, or with --unverified anything
     #[arg(long, value_enum, default_value_t = Which::Interpreter)]
     engine: Which,
     #[command(flatten)]
     codegen: judge::Codegen,
+    #[command(flatten)]
+    native: native::Native,
     #[command(flatten)]
     look: Look,
     /// The most instructions that the interpreter executes
@@ -170,6 +173,17 @@ struct Ran {
     state: State,
 }
 
+impl Ran {
+    /// The slot where it ended, if anybody knows.
+    fn place(&self) -> Option<usize> {
+        match (self.stop, self.outcome.result) {
+            (Some((_, pc)), _) => Some(pc),
+            (None, Err(Trap::Native { slot, .. })) => slot,
+            (None, _) => None,
+        }
+    }
+}
+
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let look = &args.look;
     if look.is_asked_for() && args.engine == Which::Jit {
@@ -187,6 +201,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if look.step && args.source.path == std::path::Path::new("-") {
         bail!("--step reads commands from the standard input, so the program cannot come from there");
     }
+    if args.native.is_unverified() && args.engine == Which::Interpreter {
+        bail!("--unverified is for the JIT: --engine jit or both");
+    }
+    if args.native.is_to_be_contained() {
+        return native::contain();
+    }
+    args.native.prepare()?;
     let loaded = args.source.load()?;
     let program = &loaded.program;
     let parse = |option: &str, text: &str, error: &ExprError| anyhow!("{option}: {}", error.shown(text));
@@ -204,15 +225,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     }
     let native = match args.engine {
         Which::Interpreter => None,
-        Which::Jit | Which::Both => match judge::verified(program, Dialect::default())? {
+        // SAFETY: what is not verified runs in a process that may be lost.
+        Which::Jit | Which::Both => match unsafe { judge::fit(program, args.native.is_unverified()) } {
             Ok(verified) => {
                 let mut jit = args.codegen.jit()?;
                 jit.load(&verified).context("the JIT")?;
                 Some(jit)
             }
-            Err(reason) => {
-                writeln!(out, "rejected, so the JIT does not run it\n{reason}")?;
-                return Ok(Status::Findings);
+            Err(refusal) => {
+                let hint = "run it natively all the same with --unverified";
+                return refusal.report("rejected, so the JIT does not run it", hint, out);
             }
         },
     };
@@ -330,7 +352,7 @@ impl Session<'_> {
     }
 
     fn run(&mut self, at: usize, from: Option<String>, input: &Input, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut first: Option<Outcome> = None;
+        let mut first: Option<(Outcome, usize)> = None;
         if self.args.engine != Which::Jit {
             let (stop, callers) = if self.args.look.is_asked_for() {
                 self.observe(at, input, out)?
@@ -339,15 +361,15 @@ impl Session<'_> {
             };
             let outcome = self.world.outcome(stop.result);
             let state = self.state(&stop.registers, stop.pc, stop.retired, &callers);
-            first = Some(outcome.clone());
+            first = Some((outcome.clone(), stop.pc));
             let (from, stop) = (from.clone(), Some((stop.retired, stop.pc)));
             self.report(&Ran { input: at, from, engine: "interpreter", stop, outcome, state }, out)?;
         }
         if let Some(jit) = &mut self.native {
             self.world.reset(input)?;
-            let result = jit.run(&mut self.world);
+            let result = self.args.native.run(jit, &mut self.world, out)?;
             let (engine, outcome) = (jit.name(), self.world.outcome(result));
-            if let Some(difference) = first.and_then(|first| first.difference(&outcome)) {
+            if let Some(difference) = first.and_then(|(first, pc)| native::difference(&first, pc, &outcome)) {
                 let text = format!("input {at}: interpreter and {engine} disagree: {difference}");
                 self.difference.get_or_insert(text);
             }
@@ -419,12 +441,11 @@ impl Session<'_> {
             ("input".to_owned(), format!("{} on the {}{from}", ran.input, ran.engine)),
             ("result".to_owned(), result_text(self.program, result)),
         ];
-        if let Some((retired, pc)) = ran.stop {
+        if let Some((retired, _)) = ran.stop {
             rows.push(("executed".to_owned(), format!("{retired} instructions")));
-            if result.is_err() {
-                let insn = &self.program.insns()[pc];
-                rows.push(("at".to_owned(), format!("{pc}: {insn}")));
-            }
+        }
+        if let Some(pc) = ran.place().filter(|_| result.is_err()) {
+            rows.push(("at".to_owned(), format!("{pc}: {}", self.program.insns()[pc])));
         }
         rows.extend(ran.state.rows(ran.stop.is_some()));
         Ok(writeln!(out, "{}\n", state::table(rows))?)
@@ -482,7 +503,7 @@ impl Session<'_> {
 
     fn json(&self, ran: &Ran) -> Value {
         let mut value = ran.state.json(ran.stop.is_some());
-        let pc = ran.stop.map(|(_, pc)| pc);
+        let pc = ran.place();
         value["result"] = match ran.outcome.result {
             Ok(r0) => json!({"r0": format!("{r0:#x}"), "name": name_of(self.program.program_type(), r0)}),
             Err(Trap::Stopped) => json!({"stopped": pc}),
