@@ -16,7 +16,7 @@ pub struct Args {
     /// Case files to run on every engine
     #[arg(long, value_name = "DIR", default_value = "corpus")]
     corpus: PathBuf,
-    /// Seconds of fuzzing
+    /// Seconds of fuzzing, half of them with programs that the verifier accepts, half with closed ones
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     fuzz: u64,
     /// Prove only one part of so many equal ones; 1 proves all
@@ -57,7 +57,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             Ok((failed == 0 && passed > 0, format!("{passed} passed, {failed} failed, {skipped} skipped")))
         })?;
     }
-    add("fuzzing", &mut || fuzz(args, out))?;
+    for (part, target) in [("fuzzing", Target::InterpreterVsJit), ("fuzzing, closed programs", Target::Closed)] {
+        add(part, &mut || fuzz(args, target, out))?;
+    }
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header(["part", "", "result", "seconds"]);
@@ -89,11 +91,11 @@ fn prove(_: usize, _: &mut dyn Write) -> anyhow::Result<(bool, String)> {
     Ok((true, "skipped: built without libz3".to_owned()))
 }
 
-fn fuzz(args: &Args, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
+fn fuzz(args: &Args, target: Target, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
     let options = campaign::Options {
-        setup: crate::fuzz::setup(Target::default(), None)?,
+        setup: crate::fuzz::setup(target, None)?,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
-        duration: Some(Duration::from_secs(args.fuzz)),
+        duration: Some(Duration::from_millis(args.fuzz * 500)),
         tests: None,
         findings: None,
         dir: Some(args.out.clone()),

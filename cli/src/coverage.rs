@@ -3,14 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use jit::Rules;
 use semantics::helper::{self, FACTS};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Op, Opcode, Room};
 use semantics::interpreter;
 use semantics::map::MapType;
 use semantics::program_type::ProgramType;
-use semantics::word::Concrete;
 use verifier::insn::is_followed;
 
 use crate::Status;
@@ -48,7 +46,6 @@ const PROGRAM_TYPES: usize = 32;
 fn instructions(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let obligations = obligations();
     let shown = obligations.is_some();
-    let rules = Rules::<Concrete>::standard();
     writeln!(out, "| room | instructions | interpreter | verifier | JIT | obligations | cases |")?;
     writeln!(out, "|---|---:|---:|---:|---:|---:|---:|")?;
     let mut sums = [0; 6];
