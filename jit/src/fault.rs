@@ -251,7 +251,7 @@ impl Watched {
     }
 }
 
-/// A place in the table, which one image holds; none where the table is full.
+/// A place in the table, which one image of this process holds; none where the table is full.
 #[derive(Debug)]
 pub(crate) struct Watch(Option<&'static Watched>);
 
@@ -260,17 +260,21 @@ impl Watch {
         let take = |watched: &&Watched| {
             watched.start.compare_exchange(FREE, HELD, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        Watch(WATCHED.iter().find(take))
+        let watched = WATCHED.iter().find(take);
+        if let Some(watched) = watched {
+            watched.owner.store(std::process::id(), Ordering::Relaxed);
+        }
+        Watch(watched)
     }
 
     /// From here on, faults at these addresses are caught; with an empty range, none.
     pub(crate) fn set(&self, code: Range<usize>) {
         let Some(watched) = self.0 else { return };
-        watched.start.store(HELD, Ordering::SeqCst);
+        watched.start.store(HELD, Ordering::Relaxed);
         if !code.is_empty() {
-            watched.owner.store(std::process::id(), Ordering::SeqCst);
-            watched.end.store(code.end, Ordering::SeqCst);
-            watched.start.store(code.start, Ordering::SeqCst);
+            // Whoever sees this end sees that the start before is gone.
+            watched.end.store(code.end, Ordering::Release);
+            watched.start.store(code.start, Ordering::Release);
         }
     }
 }
@@ -278,7 +282,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(watched) = self.0 {
-            watched.start.store(FREE, Ordering::SeqCst);
+            watched.start.store(FREE, Ordering::Release);
         }
     }
 }
