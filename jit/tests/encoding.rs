@@ -400,10 +400,6 @@ fn every_encoding_is_what_was_meant() {
 /// Bytes by which iced knows a shorter way to say the same, with the reason why it is not taken.
 fn longer_than_needed(inst: &Inst) -> (usize, &'static str) {
     match *inst {
-        Inst::AluRi { op, dst: Reg::Rax, imm, .. } if op == AluOp::Test || i8::try_from(imm as i32).is_err() => {
-            (1, "op eax, imm32 without ModRM")
-        }
-        Inst::ShiftImm { amount: 1, .. } => (1, "shift by 1 without immediate"),
         Inst::MovAbs { imm, .. } if i32::try_from(imm as i64).is_ok() => (3, "whoever knows the value takes MovSx"),
         _ => (0, ""),
     }

@@ -227,6 +227,7 @@ where
         let op = ShiftOp::ALL.into_iter().find(|op| *op as u8 == extension)?;
         Some(match opcode {
             0xc1 => Inst::ShiftImm { op, width, dst, amount: self.byte()? },
+            0xd1 => Inst::ShiftImm { op, width, dst, amount: A::W8::lit(1) },
             _ => Inst::ShiftCl { op, width, dst },
         })
     }
@@ -238,6 +239,10 @@ where
                 let op = if opcode == 0x85 { AluOp::Test } else { operation(opcode >> 3)? };
                 let (reg, Operand::Register(dst)) = self.modrm(prefix)? else { return None };
                 Some(Inst::AluRr { op, width, dst, src: prefix.reg(reg) })
+            }
+            0x05 | 0x0d | 0x25 | 0x2d | 0x35 | 0x3d | 0xa9 if matches!(prefix.rex, 0 | 0x48) => {
+                let op = if opcode == 0xa9 { AluOp::Test } else { operation(opcode >> 3)? };
+                Some(Inst::AluRi { op, width, dst: Reg::Rax, imm: self.little32()? })
             }
             0x50..=0x57 if width == Width::W32 => Some(Inst::Push { src: prefix.base(opcode & 7) }),
             0x58..=0x5f if width == Width::W32 => Some(Inst::Pop { dst: prefix.base(opcode & 7) }),
@@ -257,7 +262,7 @@ where
             0x89 => self.store(prefix.size()?, prefix),
             0x8b => self.load(prefix.size()?, prefix),
             0x99 if matches!(prefix.rex, 0 | 0x48) => Some(Inst::SignRdx { width }),
-            0xc1 | 0xd3 => self.shift(opcode, prefix),
+            0xc1 | 0xd1 | 0xd3 => self.shift(opcode, prefix),
             0xb8..=0xbf => {
                 let dst = prefix.base(opcode & 7);
                 Some(match width {

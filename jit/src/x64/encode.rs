@@ -97,8 +97,12 @@ pub fn encode_to<A: Algebra>(inst: &Inst<A>, out: &mut impl Sink<A::W8>) {
             memory::<A>(dst.low(), *base, disp, out);
         }
         Inst::ShiftImm { op, width, dst, amount } => {
-            literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xc1, modrm(3, *op as u8, dst.low())]);
-            out.put([amount.clone()]);
+            let is_by_1 = amount.same(&A::W8::lit(1)).decide();
+            let opcode = if is_by_1 { 0xd1 } else { 0xc1 };
+            literal::<A, 2>(out, rex(*width, 0, dst.high()), [opcode, modrm(3, *op as u8, dst.low())]);
+            if !is_by_1 {
+                out.put([amount.clone()]);
+            }
         }
         Inst::ShiftCl { op, width, dst } => {
             literal::<A, 2>(out, rex(*width, 0, dst.high()), [0xd3, modrm(3, *op as u8, dst.low())]);
@@ -197,16 +201,18 @@ pub fn branch<A: Algebra>(branch: Branch, reach: Reach, rel: &A::W32, out: &mut 
 #[inline(always)]
 fn alu_imm<A: Algebra>(op: AluOp, width: Width, dst: Reg, imm: &A::W32, out: &mut impl Sink<A::W8>) {
     let rex = rex(width, 0, dst.high());
-    if op == AluOp::Test {
-        literal::<A, 2>(out, rex, [0xf7, modrm(3, 0, dst.low())]);
-        little32::<A>(imm, out);
-    } else if fits8::<A>(imm).decide() {
+    if op != AluOp::Test && fits8::<A>(imm).decide() {
         literal::<A, 2>(out, rex, [0x83, modrm(3, op as u8, dst.low())]);
-        out.put([imm.zx()]);
-    } else {
-        literal::<A, 2>(out, rex, [0x81, modrm(3, op as u8, dst.low())]);
-        little32::<A>(imm, out);
+        return out.put([imm.zx()]);
     }
+    // rax has opcodes of its own, without ModRM.
+    match (op, dst) {
+        (AluOp::Test, Reg::Rax) => literal::<A, 1>(out, rex, [0xa9]),
+        (AluOp::Test, _) => literal::<A, 2>(out, rex, [0xf7, modrm(3, 0, dst.low())]),
+        (_, Reg::Rax) => literal::<A, 1>(out, rex, [op as u8 * 8 + 5]),
+        _ => literal::<A, 2>(out, rex, [0x81, modrm(3, op as u8, dst.low())]),
+    }
+    little32::<A>(imm, out);
 }
 
 /// `movzx` or `movsx` from 1 or 2 bytes of a register; `opcode` is that of 1 byte.
