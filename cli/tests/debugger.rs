@@ -557,3 +557,25 @@ fn the_second_slot_is_no_place() {
     let (_, stderr, code) = run(&[&program, "--break", "1"], "");
     assert!(code == 2 && stderr.contains("slot 1 is the second half of the instruction before it"), "{stderr}");
 }
+
+/// A function that a helper calls is entered again for each turn; a tail call goes on in another program at the same depth.
+#[test]
+fn a_trace_follows_callbacks_and_tail_calls() {
+    let program = "r1 = 2\nr2 = body ll\nr3 = 0\nr4 = 0\ncall 181\nexit\nbody: r0 = 0\nexit\n";
+    let (out, ..) = run(&[&file("callback.s", program), "--trace"], "");
+    let lines = lines(&out);
+    let wanted = [
+        "5: call loop enters L7",
+        "7: r0 = 0x0 r0 = 0x0",
+        "8: exit enters L7",
+        "7: r0 = 0x0 r0 = 0x0",
+        "8: exit loop(nr_loops=0x2, callback_fn=L7, callback_ctx=0x0, flags=0x0) = 0x2; back in callback",
+    ];
+    assert!(lines.windows(wanted.len()).any(|window| window == wanted), "{lines:?}");
+
+    let cases = "- name: tail\n  maps: {t: {type: prog_array, key_size: 4, value_size: 4, max_entries: 1, programs: {0: next}}}\n  \
+                 targets: {next: r0 = 3; exit}\n  asm: r2 = map[t] ll; r3 = 0; call 12; exit\n  expect: {verdict: any}\n";
+    let (out, ..) = run(&[&file("tail.yaml", cases), "--trace"], "");
+    let call = "3: call tail_call tail_call(ctx=ctx+0, prog_array_map=t, index=0x0) = 0x0; goes on in next";
+    assert!(self::lines(&out).iter().any(|line| line.starts_with(call)), "{out}");
+}

@@ -281,7 +281,7 @@ impl Debugger<'_> {
         if let Some(source) = self.source.change(self.program, slot) {
             writeln!(self.out, "{source}")?;
         }
-        Ok(writeln!(self.out, "{}", line(&record, self.program, &self.listing))?)
+        Ok(writeln!(self.out, "{}", line(&record, &self.listing))?)
     }
 
     /// What changed of what is watched.

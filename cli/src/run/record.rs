@@ -57,7 +57,7 @@ pub struct Record {
     /// Of a conditional jump: whether it was taken.
     pub taken: Option<bool>,
     /// The function that was entered, or the one that was returned to.
-    pub frame: Option<String>,
+    pub frame: Option<(Way, String)>,
 }
 
 #[derive(Debug)]
@@ -89,6 +89,44 @@ pub struct HelperCall {
     pub result: u64,
     /// What the result is.
     pub meaning: Option<String>,
+}
+
+/// How control came to another function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a call, of the program or of a helper.
+    Call,
+    /// By a tail call.
+    Tail,
+    /// By an exit.
+    Exit,
+}
+
+impl Way {
+    /// What the instruction did, if it led to another function.
+    fn of(op: Op, slot: usize, depth: u32, view: &View<'_>) -> Option<Way> {
+        let deeper = view.depth().cmp(&depth);
+        match op {
+            Op::CallLocal => Some(Way::Call),
+            // A helper calls back.
+            Op::CallHelper if deeper.is_gt() => Some(Way::Call),
+            Op::CallHelper if deeper.is_eq() && view.pc != slot + 1 => Some(Way::Tail),
+            // A helper calls back again.
+            Op::Exit if deeper.is_eq() => Some(Way::Call),
+            Op::Exit => Some(Way::Exit),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Way::Call => "enters",
+            Way::Tail => "goes on in",
+            Way::Exit => "back in",
+        })
+    }
 }
 
 /// Whether an instruction may change memory.
@@ -125,12 +163,12 @@ impl Before {
         let mut memory = self.memory_changes(&before);
         // The last instruction is an exit, or it trapped and did nothing.
         memory.retain(|change| change.old != change.new || !ended);
-        let entered = op == Op::CallLocal && !ended;
-        let left = op == Op::Exit && !ended;
+        let way = Way::of(op, self.pc, depth, view).filter(|_| !ended);
+        let (entered, left) = (matches!(way, Some(Way::Call | Way::Tail)), way == Some(Way::Exit));
         let registers = (0..view.registers.len())
             .filter(|at| view.registers[*at] != self.registers[*at] || (self.is_written(*at) && !ended))
             .filter(|at| !(entered || left) || *at == 0)
-            .filter(|at| !left || view.registers[*at] != self.registers[*at])
+            .filter(|at| way.is_none() || view.registers[*at] != self.registers[*at])
             .map(|at| RegisterChange {
                 register: at,
                 old: self.registers[at],
@@ -150,7 +188,7 @@ impl Before {
             taken: matches!(op, Op::Jump { .. })
                 .then(|| view.pc as i64 == self.insn.target(self.pc))
                 .filter(|_| !ended),
-            frame: (entered || left).then(|| view::function(view.program, view.pc)),
+            frame: way.map(|way| (way, view::function(view.program, view.pc))),
         }
     }
 
@@ -322,7 +360,7 @@ impl std::fmt::Display for MemoryChange {
 
 impl Record {
     /// What it did, on one line.
-    pub fn effects(&self, program: &Program) -> String {
+    pub fn effects(&self) -> String {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(self.calls.iter().map(ToString::to_string));
         let called = !self.calls.is_empty();
@@ -333,9 +371,8 @@ impl Record {
             Some(false) => parts.push("not taken".to_owned()),
             None => {}
         }
-        if let Some(function) = &self.frame {
-            let entered = program.insns()[self.pc].op() == Op::CallLocal;
-            parts.push(format!("{} {function}", if entered { "enters" } else { "back in" }));
+        if let Some((way, function)) = &self.frame {
+            parts.push(format!("{way} {function}"));
         }
         parts.join("; ")
     }
@@ -367,7 +404,7 @@ impl Record {
         json!({
             "type": "insn", "n": self.retired, "pc": self.pc, "depth": self.depth, "insn": listing[self.pc],
             "source": source, "registers": registers, "memory": memory,
-            "call": self.calls.first().map(HelperCall::json), "taken": self.taken, "function": self.frame,
+            "call": self.calls.first().map(HelperCall::json), "taken": self.taken, "function": self.frame.as_ref().map(|(_, function)| function),
         })
     }
 }

@@ -71,9 +71,9 @@ pub fn source_line(line: &semantics::program::Line) -> String {
 }
 
 /// An instruction and what it did, on one line.
-pub fn line(record: &Record, program: &Program, listing: &[String]) -> String {
+pub fn line(record: &Record, listing: &[String]) -> String {
     let insn = format!("{:5}: {}{}", record.pc, "  ".repeat(record.depth as usize), listing[record.pc]);
-    format!("{insn:<46} {}", record.effects(program)).trim_end().to_owned()
+    format!("{insn:<46} {}", record.effects()).trim_end().to_owned()
 }
 
 /// Looks at a run and prints.
@@ -152,7 +152,7 @@ impl<'a> Monitor<'a> {
         if let Some(before) = self.before.take() {
             let record = before.record(view, ended);
             let text = match self.options.format {
-                Format::Text => line(&record, self.program, self.listing),
+                Format::Text => line(&record, self.listing),
                 Format::Json => self.tagged(record.json(self.program, self.listing)),
             };
             self.print(slot, &text)?;

@@ -43,7 +43,10 @@ pub fn function(program: &Program, slot: usize) -> String {
     }
     match program.subprograms().iter().rev().find(|start| **start <= slot) {
         None | Some(0) => program.name().to_owned(),
-        Some(start) => format!("L{start}"),
+        Some(start) => match program.targets().iter().find(|target| target.start == *start) {
+            Some(target) => target.name.clone(),
+            None => format!("L{start}"),
+        },
     }
 }
 
