@@ -132,9 +132,14 @@ fn all() -> Vec<Plant> {
 
 #[cfg(feature = "proofs")]
 fn add_proofs(plants: &mut Vec<Plant>) {
+    use proofs::obligation::Floor;
+
     for planted in proofs::plant::all() {
-        let floor = if planted.floor == proofs::obligation::Floor::Verifier { "verifier" } else { "jit" };
-        let name = format!("{floor}::{}", planted.name);
+        let name = match planted.floor {
+            Floor::Verifier => format!("verifier::{}", planted.name),
+            Floor::Jit => format!("jit::{}", planted.name),
+            Floor::Semantics => planted.name.to_owned(),
+        };
         let proof = planted.refuted_by.map(|obligation| (planted.name, obligation));
         match plants.iter_mut().find(|plant| plant.name == name) {
             Some(plant) => plant.proof = proof,

@@ -5,6 +5,7 @@ pub mod check;
 pub mod domain;
 pub mod explore;
 pub mod frame;
+pub mod helper;
 pub mod insn;
 pub mod isa;
 pub mod layout;
@@ -28,6 +29,7 @@ pub fn obligations() -> Vec<obligation::Obligation> {
         tnum::obligations(),
         scalar::obligations(),
         insn::obligations(),
+        helper::obligations(),
         x64::obligations(),
         frame::obligations(),
         layout::obligations(),

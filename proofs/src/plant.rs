@@ -24,11 +24,13 @@ pub fn all() -> Vec<Planted> {
     let jit = jit.iter().map(|plant| (plant.name, plant.story, Floor::Jit));
     let encoder = crate::x64::plant::ALL.iter();
     let encoder = encoder.map(|(name, story)| (*name, *story, Floor::Jit));
+    let helpers = crate::helper::tail_call::plant::ALL.iter();
+    let helpers = helpers.map(|(name, story)| (*name, *story, Floor::Semantics));
     let planted = |(name, story, floor)| {
         let refuted_by = REFUTED.iter().find(|(plant, _)| *plant == name).map(|(_, obligation)| *obligation);
         Planted { name, story, floor, refuted_by }
     };
-    verifier.chain(jit).chain(encoder).map(planted).collect()
+    verifier.chain(jit).chain(encoder).chain(helpers).map(planted).collect()
 }
 
 /// The mistake of this name.
@@ -38,6 +40,8 @@ pub fn by_name(name: &str) -> Option<Planted> {
 
 /// Mistake and obligation.
 const REFUTED: &[(&str, &str)] = &[
+    ("helper::tail_calls_34", "helper::tail_call::spend"),
+    ("helper::tail_calls_uncounted", "helper::tail_call::spend"),
     ("mov32_sign_extended", "insn::mov::transfer::mov32_k"),
     ("mov32_signed_bounds", "insn::mov::transfer::mov32_x"),
     ("add32_on_64_bits", "insn::alu::transfer::add32_x"),
