@@ -23,7 +23,7 @@ const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, obj
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
 pub struct Args {
-    /// Which programs are made: interpreter_vs_jit (what the verifier accepts, run inside its states), or closed (safe by
+    /// Which programs are made: `interpreter_vs_jit` (what the verifier accepts, run inside its states), or closed (safe by
     /// construction, over every instruction that the JIT has)
     #[arg(long, default_value = "interpreter_vs_jit", value_parser = target)]
     target: Target,

@@ -159,7 +159,7 @@ fn refute_all(plants: &[Plant]) -> anyhow::Result<Vec<Option<Refutation>>> {
     let stop = crate::fuzz::interrupted()?;
     let refute = |(plant, obligation): (&'static str, &'static str)| -> anyhow::Result<Refutation> {
         let (only, plant, stop) = (Some(obligation.to_owned()), Some(plant.to_owned()), stop.clone());
-        let options = Options { only, plant, stop, timeout: Duration::from_secs(60), ..Options::default() };
+        let options = Options { only, plant, stop, ..Options::default() };
         let report = runner::run(&options, |_| {})?;
         let caught = report.is_success();
         let text = report.results.first().map(|result| result.line(options.width)).unwrap_or_default();
