@@ -375,7 +375,20 @@ fn movsx_zero_extended<A: Algebra>(rules: &mut Rules<A>) {
 }
 
 fn be16_upper_kept<A: Algebra>(rules: &mut Rules<A>) {
-    rules.set(Opcode::Be16, Some(|insn, out| out.push(Inst::Rol16 { dst: native(insn.dst) })));
+    rules.set(
+        Opcode::Be16,
+        Some(|insn, out| {
+            // dst ^= (dst ^ swapped) with the 16-bit difference: the other bytes of the old value stay.
+            let (dst, src) = (native(insn.dst), Reg::R11);
+            let (op, width) = (x64::AluOp::Xor, Width::W64);
+            out.push(Inst::MovRr { width, dst: src, src: dst });
+            out.push(Inst::Bswap { width: Width::W32, dst: src });
+            out.push(Inst::ShiftImm { op: x64::ShiftOp::Shr, width: Width::W32, dst: src, amount: A::W8::lit(16) });
+            out.push(Inst::AluRr { op, width, dst: src, src: dst });
+            out.push(Inst::MovZxRr { size: Size::H, dst: src, src });
+            out.push(Inst::AluRr { op, width, dst, src });
+        }),
+    );
 }
 
 fn ldsx_zero_extended<A: Algebra>(rules: &mut Rules<A>) {

@@ -198,7 +198,6 @@ fn expected(inst: &Inst, rel: i32) -> Expected {
         Inst::MovZxRr { size, dst, src } => (M::Movzx, vec![wide(dst, Width::W32), sized(src, size)]),
         Inst::MovSxRr { size, width, dst, src } => (sign_extending(size), vec![wide(dst, width), sized(src, size)]),
         Inst::Bswap { width, dst } => (M::Bswap, vec![wide(dst, width)]),
-        Inst::Rol16 { dst } => (M::Rol, vec![sized(dst, Size::H), Imm(8, 1)]),
         Inst::Lock { op, width, base, disp, src } => {
             let size = if width == Width::W64 { Size::Dw } else { Size::W };
             (locked(op), vec![Memory(size, base, disp), wide(src, width)])

@@ -53,8 +53,6 @@ pub enum Form {
     MovSxRr(Size, Width),
     /// [`Inst::Bswap`].
     Bswap(Width),
-    /// [`Inst::Rol16`].
-    Rol16,
     /// [`Inst::Lock`].
     Lock(LockOp, Width),
     /// [`Inst::Skip`].
@@ -112,7 +110,7 @@ impl Form {
             div.into_iter().chain(extend).chain(lock).chain(others)
         });
         let loads = [Size::B, Size::H, Size::W].map(Form::LoadSx);
-        let extend = [Form::MovZxRr(Size::B), Form::MovZxRr(Size::H), Form::MovSxRr(Size::W, Width::W64), Form::Rol16];
+        let extend = [Form::MovZxRr(Size::B), Form::MovZxRr(Size::H), Form::MovSxRr(Size::W, Width::W64)];
         shifts.chain(by_width).chain(loads).chain(extend)
     }
     /// The name of the obligation that it belongs to: one per kind of instruction.
@@ -139,7 +137,6 @@ impl Form {
             Form::MovZxRr(_) => "mov_zx_rr",
             Form::MovSxRr(..) => "mov_sx_rr",
             Form::Bswap(_) => "bswap",
-            Form::Rol16 => "rol16",
             Form::Lock(..) => "lock",
             Form::Skip(_) => "skip",
             Form::Retry => "retry",
@@ -193,7 +190,6 @@ impl Form {
             Form::MovZxRr(size) => Inst::MovZxRr { size, dst: a, src: b },
             Form::MovSxRr(size, width) => Inst::MovSxRr { size, width, dst: a, src: b },
             Form::Bswap(width) => Inst::Bswap { width, dst: a },
-            Form::Rol16 => Inst::Rol16 { dst: a },
             Form::Lock(op, width) => Inst::Lock { op, width, base: a, disp: cx.word("disp"), src: b },
             Form::Skip(cc) => Inst::Skip { cc, count: 1, bytes: SKIPPED },
             Form::Retry => Inst::Retry { bytes: SKIPPED },
@@ -303,7 +299,7 @@ fn branch_round_trip<A: Theory>(kind: Branch, reach: Reach, cx: &mut Context<'_,
 fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
     use Inst::{
         AluRi, AluRr, Bswap, CallReg, Div, Imul, ImulImm, JmpReg, Load, LoadSx, Lock, MovAbs, MovRr, MovSx, MovSxRr,
-        MovZx, MovZxRr, Neg, Pop, Push, Ret, Rol16, ShiftCl, ShiftImm, ShiftX, SignRdx, Store, StoreImm,
+        MovZx, MovZxRr, Neg, Pop, Push, Ret, ShiftCl, ShiftImm, ShiftX, SignRdx, Store, StoreImm,
     };
     let flag = A::Flag::lit;
     match (left, right) {
@@ -354,7 +350,6 @@ fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
             flag((size, width, dst, src) == (n, w, d, s))
         }
         (Bswap { width, dst }, Bswap { width: w, dst: d }) => flag((width, dst) == (w, d)),
-        (Rol16 { dst }, Rol16 { dst: d }) => flag(dst == d),
         (Push { src }, Push { src: s }) => flag(src == s),
         (Pop { dst }, Pop { dst: d }) => flag(dst == d),
         (CallReg { target }, CallReg { target: t }) | (JmpReg { target }, JmpReg { target: t }) => flag(target == t),

@@ -103,7 +103,7 @@ where
             opcode = self.literal()?;
         }
         let prefix = Prefix { operand16, rex };
-        if operand16 && !matches!(opcode, 0x89 | 0xc7 | 0xc1) {
+        if operand16 && !matches!(opcode, 0x89 | 0xc7) {
             return None;
         }
         match opcode {
@@ -216,14 +216,10 @@ where
         Some(Inst::ShiftX { op, width, dst, src, amount })
     }
 
-    /// Shifts by an immediate or by `cl`, and `rol` of 16 bits by 8.
+    /// Shifts by an immediate or by `cl`.
     fn shift(&mut self, opcode: u8, prefix: Prefix) -> Option<Inst<A>> {
         let (extension, Operand::Register(dst)) = self.modrm(prefix)? else { return None };
         let width = prefix.width();
-        if prefix.operand16 {
-            let is_rol = extension == 0 && width == Width::W32 && self.literal()? == 8;
-            return is_rol.then_some(Inst::Rol16 { dst });
-        }
         let op = ShiftOp::ALL.into_iter().find(|op| *op as u8 == extension)?;
         Some(match opcode {
             0xc1 => Inst::ShiftImm { op, width, dst, amount: self.byte()? },

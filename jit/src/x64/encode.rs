@@ -134,10 +134,6 @@ pub fn encode_to<A: Algebra>(inst: &Inst<A>, out: &mut impl Sink<A::W8>) {
         }
         Inst::MovSxRr { size, width, dst, src } => extend::<A>(0xbe, *size, *width, *dst, *src, out),
         Inst::Bswap { width, dst } => literal::<A, 2>(out, rex(*width, 0, dst.high()), [0x0f, 0xc8 + dst.low()]),
-        Inst::Rol16 { dst } => {
-            byte::<A>(out, 0x66);
-            literal::<A, 3>(out, rex(Width::W32, 0, dst.high()), [0xc1, modrm(3, 0, dst.low()), 8]);
-        }
         Inst::Lock { op, width, base, disp, src } => {
             if *op != LockOp::Xchg {
                 byte::<A>(out, 0xf0);

@@ -189,13 +189,6 @@ pub fn step<A: Algebra, M: Outside<A>>(inst: &Inst<A>, cpu: &mut Cpu<A, M>) -> R
                 },
             );
         }
-        Inst::Rol16 { dst } => {
-            let value = cpu.get(*dst);
-            let half: A::W16 = value.zx();
-            let swapped: A::W64 = half.swap_bytes().zx();
-            cpu.set(*dst, value.and(&A::W64::lit(!0xffff)).or(&swapped));
-            cpu.flags = None;
-        }
         Inst::Lock { op, width, base, disp, src } => cpu.lock(*op, *width, *base, disp, *src)?,
         Inst::Retry { .. } => {
             let flags = cpu.flags.as_ref().ok_or(Fault::UndefinedFlags)?;

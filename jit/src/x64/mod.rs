@@ -260,8 +260,6 @@ pub enum Inst<A: Algebra = Concrete> {
     MovSxRr { size: Size, width: Width, dst: Reg, src: Reg },
     /// `bswap dst`.
     Bswap { width: Width, dst: Reg },
-    /// `rol dst16, 8`: swaps the two low bytes and keeps the rest.
-    Rol16 { dst: Reg },
     /// An operation on `[base + disp]` that nothing interrupts.
     Lock { op: LockOp, width: Width, base: Reg, disp: A::W32, src: Reg },
     /// `jcc` or `jmp` forward over the next `count` instructions of the same sequence, which take `bytes`.

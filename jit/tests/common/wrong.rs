@@ -131,11 +131,6 @@ wrong! {
         let Inst::Bswap { dst, .. } = inst else { return };
         cpu.set(dst, upper(before.get(dst), cpu.get(dst)));
     };
-    "rol of 16 bits clears the rest", Inst::Rol16 { .. } => |inst, _, cpu| {
-        let Inst::Rol16 { dst } = inst else { return };
-        cpu.set(dst, cpu.get(dst) & 0xffff);
-    };
-    "rol leaves the flags", Inst::Rol16 { .. } => |_, before, cpu| cpu.flags = before.flags;
     "cmpxchg of 32 bits clears the upper half on success", Inst::Lock { op: LockOp::Cmpxchg, width: W32, .. } => |_, _, cpu| {
         cpu.set(Reg::Rax, cpu.get(Reg::Rax) & LOW);
     };

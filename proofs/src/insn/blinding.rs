@@ -101,7 +101,6 @@ fn split<A: Algebra>(mut inst: Inst<A>) -> (Inst<A>, Option<Immediate<A>>) {
         | Inst::MovZxRr { .. }
         | Inst::MovSxRr { .. }
         | Inst::Bswap { .. }
-        | Inst::Rol16 { .. }
         | Inst::Lock { .. }
         | Inst::Skip { .. }
         | Inst::Retry { .. }
