@@ -325,7 +325,7 @@ fn unsupported(insn: &Insn) -> Unsupported {
 /// Gives everything in `code` its place, and writes it.
 pub(crate) fn place<S: Steps>(code: &mut Code) {
     code.relax::<S>();
-    if !code.loops.is_empty() && code.align() {
+    if !code.loops.is_empty() && code.align::<S>() {
         code.relax::<S>();
     }
     code.write::<S>();

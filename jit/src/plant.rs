@@ -16,6 +16,7 @@ use crate::x64::{self, Branch, Cc, Inst, Reg};
 pub mod frame;
 mod history;
 pub mod layout;
+mod short;
 
 /// A mistake with a name and its story.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ pub struct Plant<A: Algebra> {
 
 /// All of them.
 pub fn plants<A: Algebra>() -> Vec<Plant<A>> {
-    [of_rows(), history::plants(), frame::plants(), layout::plants()].into_iter().flatten().collect()
+    [of_rows(), history::plants(), short::plants(), frame::plants(), layout::plants()].into_iter().flatten().collect()
 }
 
 /// Those that replace rows.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use iced_x86::{Decoder, DecoderOptions, FlowControl};
+use jit::plant::plants;
 use jit::{Code, Jit, Rules, compile};
 use semantics::asm::assemble;
 use semantics::engine::Engine;
@@ -9,6 +11,7 @@ use semantics::insn::{Insn, Opcode, Reg};
 use semantics::memory::Memory;
 use semantics::program::{Program, Verified};
 use semantics::program_type::ProgramType;
+use semantics::word::Concrete;
 use semantics::world::{Input, World};
 
 fn verified(insns: Vec<Insn>) -> Verified {
@@ -71,6 +74,35 @@ fn long_loops_lie_anywhere() {
     let body = "r0 += 100000\n r0 ^= 100000\n r0 += 100000\n r0 ^= 100000\n";
     let crossing = |bytes| loops(&verified(program(bytes, body))).iter().any(crosses);
     assert!((4..70).any(crossing));
+}
+
+/// Whether every jump leads where it should, by an independent decoder.
+fn jumps_land(program: &Verified, rules: &Rules) -> bool {
+    let mut code = Code::default();
+    compile(program, rules, &mut code).unwrap();
+    let insns = program.program().insns();
+    insns.iter().enumerate().filter(|(_, insn)| insn.op().is_jump()).all(|(slot, insn)| {
+        let start = code.slot(slot);
+        let bytes = &code.bytes()[start..code.slot(slot + 1)];
+        let decoder = Decoder::with_ip(64, bytes, start as u64, DecoderOptions::NONE);
+        let branch = decoder.into_iter().find(|inst| inst.flow_control() != FlowControl::Next);
+        branch.is_some_and(|branch| branch.near_branch64() as usize == code.slot(insn.target(slot) as usize))
+    })
+}
+
+#[test]
+fn branches_move_with_nops() {
+    let plants = plants::<Concrete>();
+    let plant = plants.iter().find(|plant| plant.name == "layout::nops_move_slots_only").unwrap();
+    let mut wrong = Rules::standard();
+    (plant.install)(&mut wrong);
+    let mut found = 0;
+    for bytes in 4..70 {
+        let program = verified(program(bytes, "r0 += r2\n r0 ^= 77\n"));
+        assert!(jumps_land(&program, &Rules::standard()), "{bytes} bytes before");
+        found += usize::from(!jumps_land(&program, &wrong));
+    }
+    assert!(found > 10, "of 66 programs {found} have nops, or their branches do not matter");
 }
 
 #[test]

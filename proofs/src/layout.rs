@@ -6,6 +6,8 @@
 //!   added. For a branch that reaches near, the next round's reach is near.
 //! - `distance`: so the distance between two places never shrinks, in either direction; what did not fit 8 bits does not
 //!   fit in a later round, and a branch that grew had to.
+//! - `padded`: where nops were put before loops, the distance between a slot and a branch has grown by those between them,
+//!   whichever comes first; so it has not shrunk either.
 //! - `settled`: a branch is left short only if its displacement fits, with the sums that the code is written with: those of
 //!   a round that changed nothing.
 //! - `lands`: the bytes that are written for a branch then lead from its end to its target, in 8 or in 32 bits.
@@ -15,7 +17,7 @@
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use jit::layout::relax::{Standard, Steps};
-use jit::plant::layout::{FromStart, Reaches128, Shrinks};
+use jit::plant::layout::{FromStart, NopsMoveSlotsOnly, Reaches128, Shrinks};
 use jit::x64::decode::Decoded;
 use jit::x64::{Branch, Cc, Reach, Stub, encode};
 use semantics::word::{Flag, Word};
@@ -25,6 +27,7 @@ pub fn obligations() -> Vec<Obligation> {
     vec![
         Obligation::jit("layout::grow", None, Grow),
         Obligation::jit("layout::distance", None, Distance),
+        Obligation::jit("layout::padded", None, Padded),
         Obligation::jit("layout::settled", None, Settled),
         Obligation::jit("layout::lands", None, Lands),
     ]
@@ -37,6 +40,7 @@ macro_rules! with_steps {
             Some("layout::reaches_128") => $call(Reaches128, $($argument),*),
             Some("layout::from_start") => $call(FromStart, $($argument),*),
             Some("layout::shrinks") => $call(Shrinks, $($argument),*),
+            Some("layout::nops_move_slots_only") => $call(NopsMoveSlotsOnly, $($argument),*),
             _ => $call(Standard, $($argument),*),
         }
     };
@@ -122,6 +126,37 @@ fn distance<A: Theory, S: Steps>(_: S, cx: &mut Context<'_, A>) {
 impl Statement for Distance {
     fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
         with_steps!(cx, distance, cx);
+    }
+}
+
+/// A slot and a branch, and nops before them.
+struct Padded;
+
+fn padded<A: Theory, S: Steps>(_: S, slot_first: bool, cx: &mut Context<'_, A>) {
+    let (first, between) = (bytes::<A>("first", cx), bytes("between", cx));
+    let (nops, nops_between) = (bytes::<A>("nops", cx), bytes("nops_between", cx));
+    let (last, all_nops) = (first.add(&between), nops.add(&nops_between));
+    let (new_first, new_last) = if slot_first {
+        (S::pad_slot(&first, &nops), S::pad_branch(&last, &all_nops))
+    } else {
+        (S::pad_branch(&first, &nops), S::pad_slot(&last, &all_nops))
+    };
+    cx.claim("both move by the nops before them", new_first.same(&first.add(&nops)));
+    cx.claim(
+        "their distance grows by the nops between them",
+        new_last.sub(&new_first).same(&between.add(&nops_between)),
+    );
+}
+
+impl Statement for Padded {
+    fn cases(&self) -> usize {
+        2
+    }
+    fn case_name(&self, case: usize) -> String {
+        if case == 0 { "slot first" } else { "branch first" }.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        with_steps!(cx, padded, case == 0, cx);
     }
 }
 

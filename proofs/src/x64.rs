@@ -360,15 +360,17 @@ fn same_inst<A: Theory>(left: &Inst<A>, right: &Inst<A>) -> A::Flag {
 
 /// Planted mistakes of the encoder. It is no table of rules, so each is a wrapper around the right one.
 pub mod plant {
-    use super::{Encode, Flag, Inst, Reg, Size, Theory, Word};
+    use super::{Encode, Flag, Inst, Reg, Size, Theory, Width, Word};
     use jit::x64::encode::encode;
     use semantics::word::Convert;
 
     /// Their names, with what goes wrong.
-    pub const ALL: [(&str, &str); 3] = [
+    pub const ALL: [(&str, &str); 5] = [
         ("x64::byte_register_without_rex", "a byte store of rsi or rdi without a REX prefix stores dh or bh"),
         ("x64::sib_forgotten", "an access relative to r12 without a SIB byte takes the displacement for one"),
         ("x64::imm8_unsigned", "an immediate of 128 to 255 is taken to fit 8 bits, which sign-extend"),
+        ("x64::extended_byte_without_rex", "movzx of the low byte of rsi or rdi without a REX prefix extends dh or bh"),
+        ("x64::r8_taken_for_rax", "r8, numbered like rax but for a bit of REX, takes the opcodes that only rax has"),
     ];
 
     /// The encoder with this mistake.
@@ -377,6 +379,8 @@ pub mod plant {
             "x64::byte_register_without_rex" => Some(byte_register_without_rex),
             "x64::sib_forgotten" => Some(sib_forgotten),
             "x64::imm8_unsigned" => Some(imm8_unsigned),
+            "x64::extended_byte_without_rex" => Some(extended_byte_without_rex),
+            "x64::r8_taken_for_rax" => Some(r8_taken_for_rax),
             _ => None,
         }
     }
@@ -410,5 +414,30 @@ pub mod plant {
             return encode(&short, out);
         }
         encode(inst, out);
+    }
+
+    fn extended_byte_without_rex<A: Theory>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
+        let start = out.len();
+        encode(inst, out);
+        if matches!(inst, Inst::MovZxRr { size: Size::B, dst, src }
+            if dst.number() < 8 && matches!(src, Reg::Rsi | Reg::Rdi))
+        {
+            out.remove(start);
+        }
+    }
+
+    fn r8_taken_for_rax<A: Theory>(inst: &Inst<A>, out: &mut Vec<A::W8>) {
+        let start = out.len();
+        match inst {
+            Inst::AluRi { op, width, dst: Reg::R8, imm } => {
+                encode::<A>(&Inst::AluRi { op: *op, width: *width, dst: Reg::Rax, imm: imm.clone() }, out);
+                if *width == Width::W64 {
+                    out[start] = A::W8::lit(0x49);
+                } else {
+                    out.insert(start, A::W8::lit(0x41));
+                }
+            }
+            inst => encode(inst, out),
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::relax::Standard;
+use super::relax::Steps;
 use super::{Code, Place};
 
 /// Bytes of a line.
@@ -30,24 +30,24 @@ pub(super) struct Loop {
 impl Code {
     /// Puts nops before loops that need them; whether there are any.
     #[cold]
-    pub(super) fn align(&mut self) -> bool {
+    pub(super) fn align<S: Steps>(&mut self) -> bool {
         let mut paddings = Vec::new();
         let mut added = 0;
         self.loops.sort_unstable();
         for Loop { head, branch } in &self.loops {
             let end = Place { straight: self.branches[*branch as usize].straight, branches: branch + 1 };
             let place = self.places[*head as usize];
-            if let Some(bytes) = padding(self.offset::<Standard>(place) + added..self.offset::<Standard>(end) + added) {
+            if let Some(bytes) = padding(self.offset::<S>(place) + added..self.offset::<S>(end) + added) {
                 paddings.push((*head, bytes));
                 added += bytes;
             }
         }
-        self.pad(&paddings);
+        self.pad::<S>(&paddings);
         !paddings.is_empty()
     }
 
     /// Inserts bytes before slots, which ascend.
-    fn pad(&mut self, paddings: &[(u32, u32)]) {
+    fn pad<S: Steps>(&mut self, paddings: &[(u32, u32)]) {
         let mut padded = Vec::with_capacity(self.straight.len() + paddings.len() * SHORT as usize);
         let (mut slot, mut branch, mut from) = (0, 0, 0);
         let end = (self.places.len() as u32, 0);
@@ -57,10 +57,10 @@ impl Code {
             let next =
                 next.unwrap_or(Place { straight: self.straight.len() as u32, branches: self.branches.len() as u32 });
             for place in &mut self.places[slot..head as usize] {
-                place.straight += shift;
+                place.straight = S::pad_slot(&place.straight, &shift);
             }
             for pending in &mut self.branches[branch..next.branches as usize] {
-                pending.straight += shift;
+                pending.straight = S::pad_branch(&pending.straight, &shift);
             }
             padded.extend_from_slice(&self.straight[from..next.straight as usize]);
             nops(bytes as usize, &mut padded);

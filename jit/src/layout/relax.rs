@@ -19,6 +19,16 @@ pub trait Steps: 'static {
     fn grow<W: Word>(before: &W, branch: Branch, reach: Reach) -> W {
         before.add(&W::lit(u64::from(branch_len(branch, reach))))
     }
+    /// Straight bytes before a slot, given those from before so many nops were put before it.
+    #[inline(always)]
+    fn pad_slot<W: Word>(straight: &W, nops: &W) -> W {
+        straight.add(nops)
+    }
+    /// Straight bytes before a branch, likewise.
+    #[inline(always)]
+    fn pad_branch<W: Word>(straight: &W, nops: &W) -> W {
+        straight.add(nops)
+    }
     /// What a branch adds to the address behind it.
     #[inline(always)]
     fn displacement<W: Word>(target: &W, end: &W) -> W {

@@ -24,6 +24,9 @@ pub(super) fn plants<A: Algebra>() -> Vec<Plant<A>> {
             "a conditional jump that grows is counted shorter than it is (Linux x86-64, e4d4d456436b: displacements of another pass)",
             |rules| rules.place = place::<Shrinks>,
         ),
+        plant("layout::nops_move_slots_only", "nops before a loop move its slots, and branches stay behind", |rules| {
+            rules.place = place::<NopsMoveSlotsOnly>;
+        }),
     ]
 }
 
@@ -58,5 +61,15 @@ impl Steps for Shrinks {
             _ => crate::x64::encode::branch_len(branch, reach),
         };
         before.add(&W::lit(u64::from(len)))
+    }
+}
+
+/// Leaves branches where they were when nops come before them.
+#[derive(Clone, Copy, Debug)]
+pub struct NopsMoveSlotsOnly;
+
+impl Steps for NopsMoveSlotsOnly {
+    fn pad_branch<W: Word>(straight: &W, _: &W) -> W {
+        straight.clone()
     }
 }

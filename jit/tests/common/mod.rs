@@ -31,7 +31,7 @@ impl Random {
     }
     /// 0, 1, -1, 127, 128, -128, -129 and the like.
     pub fn imm(&mut self) -> i32 {
-        const BORDERS: [i32; 10] = [0, 1, -1, 127, 128, -128, -129, i32::MAX, i32::MIN, 0x7fff];
+        const BORDERS: [i32; 11] = [0, 1, -1, 127, 128, -128, -129, i32::MAX, i32::MIN, 0x7fff, 0xff];
         if self.below(2) == 0 { self.pick(&BORDERS) } else { self.word() as i32 }
     }
     pub fn off(&mut self) -> i16 {
