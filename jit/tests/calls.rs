@@ -115,7 +115,8 @@ fn a_panic_behind_a_callback_is_a_trap() {
     assert_eq!(jit.run(&mut world), Ok(3), "the engine is as good as before");
 }
 
-/// The stack is aligned for helpers behind callbacks and tail calls too: locals of 16 bytes show how it came.
+/// The stack is aligned for helpers, behind callbacks and tail calls too. A compiler trusts the ABI and does not align its own
+/// locals of 16 bytes: they show how it came.
 #[test]
 fn the_stack_is_aligned_at_every_depth() {
     #[repr(align(16))]

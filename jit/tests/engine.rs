@@ -186,28 +186,6 @@ fn a_panic_in_a_helper_is_a_trap() {
     assert_eq!(jit.run(&mut world), Ok(5), "the engine is as good as before");
 }
 
-/// A compiler trusts the ABI and does not align its own locals of 16 bytes: they show how the stack came.
-#[test]
-fn the_stack_is_aligned_for_helpers() {
-    #[repr(align(16))]
-    struct Local(#[allow(dead_code, reason = "only its address matters")] [u8; 16]);
-
-    #[allow(clippy::unnecessary_wraps, reason = "the type of a meaning")]
-    fn aligned(_: &mut Call<'_>) -> Result<u64, Trap> {
-        let local = std::hint::black_box(Local([0; 16]));
-        Ok(std::hint::black_box(&raw const local as u64) % 16)
-    }
-    let number = id("ktime_get_ns");
-    let mut world = World::new(Memory::native().unwrap());
-    world.helpers.replace(Helper { meaning: aligned, ..*by_id(number).unwrap() });
-    let mut jit = Jit::new().unwrap();
-    for kept in 1..=4 {
-        let saved = ["r6 = 6", "r7 = 7", "r8 = 8", "r9 = 9"][..kept].join("; ");
-        let outcome = agree(&mut world, &mut jit, &program(&format!("{saved}; call {number}; exit")));
-        assert_eq!(outcome.result, Ok(0));
-    }
-}
-
 #[test]
 fn the_image_grows_and_is_reused() {
     let mut world = World::new(Memory::native().unwrap());

@@ -41,7 +41,8 @@ pub fn obligations() -> Vec<Obligation> {
         Obligation::jit(name, None, StubCall(stub))
     };
     let trampoline = Obligation::jit("frame::trampoline", None, Trampoline);
-    [trampoline].into_iter().chain(Stub::ALL.map(stub)).collect()
+    let trap_exit = Obligation::jit("frame::trap_exit", None, TrapExit);
+    [trampoline, trap_exit].into_iter().chain(Stub::ALL.map(stub)).collect()
 }
 
 /// Memory alone: the only calls are those that the statements look into.
@@ -242,14 +243,35 @@ impl Statement for StubCall {
                 cx.claim(format!("{reg:?} is as before"), cpu.get(reg).same(&before.get(reg)));
             }
         } else {
-            let mut memory = returned.outside.0.clone();
-            for (at, reg) in SAVED.into_iter().rev().enumerate() {
-                let saved = memory.load(Size::Dw, &leave.add(&A::W64::lit(8 * at as u64)));
-                cx.claim(format!("{reg:?} is what the trampoline saved"), cpu.get(reg).same(&saved));
-            }
-            let return_address = leave.add(&A::W64::lit(8 * SAVED.len() as u64));
-            cx.claim("it returns to who entered", cpu.get(Reg::Rsp).same(&return_address));
+            claim_left(&returned, &cpu, cx);
         }
+    }
+}
+
+/// Claims that whoever left with the stack pointer in `rdx` is back in who entered, with the registers that were saved.
+fn claim_left<A: Theory>(before: &Cpu<A, Stack<A>>, after: &Cpu<A, Stack<A>>, cx: &mut Context<'_, A>) {
+    let (leave, mut memory) = (before.get(Reg::Rdx), before.outside.0.clone());
+    for (at, reg) in SAVED.into_iter().rev().enumerate() {
+        let saved = memory.load(Size::Dw, &leave.add(&A::W64::lit(8 * at as u64)));
+        cx.claim(format!("{reg:?} is what the trampoline saved"), after.get(reg).same(&saved));
+    }
+    let return_address = leave.add(&A::W64::lit(8 * SAVED.len() as u64));
+    cx.claim("it returns to who entered", after.get(Reg::Rsp).same(&return_address));
+}
+
+/// The exit that a fault in the code of a program is led to, from any state.
+struct TrapExit;
+
+impl Statement for TrapExit {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let mut code: Vec<Inst<A>> = Vec::new();
+        jit::frame::trap_exit(&mut code);
+        let mut cpu = any_registers(STACK, cx);
+        let before = cpu.clone();
+        if !matches!(run(&code, &mut cpu), Ok(Flow::Exit)) {
+            return cx.claim("it returns", A::Flag::lit(false));
+        }
+        claim_left(&before, &cpu, cx);
     }
 }
 
