@@ -211,7 +211,7 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
 
 /// Runs from the slot in the state until the function that it is in is left: its R0. The state comes and goes by value: as a
 /// local of the loop it is a third faster than behind a reference.
-fn execute<'r, O: Observer>(mut state: State<'r, O>) -> (Result<u64, Trap>, State<'r, O>) {
+fn execute<O: Observer>(mut state: State<'_, O>) -> (Result<u64, Trap>, State<'_, O>) {
     let (mut pc, mut left) = (state.pc, state.left);
     let insns = state.insns;
     // One flat match over the opcode. Each arm hands `exec_op` a constant, so its matches and the one on its answer fold
