@@ -88,6 +88,7 @@ const REFUTED: &[(&str, &str)] = &[
     ("blind::compare_in_place", "insn::jump::lower_blinded::jeq64_k"),
     ("blind::blinded_again", "insn::jump::lower_blinded::jlt32_k"),
     ("blind::divisor_over_rax", "insn::muldiv::lower_blinded::mod64_k"),
+    ("blind::sign_forgotten", "insn::muldiv::lower_blinded::sdiv64_k"),
     ("x64::byte_register_without_rex", "x64::encode::store"),
     ("x64::sib_forgotten", "x64::encode::load"),
     ("x64::imm8_unsigned", "x64::encode::alu_ri"),

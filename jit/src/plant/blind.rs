@@ -38,6 +38,11 @@ pub(super) fn plants<A: Algebra>() -> Vec<Plant<A>> {
             blinded_again,
         ),
         plant("blind::divisor_over_rax", "a divisor is unblinded where rax was put aside", divisor_over_rax),
+        plant(
+            "blind::sign_forgotten",
+            "a signed division becomes an unsigned one where its constant is blinded (Linux, 7058e3a31ee4)",
+            sign_forgotten,
+        ),
     ]
 }
 
@@ -111,6 +116,15 @@ fn blinded_again<A: Algebra>(rules: &mut Rules<A>) {
         lower_blinded(insn.op(), insn, key, out);
         let again = Inst::AluRi { op: x64::AluOp::Xor, width, dst: Reg::R10, imm: A::low(key) };
         out.insert(out.len() - 1, again);
+    });
+}
+
+fn sign_forgotten<A: Algebra>(rules: &mut Rules<A>) {
+    let matches = |op| matches!(op, Op::MulDiv { op: MulDivOp::Sdiv | MulDivOp::Smod, .. });
+    replace_blinded(rules, matches, |insn, key, out| {
+        let Op::MulDiv { op, width, source } = insn.op() else { return };
+        let op = if op == MulDivOp::Sdiv { MulDivOp::Div } else { MulDivOp::Mod };
+        lower_blinded(Op::MulDiv { op, width, source }, insn, key, out);
     });
 }
 
