@@ -1,5 +1,5 @@
 //! Any bytes as a program, without the verifier: run on both engines and compared if the interpreter shows that it is
-//! closed. Without the contract of helpers, which the campaign asks about: a program of mere calls would take minutes.
+//! closed.
 #![no_main]
 
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ thread_local! {
 }
 
 fuzz_target!(|test: Test| {
-    if let Judgement::Objection(objection) = JUDGE.with_borrow_mut(|judge| judge.judge(&test)) {
+    if let Judgement::Objection(objection) = JUDGE.with_borrow_mut(|judge| judge.judge_fully(&test)) {
         panic!("{objection}");
     }
 });

@@ -61,6 +61,8 @@ pub struct Judge {
 const REJECTED_FUEL: u64 = 10_000;
 /// The memory around each helper call is compared in one of so many tests: it costs much.
 const WATCH_EVERY: u64 = 64;
+/// Of such a test the calls that are looked at: a loop of calls would take minutes.
+const WATCHED_CALLS: u32 = 256;
 /// One of so many rejected programs is run on the interpreter, to see that it traps rather than panics.
 const REJECTED_EVERY: u64 = 8;
 
@@ -160,7 +162,7 @@ impl Judge {
             }
             Verdict::Unsupported(unsupported) => return Judgement::Unsupported(unsupported.to_string()),
         };
-        self.world.watch = is_turn(WATCH_EVERY);
+        self.world.watch = if is_turn(WATCH_EVERY) { WATCHED_CALLS } else { 0 };
         let (stop, escape) = match accepted.states {
             Some(states) => {
                 let mut containment = Containment::new(&states);
@@ -172,7 +174,7 @@ impl Judge {
             // Too many states to record: the run is judged by its outcome alone.
             None => (interpreter::run(program, &mut self.world, FUEL, &mut ()), None),
         };
-        self.world.watch = false;
+        self.world.watch = 0;
         if let Some(escape) = escape {
             return Judgement::Objection(escape);
         }
@@ -187,9 +189,10 @@ impl Judge {
     /// A program that nobody verified: it is run natively if the interpreter shows that it is closed.
     fn ask_closed(&mut self, test: &Test, number: Option<u64>) -> Judgement {
         let mut closedness = Closedness::default();
-        self.world.watch = number.is_none_or(|number| (number + 1).is_multiple_of(WATCH_EVERY));
+        let is_watched = number.is_none_or(|number| (number + 1).is_multiple_of(WATCH_EVERY));
+        self.world.watch = if is_watched { WATCHED_CALLS } else { 0 };
         let stop = interpreter::run(&test.program, &mut self.world, closed::FUEL, &mut closedness);
-        self.world.watch = false;
+        self.world.watch = 0;
         if let Some(breach) = closedness.breach {
             return Judgement::Rejected(format!("not closed: {breach}"));
         }

@@ -380,7 +380,8 @@ pub fn call(world: &mut World, id: u32, args: [u64; 5], engine: &mut dyn Callbac
     let helper = *world.helpers.get(id)?;
     let fact = helper.fact();
     // What a function that is called back writes is the program's own doing.
-    let is_watched = world.watch && fact.args.iter().all(|arg| arg.kind != ArgKind::Func);
+    let is_watched = world.watch > 0 && fact.args.iter().all(|arg| arg.kind != ArgKind::Func);
+    world.watch -= u32::from(is_watched);
     let before = is_watched.then(|| world.fingerprint());
     let result = (helper.meaning)(&mut Call { world, engine, helper: fact, args })?;
     let breach = |breach| Trap::Contract { helper: fact.name, breach };
@@ -410,6 +411,24 @@ mod tests {
             assert!(fact.args.len() <= 5, "{}", fact.name);
         }
         assert_eq!(FACTS.len(), 211);
+    }
+
+    /// Each watched call costs a comparison of all memory: after so many the others are not looked at.
+    #[test]
+    fn so_many_calls_are_watched() {
+        fn writes(call: &mut Call<'_>) -> Result<u64, Trap> {
+            let bottom = crate::memory::layout::frame_bottom(0);
+            let old = call.world.memory.peek(bottom, 1)[0];
+            call.world.memory.poke(bottom, &[!old]);
+            Ok(0)
+        }
+        let mut world = World::new(crate::memory::Memory::detached().unwrap());
+        world.reset(&crate::world::Input::default()).unwrap();
+        let clock = id("ktime_get_ns");
+        world.helpers.replace(Helper { meaning: writes, ..*by_id(clock).unwrap() });
+        world.watch = 2;
+        let caught = [(); 4].map(|()| call(&mut world, clock, [0; 5], &mut ()).is_err());
+        assert_eq!(caught, [true, true, false, false]);
     }
 
     #[test]

@@ -136,8 +136,9 @@ pub struct World {
     pub effects: Vec<Effect>,
     /// The helpers that calls reach.
     pub helpers: Helpers,
-    /// Compare all memory around each helper call with what the helper declares (the `contract` oracle; slow).
-    pub watch: bool,
+    /// Around how many helper calls from here on all memory is compared with what the helper declares (the `contract` oracle;
+    /// slow, so that a run of many calls needs an end to it).
+    pub watch: u32,
     program_type: ProgramType,
     attach: Option<AttachType>,
     packet_len: u64,
@@ -160,7 +161,7 @@ impl World {
             choice: Choice::default(),
             effects: Vec::new(),
             helpers: Helpers::default(),
-            watch: false,
+            watch: 0,
             program_type: ProgramType::Xdp,
             attach: None,
             packet_len: 0,
