@@ -416,6 +416,7 @@ mod tests {
     /// Each watched call costs a comparison of all memory: after so many the others are not looked at.
     #[test]
     fn so_many_calls_are_watched() {
+        #[allow(clippy::unnecessary_wraps)] // the type of a meaning
         fn writes(call: &mut Call<'_>) -> Result<u64, Trap> {
             let bottom = crate::memory::layout::frame_bottom(0);
             let old = call.world.memory.peek(bottom, 1)[0];
