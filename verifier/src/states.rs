@@ -3,15 +3,25 @@
 use crate::state::{Byte, Kind, RegState, Slot, State};
 use semantics::insn::Reg;
 use semantics::memory::{Memory, Object, layout};
+use std::cell::Cell;
 
 const NONE: u32 = u32::MAX;
 
 /// Every abstract state that was explored, by the instruction that it stands before.
 #[derive(Debug, Default)]
 pub struct States {
-    heads: Vec<u32>,
+    lists: Vec<List>,
     records: Vec<Record>,
     used: usize,
+}
+
+/// The states before one instruction, in the order in which they were explored.
+#[derive(Clone, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+    /// Where the next search begins: a loop runs through its states in the order in which they were explored.
+    cursor: Cell<u32>,
 }
 
 #[derive(Debug)]
@@ -66,26 +76,37 @@ impl States {
     /// Forgets everything, but not the memory that it took.
     pub(crate) fn reset(&mut self, insns: usize) {
         self.used = 0;
-        self.heads.clear();
-        self.heads.resize(insns, NONE);
+        self.lists.clear();
+        self.lists.resize(insns, List { first: NONE, last: NONE, cursor: Cell::new(NONE) });
     }
     pub(crate) fn record(&mut self, insn: usize, state: &State) {
-        let next = std::mem::replace(&mut self.heads[insn], self.used as u32);
+        let at = self.used as u32;
         if let Some(record) = self.records.get_mut(self.used) {
             record.state.clone_from(state);
-            record.next = next;
+            record.next = NONE;
         } else {
-            self.records.push(Record { state: state.clone(), next });
+            self.records.push(Record { state: state.clone(), next: NONE });
         }
         self.used += 1;
+        let list = &mut self.lists[insn];
+        if list.first == NONE {
+            list.first = at;
+        } else {
+            self.records[list.last as usize].next = at;
+        }
+        list.last = at;
     }
     /// The states explored before this instruction.
     pub fn at(&self, insn: usize) -> impl Iterator<Item = &State> {
-        let mut next = self.heads.get(insn).copied().unwrap_or(NONE);
+        self.from(self.lists.get(insn).map_or(NONE, |list| list.first)).map(|(_, record)| &record.state)
+    }
+    fn from(&self, first: u32) -> impl Iterator<Item = (u32, &Record)> {
+        let mut next = first;
         std::iter::from_fn(move || {
-            let record = self.records.get(next as usize)?;
+            let at = next;
+            let record = self.records.get(at as usize)?;
             next = record.next;
-            Some(&record.state)
+            Some((at, record))
         })
     }
     /// How many were explored in all.
@@ -100,9 +121,15 @@ impl States {
     /// Whether some state explored before `insn` contains the run, which is in its first frame. Does not allocate.
     pub fn contains(&self, insn: usize, run: &Snapshot<'_>) -> Result<(), Escape> {
         let mut closest = (0, Escape::Unexplored { insn });
-        for state in self.at(insn) {
-            match state_contains(state, insn, run) {
-                Ok(()) => return Ok(()),
+        let Some(list) = self.lists.get(insn) else { return Err(closest.1) };
+        let cursor = list.cursor.get();
+        let before_cursor = self.from(list.first).take_while(|(at, _)| *at != cursor);
+        for (_, record) in self.from(cursor).chain(before_cursor) {
+            match state_contains(&record.state, insn, run) {
+                Ok(()) => {
+                    list.cursor.set(record.next);
+                    return Ok(());
+                }
                 Err((depth, escape)) if depth >= closest.0 => closest = (depth, escape),
                 Err(_) => {}
             }
