@@ -214,7 +214,7 @@ impl Case {
     }
 
     /// Assembles a program that uses the maps of the case.
-    pub(crate) fn assemble(&self, text: &str) -> Result<Vec<Insn>, Malformed> {
+    pub fn assemble(&self, text: &str) -> Result<Vec<Insn>, Malformed> {
         let maps = |name: &str| self.map_index(name).map(|at| at as u32);
         Ok(asm::assemble_with(text, asm::Options { maps: &maps, ..asm::Options::default() })?)
     }
