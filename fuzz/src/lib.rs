@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod case;
 pub mod closed;
 pub mod dice;
+pub mod examine;
 pub mod finding;
 pub mod generate;
 pub mod judge;
