@@ -1,24 +1,26 @@
 //! One guest: a kernel in qemu, from boot to its end.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use wire::{ANSWERS_LEN, ASKS_LEN, Answer, Ask, FrameError, Job, SHARED_LEN, Signal};
+use wire::{ASKS_LEN, Answer, Asked, FrameError, Job, Signal};
 
+use crate::accel::{Accel, NoAccel};
+use crate::console::{self, Console};
 use crate::kernel::Kernel;
+use crate::qemu::{self, QEMU};
+use crate::shared::Shared;
 
 /// What a guest is and how long it is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Hardware virtualisation instead of emulation.
-    pub kvm: bool,
+    /// How its processor is made; `None` for what [`Accel::of`] says of the folder of kernels.
+    pub accel: Option<Accel>,
     /// MiB of memory.
     pub memory: u32,
     /// How long it may take to boot.
@@ -32,7 +34,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         let seconds = Duration::from_secs;
-        Settings { kvm: false, memory: 512, boot: seconds(60), job: seconds(30), command_line: String::new() }
+        Settings { accel: None, memory: 512, boot: seconds(60), job: seconds(30), command_line: String::new() }
     }
 }
 
@@ -42,14 +44,22 @@ pub enum GuestError {
     /// No qemu, or it does not start.
     #[error("{QEMU}: {0}; `make linux` installs it")]
     Qemu(io::Error),
+    /// The kernel or the initramfs.
+    #[error("{0}; `make linux` makes it")]
+    File(io::Error),
     /// Memory or sockets of ours.
     #[error("a guest's channel: {0}")]
     Channel(#[from] io::Error),
+    /// The accelerator.
+    #[error("{variable}: {0}", variable = crate::accel::VARIABLE)]
+    Accel(#[from] NoAccel),
     /// It did not come up.
-    #[error("the guest with Linux {version} did not boot: {why}; its console ends with:\n{console}")]
+    #[error("the guest with Linux {version} ({accel}) did not boot: {why}; its console ends with:\n{console}")]
     Boot {
         /// The kernel.
         version: String,
+        /// The accelerator.
+        accel: Accel,
         /// What happened.
         why: Lost,
         /// The end of its console.
@@ -63,10 +73,36 @@ pub enum GuestError {
         /// Ours.
         wanted: u32,
     },
+    /// Somebody called [`Stop::stop`].
+    #[error("stopped")]
+    Stopped,
+}
+
+/// A job that has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// The guest was lost over it.
+    #[error("the guest was lost: {why}{}", telling_lines(console))]
+    Lost {
+        /// What happened.
+        why: Lost,
+        /// The end of its console.
+        console: String,
+    },
+    /// It is too long for the memory that guest and host share.
+    #[error("the job has {0} bytes, more than a guest can be asked")]
+    TooLong(usize),
+    /// Its answer is too long for that memory.
+    #[error("the answer has {0} bytes, more than a guest can give")]
+    Overlong(usize),
+}
+
+fn telling_lines(console: &str) -> String {
+    console::telling(console).iter().map(|line| format!("\n  {line}")).collect()
 }
 
 /// A guest that is gone, and at which job.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The job that it was at, of those asked; `None` before the first or after the last.
     pub job: Option<usize>,
@@ -96,14 +132,13 @@ pub enum Lost {
     Nonsense(String),
 }
 
-const QEMU: &str = "qemu-system-x86_64";
-/// All that is emulated but `cmpxchg16b`: qemu 7.2 now and then leaves garbage in EFLAGS after it, which the kernel's slab
-/// allocator does not survive.
-const TCG_CPU: &str = "max,-cx16";
-/// Bytes of a console that are kept.
-const CONSOLE_KEPT: usize = 1 << 16;
+/// What becomes of a job while its guest lives.
+pub type Given = Result<Answer, Unanswered>;
 
-/// A running guest. It ends when it is dropped, and when the thread that started it ends.
+/// How long a guest that closed its line has to exit by itself, so that its status tells something.
+const LAST_STEPS: Duration = Duration::from_secs(2);
+
+/// A running guest. It ends when it is dropped, and with this process, however that ends.
 #[derive(Debug)]
 pub struct Guest {
     child: Child,
@@ -111,24 +146,37 @@ pub struct Guest {
     shared: Shared,
     console: Console,
     settings: Settings,
+    stop: Stop,
+    /// Its entry in `stop`.
+    entry: u64,
     /// `uname -r`.
     pub release: String,
     /// From start to its first word.
     pub boot_time: Duration,
+    /// How its processor is made.
+    pub accel: Accel,
 }
 
 impl Guest {
     /// Boots a kernel and waits until it is ready.
     pub fn start(kernel: &Kernel, settings: &Settings) -> Result<Guest, GuestError> {
+        Guest::start_until(kernel, settings, &Stop::default())
+    }
+
+    /// The same, until somebody stops it.
+    pub fn start_until(kernel: &Kernel, settings: &Settings, stop: &Stop) -> Result<Guest, GuestError> {
         let start = Instant::now();
+        let accel = settings.accel.clone().map_or_else(|| Accel::of(kernel.folder()), Ok)?;
         let shared = Shared::new()?;
         let (ours, theirs) = UnixStream::pair()?;
         let (console, console_end) = io::pipe()?;
-        let child = command(kernel, settings, &shared.memory, &theirs)
-            .stdout(console_end.try_clone()?)
-            .stderr(console_end)
-            .spawn()
-            .map_err(GuestError::Qemu)?;
+        let mut command = qemu::command(kernel, settings, &accel, &shared.memory, &theirs).map_err(GuestError::File)?;
+        command.stdout(console_end.try_clone()?).stderr(console_end);
+        let entry = stop.enter(&ours)?;
+        let child = qemu::spawn(command).map_err(|error| {
+            stop.leave(entry);
+            GuestError::Qemu(error)
+        })?;
         drop(theirs);
         let mut guest = Guest {
             child,
@@ -136,8 +184,11 @@ impl Guest {
             shared,
             console: Console::follow(console),
             settings: settings.clone(),
+            stop: stop.clone(),
+            entry,
             release: String::new(),
             boot_time: Duration::ZERO,
+            accel,
         };
         match guest.hear(settings.boot) {
             Ok(Signal::Hello { version: wire::VERSION, release }) => guest.release = release,
@@ -152,38 +203,56 @@ impl Guest {
     }
 
     fn not_up(mut self, kernel: &Kernel, why: Lost) -> GuestError {
-        GuestError::Boot { version: kernel.version.clone(), why, console: self.last_words() }
+        if self.stop.is_stopped() {
+            return GuestError::Stopped;
+        }
+        let (version, accel) = (kernel.version.clone(), self.accel.clone());
+        GuestError::Boot { version, accel, why, console: self.last_words() }
     }
 
-    /// Has the guest do jobs; `each` gets the answers as they come. The jobs fit [`ASKS_LEN`] (see [`fits`]).
-    pub fn ask(&mut self, jobs: Vec<Job>, each: &mut dyn FnMut(usize, Answer)) -> Result<(), Loss> {
-        let mut at = None;
-        self.talk(jobs, &mut at, each).map_err(|why| Loss { job: at, why, console: self.last_words() })
+    /// Has the guest do jobs; `each` gets what became of them as it comes. The jobs fit [`ASKS_LEN`] (see [`fits`]).
+    ///
+    /// What a guest does after an answer and before the next job is told in [`Answer::messages`] of the one before.
+    pub fn ask(&mut self, jobs: &[Job], each: &mut dyn FnMut(usize, Given)) -> Result<(), Loss> {
+        let mut talk = Talk::default();
+        let Err(why) = self.talk(jobs, &mut talk, each) else { return Ok(()) };
+        let console = self.last_words();
+        if let Some((job, mut answer)) = talk.held.take() {
+            answer.messages.push(format!("the guest was lost after this job: {why}"));
+            answer.messages.extend(console::telling(&console).iter().map(|line| (*line).to_owned()));
+            each(job, Ok(answer));
+        }
+        Err(Loss { job: talk.at, why, console })
     }
 
-    fn talk(
-        &mut self,
-        jobs: Vec<Job>,
-        at: &mut Option<usize>,
-        each: &mut dyn FnMut(usize, Answer),
-    ) -> Result<(), Lost> {
-        let message = wire::encode(&Ask::Jobs(jobs));
+    fn talk(&mut self, jobs: &[Job], talk: &mut Talk, each: &mut dyn FnMut(usize, Given)) -> Result<(), Lost> {
+        let message = wire::encode(&Asked::Jobs(jobs));
         self.shared.ask(&message);
         self.say(&Signal::Ask { len: message.len() })?;
         loop {
-            match self.hear(self.settings.job)? {
-                Signal::At { job } => *at = Some(job as usize),
-                Signal::Answer { job, at: start, len } => {
-                    let bytes = self
-                        .shared
-                        .answer(start, len)
-                        .ok_or_else(|| Lost::Nonsense(format!("answer {start} {len}")))?;
+            let signal = self.hear(self.settings.job)?;
+            // Whatever it says next: it has survived the job before.
+            if let Some((job, answer)) = talk.held.take() {
+                each(job, Ok(answer));
+            }
+            match signal {
+                Signal::At { job } if job as usize == talk.begun => {
+                    talk.at = Some(talk.begun);
+                    talk.begun += 1;
+                }
+                Signal::Answer { job, at: start, len } if talk.at == Some(job as usize) => {
+                    let nonsense = || Lost::Nonsense(format!("answer {start} {len}"));
+                    let bytes = self.shared.answer(start, len).ok_or_else(nonsense)?;
                     let answer = wire::decode(&bytes).map_err(Lost::Garbled)?;
-                    *at = None;
-                    each(job as usize, answer);
+                    talk.at = None;
+                    talk.held = Some((job as usize, answer));
+                }
+                Signal::Overlong { job, len } if talk.at == Some(job as usize) => {
+                    talk.at = None;
+                    each(job as usize, Err(Unanswered::Overlong(len)));
                 }
                 Signal::Full => self.say(&Signal::Read)?,
-                Signal::Done => return Ok(()),
+                Signal::Done if talk.at.is_none() && talk.begun == jobs.len() => return Ok(()),
                 Signal::Failed { reason } => return Err(Lost::Agent(reason)),
                 other => return Err(Lost::Nonsense(other.to_line().trim_end().to_owned())),
             }
@@ -219,7 +288,16 @@ impl Guest {
         }
     }
 
+    /// How it ended that closed its line.
     fn ended(&mut self) -> Lost {
+        let deadline = Instant::now() + LAST_STEPS;
+        while !self.stop.is_stopped() && Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+                Ok(Some(status)) => return Lost::Ended(status.to_string()),
+                Err(_) => break,
+            }
+        }
         let _ = self.child.kill();
         Lost::Ended(self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string()))
     }
@@ -239,132 +317,66 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop.leave(self.entry);
+        self.last_words();
     }
 }
 
-/// Whether a job is short enough to be asked at all, with others of so many bytes.
+/// Where a guest is with its jobs.
+#[derive(Default)]
+struct Talk {
+    /// Jobs that it has begun with.
+    begun: usize,
+    /// The job that it is at.
+    at: Option<usize>,
+    /// The last answer, until the guest has shown that it lives on.
+    held: Option<(usize, Answer)>,
+}
+
+/// Whether jobs of so many bytes can be asked at once.
 pub fn fits(bytes: usize) -> bool {
     bytes <= ASKS_LEN
 }
 
-fn command(kernel: &Kernel, settings: &Settings, memory: &File, signals: &UnixStream) -> Command {
-    let (memory, signals) = (memory.as_raw_fd(), signals.as_raw_fd());
-    let words = "console=ttyS0 panic=-1 loglevel=5 nokaslr mitigations=off";
-    let mut command = Command::new(QEMU);
-    command
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc"])
-        .args(if settings.kvm { ["-accel", "kvm", "-cpu", "host"] } else { ["-accel", "tcg", "-cpu", TCG_CPU] })
-        .args(["-m", &settings.memory.to_string()])
-        .arg("-kernel")
-        .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(&kernel.initramfs)
-        .args(["-append", &format!("{words} {}", settings.command_line)])
-        .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
-        .args(["-chardev", &format!("socket,id=signals,fd={signals}"), "-serial", "chardev:signals"])
-        .args([
-            "-object",
-            &format!("memory-backend-file,id=shared,size={SHARED_LEN},mem-path=/proc/self/fd/{memory},share=on"),
-        ])
-        .args(["-device", "ivshmem-plain,memdev=shared"])
-        .stdin(Stdio::null());
-    // SAFETY: the calls are safe between fork and exec: they touch this child's own descriptors and settings only.
-    unsafe {
-        command.pre_exec(move || {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // Ctrl-C at the terminal is for the campaign, which ends its guests itself.
-            libc::setpgid(0, 0);
-            for fd in [memory, signals] {
-                if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
-    }
-    command
+/// Ends guests from another thread, and lets no other start.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Mutex<Stopping>>);
+
+#[derive(Debug, Default)]
+struct Stopping {
+    stopped: bool,
+    next: u64,
+    /// The line to each living guest: closed, it ends the wait of whoever listens.
+    lines: HashMap<u64, UnixStream>,
 }
 
-/// Memory that host and guest map: asks at its start, answers behind [`ASKS_LEN`].
-#[derive(Debug)]
-struct Shared {
-    memory: File,
-    at: *mut u8,
-}
-
-// SAFETY: the mapping belongs to this value alone.
-unsafe impl Send for Shared {}
-
-impl Shared {
-    fn new() -> io::Result<Shared> {
-        // SAFETY: a new descriptor, closed at exec, with a name that ends with 0.
-        let fd = unsafe { libc::memfd_create(c"touchstone-guest".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+impl Stop {
+    /// Ends all guests that were started with it. Whoever asks one gets [`GuestError::Stopped`].
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        for line in state.lines.values() {
+            let _ = line.shutdown(Shutdown::Both);
         }
-        // SAFETY: it was just made for us.
-        let memory = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        memory.set_len(SHARED_LEN as u64)?;
-        let (read_write, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), SHARED_LEN, read_write, shared, memory.as_raw_fd(), 0) };
-        if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Shared { memory, at: at.cast() }) }
     }
-    fn ask(&mut self, message: &[u8]) {
-        assert!(fits(message.len()), "an ask of {} bytes", message.len());
-        // SAFETY: the message fits the mapping, and the guest reads it only after the signal.
-        unsafe { std::ptr::copy_nonoverlapping(message.as_ptr(), self.at, message.len()) };
+    /// Whether [`Stop::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.state().stopped
     }
-    /// A copy of bytes that the guest has written; `None` outside of the answers.
-    fn answer(&self, at: usize, len: usize) -> Option<Vec<u8>> {
-        let end = at.checked_add(len).filter(|end| *end <= ANSWERS_LEN)?;
-        let mut bytes = vec![0; end - at];
-        // SAFETY: the range lies in the mapping. The guest may write at any time: whatever is copied is checked.
-        unsafe { std::ptr::copy_nonoverlapping(self.at.add(ASKS_LEN + at), bytes.as_mut_ptr(), len) };
-        Some(bytes)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing refers to it any more.
-        unsafe { libc::munmap(self.at.cast(), SHARED_LEN) };
-    }
-}
-
-/// The end of what the kernel and qemu print.
-#[derive(Debug)]
-struct Console {
-    text: Arc<Mutex<Vec<u8>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Console {
-    fn follow(mut pipe: io::PipeReader) -> Console {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&text);
-        let reader = std::thread::spawn(move || {
-            let mut part = [0; 4096];
-            while let Ok(len @ 1..) = pipe.read(&mut part) {
-                let mut text = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                text.extend(&part[..len]);
-                let surplus = text.len().saturating_sub(2 * CONSOLE_KEPT);
-                if surplus > 0 {
-                    text.drain(..surplus + CONSOLE_KEPT);
-                }
-            }
-        });
-        Console { text, reader: Some(reader) }
-    }
-    /// All of it, once the guest has ended.
-    fn finish(&mut self) -> String {
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
+    fn enter(&self, line: &UnixStream) -> Result<u64, GuestError> {
+        let mut state = self.state();
+        if state.stopped {
+            return Err(GuestError::Stopped);
         }
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = text.len().saturating_sub(CONSOLE_KEPT);
-        String::from_utf8_lossy(&text[from..]).replace('\r', "")
+        let entry = state.next;
+        state.next += 1;
+        state.lines.insert(entry, line.try_clone()?);
+        Ok(entry)
+    }
+    fn leave(&self, entry: u64) {
+        self.state().lines.remove(&entry);
+    }
+    fn state(&self) -> MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -75,6 +75,11 @@ impl Kernel {
         found.ok_or_else(|| KernelError::NotThere { wanted: version.to_owned(), folder: folder.to_owned(), there })
     }
 
+    /// The folder of kernels that it lies in.
+    pub fn folder(&self) -> &Path {
+        self.initramfs.parent().unwrap_or(Path::new("."))
+    }
+
     /// The version as numbers, to compare by.
     pub fn number(&self) -> (u32, u32) {
         let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));

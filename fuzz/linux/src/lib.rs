@@ -4,12 +4,19 @@
 //! process of ours in an initramfs written here, and answers [`wire::Job`]s. A [`Machine`] is a kernel whose guests are
 //! replaced when they die. The machine's own `bpf(2)` is never used.
 
+pub mod accel;
+mod console;
 pub mod guest;
 pub mod initramfs;
 pub mod job;
 pub mod kernel;
 pub mod machine;
+pub mod pool;
+mod qemu;
+mod shared;
 
-pub use guest::{Guest, GuestError, Loss, Lost, Settings};
+pub use accel::Accel;
+pub use guest::{Given, Guest, GuestError, Loss, Lost, Settings, Stop, Unanswered};
 pub use kernel::{Kernel, KernelError};
 pub use machine::Machine;
+pub use pool::{Order, Pool};

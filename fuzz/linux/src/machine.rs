@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use wire::{Answer, Job};
+use wire::Job;
 
-use crate::guest::{Guest, GuestError, Loss, Lost, Settings, fits};
+pub use crate::guest::Unanswered;
+use crate::guest::{Given, Guest, GuestError, Loss, Settings, Stop, fits};
 use crate::kernel::Kernel;
 
 /// Jobs that are asked at once.
 const BATCH: usize = 64;
 /// Bytes of jobs that are asked at once, about; a longer job is asked alone.
 const BATCH_BYTES: usize = 4 << 20;
+/// Bytes that a message has beside its jobs, at most.
+const FRAME_BYTES: usize = 64;
 
 /// A kernel to put jobs to.
 #[derive(Debug)]
@@ -18,40 +21,24 @@ pub struct Machine {
     kernel: Kernel,
     settings: Settings,
     guest: Option<Guest>,
+    stop: Stop,
     /// Guests started so far.
     pub started: u32,
     /// How long the first of them took.
     pub boot_time: Option<Duration>,
-}
-
-/// A job that has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
-    /// The guest was lost over it.
-    #[error("the guest was lost: {why}{}", console_end(console))]
-    Lost {
-        /// What happened.
-        why: Lost,
-        /// The end of its console.
-        console: String,
-    },
-    /// It is too long for the memory that guest and host share.
-    #[error("the job has {0} bytes, more than a guest can be asked")]
-    TooLong(usize),
-}
-
-/// What the kernel said about its end.
-fn console_end(console: &str) -> String {
-    let lines: Vec<&str> = console.lines().filter(|line| !line.trim().is_empty()).collect();
-    let from = lines.iter().position(|line| line.contains("BUG:") || line.contains("Oops") || line.contains("panic"));
-    let from = from.unwrap_or(lines.len().saturating_sub(5));
-    lines[from..].iter().take(12).map(|line| format!("\n  {line}")).collect()
+    /// Guests that died with no job in hand and none just done, so that none can be blamed.
+    pub strays: Vec<Loss>,
 }
 
 impl Machine {
     /// No guest is started yet.
     pub fn new(kernel: Kernel, settings: Settings) -> Machine {
-        Machine { kernel, settings, guest: None, started: 0, boot_time: None }
+        Machine::until(kernel, settings, Stop::default())
+    }
+
+    /// The same; its guests end when somebody stops them.
+    pub fn until(kernel: Kernel, settings: Settings, stop: Stop) -> Machine {
+        Machine { kernel, settings, guest: None, stop, started: 0, boot_time: None, strays: Vec::new() }
     }
 
     /// The kernel.
@@ -59,63 +46,64 @@ impl Machine {
         &self.kernel
     }
 
-    /// Does all jobs; `each` gets what became of them, in order. A guest that dies costs the job that it was at.
-    pub fn ask(
-        &mut self,
-        jobs: &[Job],
-        each: &mut dyn FnMut(usize, Result<Answer, Unanswered>),
-    ) -> Result<(), GuestError> {
+    /// Does all jobs; `each` gets what became of them, in order. A guest that dies costs the job that it was at, and a
+    /// fresh one goes on with the next.
+    ///
+    /// An error means that there is no guest to be had: the kernel did not boot, twice in a row.
+    pub fn ask(&mut self, jobs: &[Job], each: &mut dyn FnMut(usize, Given)) -> Result<(), GuestError> {
         let mut next = 0;
+        // Guests that died before they began with the next job.
+        let mut early = 0;
         while next < jobs.len() {
             let len = wire::encode(&jobs[next]).len();
-            if !fits(len + 64) {
+            if !fits(len + FRAME_BYTES) {
                 each(next, Err(Unanswered::TooLong(len)));
                 next += 1;
                 continue;
             }
             let end = next + batch(&jobs[next..]);
-            next = self.batch(jobs, next, end, each)?;
+            let start = next;
+            let asked = self.guest()?.ask(&jobs[start..end], &mut |at, given| {
+                next = start + at + 1;
+                each(start + at, given);
+            });
+            let Err(loss) = asked else { continue };
+            self.guest = None;
+            if self.stop.is_stopped() {
+                return Err(GuestError::Stopped);
+            }
+            early = if next > start || loss.job.is_some() { 0 } else { early + 1 };
+            // It was not at any job, but where two guests stumble it is the job's doing.
+            if loss.job.is_some() || early == 2 {
+                each(next, Err(Unanswered::Lost { why: loss.why, console: loss.console }));
+                (next, early) = (next + 1, 0);
+            } else if early == 1 {
+                self.strays.push(loss);
+            }
         }
         Ok(())
     }
 
     /// One job.
-    pub fn ask_one(&mut self, job: &Job) -> Result<Result<Answer, Unanswered>, GuestError> {
+    pub fn ask_one(&mut self, job: &Job) -> Result<Given, GuestError> {
         let mut result = None;
         self.ask(std::slice::from_ref(job), &mut |_, answer| result = Some(answer))?;
         Ok(result.expect("an answer for each job"))
     }
 
-    /// Asks some jobs: the number of the first that was not asked.
-    fn batch(
-        &mut self,
-        jobs: &[Job],
-        start: usize,
-        end: usize,
-        each: &mut dyn FnMut(usize, Result<Answer, Unanswered>),
-    ) -> Result<usize, GuestError> {
-        let mut next = start;
-        let guest = match &mut self.guest {
-            Some(guest) => guest,
-            None => {
-                let guest = Guest::start(&self.kernel, &self.settings)?;
-                self.started += 1;
-                self.boot_time.get_or_insert(guest.boot_time);
-                self.guest.insert(guest)
-            }
-        };
-        let lost = guest.ask(jobs[start..end].to_vec(), &mut |at, answer| {
-            next = start + at + 1;
-            each(start + at, Ok(answer));
-        });
-        let Err(Loss { job, why, console }) = lost else { return Ok(end) };
-        self.guest = None;
-        // A guest that dies between two jobs dies of the one before, whose answer is known, or of the next.
-        let at = job.map_or(next, |job| start + job);
-        if at < end {
-            each(at, Err(Unanswered::Lost { why, console }));
+    /// The guest; a new one if there is none. A kernel that once did not boot gets a second chance.
+    pub fn guest(&mut self) -> Result<&mut Guest, GuestError> {
+        if self.guest.is_none() {
+            let start = || Guest::start_until(&self.kernel, &self.settings, &self.stop);
+            let guest = start().or_else(|error| match error {
+                GuestError::Boot { .. } => start(),
+                other => Err(other),
+            })?;
+            self.started += 1;
+            self.boot_time.get_or_insert(guest.boot_time);
+            self.guest = Some(guest);
         }
-        Ok((at + 1).min(end))
+        Ok(self.guest.as_mut().expect("it was just started"))
     }
 
     /// Ends the guest, if there is one.

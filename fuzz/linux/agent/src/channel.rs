@@ -5,7 +5,9 @@ use std::io::{self, BufRead, BufReader, Error, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use wire::{ANSWERS_LEN, ASKS_LEN, Answer, Ask, SHARED_LEN, Signal};
+use wire::{ANSWERS_LEN, ASKS_LEN, Answer, Ask, Mishap, SHARED_LEN, Signal};
+
+use crate::mishap;
 
 /// The serial port that is not the console.
 const PORT: &str = "/dev/ttyS1";
@@ -56,18 +58,19 @@ impl Channel {
         wire::decode(&bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error.to_string()))
     }
 
-    pub fn answer(&mut self, job: u32, answer: &Answer) -> io::Result<()> {
+    pub fn answer(&mut self, job: u32, answer: &Answer, mishap: Option<Mishap>) -> io::Result<()> {
         let mut bytes = wire::encode(answer);
-        if bytes.len() > ANSWERS_LEN {
-            let messages = vec![format!("the answer has {} bytes and does not fit", bytes.len())];
-            bytes = wire::encode(&Answer { messages, ..Answer::default() });
+        mishap::on_the_way(mishap, &mut bytes);
+        let len = bytes.len();
+        if len > ANSWERS_LEN {
+            return self.say(&Signal::Overlong { job, len });
         }
-        if self.unread + bytes.len() > ANSWERS_LEN {
+        if self.unread + len > ANSWERS_LEN {
             self.say(&Signal::Full)?;
             while self.hear()? != Some(Signal::Read) {}
             self.unread = 0;
         }
-        let (at, len) = (self.unread, bytes.len());
+        let at = self.unread;
         // SAFETY: the bytes lie behind ASKS_LEN and within SHARED_LEN, and the host does not read them before the signal.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.shared.add(ASKS_LEN + at), len) };
         self.unread += len;

@@ -12,6 +12,7 @@ mod channel;
 mod info;
 mod kmsg;
 mod load;
+mod mishap;
 mod setup;
 mod trial;
 
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
     }
     if let Err(error) = setup::mount_all() {
         println!("touchstone-agent: {error}");
+    }
+    if let Err(error) = setup::limit_memory() {
+        println!("touchstone-agent: the memory of maps is not limited: {error}");
     }
     let mut channel = match Channel::open() {
         Ok(channel) => channel,
@@ -50,8 +54,11 @@ fn serve(channel: &mut Channel) -> std::io::Result<()> {
         let Ask::Jobs(jobs) = channel.ask(len)?;
         for (job, number) in jobs.iter().zip(0..) {
             channel.say(&Signal::At { job: number })?;
-            let answer: Answer = agent.answer(job);
-            channel.answer(number, &answer)?;
+            mishap::before(job.mishap);
+            let mut answer: Answer = agent.answer(job);
+            mishap::within(job.mishap, &mut answer);
+            channel.answer(number, &answer, job.mishap)?;
+            mishap::after(job.mishap);
         }
         channel.say(&Signal::Done)?;
     }

@@ -41,6 +41,41 @@ pub fn mount_all() -> io::Result<()> {
     Ok(())
 }
 
+/// The group of processes that this one joins.
+const GROUP: &str = "/sys/fs/cgroup/jobs";
+/// Bytes of this process's memory that are there from the start: room for the largest messages and logs.
+const HEAP: usize = 64 << 20;
+
+/// Limits what maps and programs may take, so that too large ones are refused (`ENOMEM`) and the kernel, which would
+/// otherwise look for a process to kill and find only this one, lives on. Memory of this process is taken before.
+pub fn limit_memory() -> io::Result<()> {
+    keep_heap();
+    std::fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
+    std::fs::create_dir_all(GROUP)?;
+    let limit = available_memory().ok_or(io::ErrorKind::InvalidData)? / 2;
+    std::fs::write(format!("{GROUP}/memory.max"), limit.to_string())?;
+    std::fs::write(format!("{GROUP}/cgroup.procs"), "0")
+}
+
+/// Has the allocator keep what it once had, and gives it [`HEAP`] bytes.
+fn keep_heap() {
+    // SAFETY: settings of the allocator; no other thread is there.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+    let mut heap = Vec::<u8>::with_capacity(HEAP);
+    heap.resize(HEAP, 1);
+    std::hint::black_box(&heap);
+}
+
+/// Bytes that the kernel could still give away.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
 /// `uname -r`.
 pub fn release() -> String {
     // SAFETY: a utsname of zeros is a value of its type.

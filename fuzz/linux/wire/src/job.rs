@@ -22,6 +22,31 @@ pub struct Job {
     pub log_level: u32,
     /// Read the translated and the native instructions back.
     pub dump: bool,
+    /// What goes wrong on purpose, to try out what hosts make of it.
+    pub mishap: Option<Mishap>,
+}
+
+/// Something that goes wrong in a guest: at the job that carries it, unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mishap {
+    /// The kernel panics.
+    Panic,
+    /// The machine resets, without a word.
+    Reset,
+    /// The agent never answers.
+    Hang,
+    /// The agent exits, which no kernel survives.
+    Exit,
+    /// The kernel warns in its log.
+    Warn,
+    /// The kernel panics after the answer, before the next job.
+    PanicAfter,
+    /// A bit of the answer changes on its way.
+    Garble,
+    /// The last byte of the answer is missing.
+    Cut,
+    /// So many bytes are added to the answer.
+    Swell(u32),
 }
 
 /// One of the kernel's ways to run a program.

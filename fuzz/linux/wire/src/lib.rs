@@ -10,12 +10,12 @@ mod job;
 
 pub use frame::{FrameError, decode, encode};
 pub use job::{
-    Answer, Attach, Element, Engine, Fd, FdField, Job, Load, Map, MapOp, Outcome, Program, Ran, Run, Stage, Step,
-    Trial, Update, Value,
+    Answer, Attach, Element, Engine, Fd, FdField, Job, Load, Map, MapOp, Mishap, Outcome, Program, Ran, Run, Stage,
+    Step, Trial, Update, Value,
 };
 
 /// Changes with every change of a message: a guest with an agent of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the memory that host and guest share.
 pub const SHARED_LEN: usize = 64 << 20;
@@ -29,6 +29,13 @@ pub const ANSWERS_LEN: usize = SHARED_LEN - ASKS_LEN;
 pub enum Ask {
     /// Do these jobs, one after the other; an [`Answer`] for each.
     Jobs(Vec<Job>),
+}
+
+/// An [`Ask`] that is only lent: the same bytes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub enum Asked<'a> {
+    /// [`Ask::Jobs`].
+    Jobs(&'a [Job]),
 }
 
 /// A line on the serial port, in either direction.
@@ -60,6 +67,13 @@ pub enum Signal {
         /// Bytes.
         len: usize,
     },
+    /// Guest: the answer to a job is longer than the memory for answers.
+    Overlong {
+        /// The job.
+        job: u32,
+        /// Bytes.
+        len: usize,
+    },
     /// Guest: there is no room for the next answer until the host says [`Signal::Read`].
     Full,
     /// Host: all answers so far are read.
@@ -81,6 +95,7 @@ impl Signal {
             Signal::Ask { len } => format!("ask {len}\n"),
             Signal::At { job } => format!("at {job}\n"),
             Signal::Answer { job, at, len } => format!("answer {job} {at} {len}\n"),
+            Signal::Overlong { job, len } => format!("overlong {job} {len}\n"),
             Signal::Full => "full\n".to_owned(),
             Signal::Read => "read\n".to_owned(),
             Signal::Done => "done\n".to_owned(),
@@ -102,6 +117,7 @@ impl Signal {
             "ask" => Signal::Ask { len: number()? },
             "at" => Signal::At { job: number()? as u32 },
             "answer" => Signal::Answer { job: number()? as u32, at: number()?, len: number()? },
+            "overlong" => Signal::Overlong { job: number()? as u32, len: number()? },
             "full" => Signal::Full,
             "read" => Signal::Read,
             "done" => Signal::Done,
