@@ -22,7 +22,7 @@ struct Bench {
     /// The same with constants blinded, for a processor without BMI2.
     blinded: Jit,
     /// How many pairs of a case and what it is tried on were skipped, by the latter and the reason.
-    untried: BTreeMap<(&'static str, String), usize>,
+    untried: BTreeMap<(String, String), usize>,
 }
 
 impl Bench {
@@ -37,13 +37,11 @@ impl Bench {
             Verdict::Unsupported(what) => Judgement::Unsupported(Skip::Verifier(what.to_string())),
         };
         let result = Runner::new(world).verify(&mut verify).engine(jit).engine(blinded).run(case);
-        let skips = match &result {
-            CaseResult::Passed(skips) => skips.as_slice(),
-            CaseResult::Skipped(why) => &[Untried { on: "verifier, and nothing else is asked", why: why.clone() }],
-            CaseResult::Failed(_) => &[],
-        };
-        for Untried { on, why } in skips {
-            *untried.entry((on, why.to_string())).or_default() += 1;
+        let mut note = |on: String, why: &Skip| *untried.entry((on, why.to_string())).or_default() += 1;
+        match &result {
+            CaseResult::Passed(skips) => skips.iter().for_each(|Untried { on, why }| note(on.to_string(), why)),
+            CaseResult::Skipped(why) => note("verifier, and nothing else is asked".to_owned(), why),
+            CaseResult::Failed(_) => {}
         }
         result
     }

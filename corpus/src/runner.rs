@@ -8,11 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use semantics::encoding::DecodeErrorKind;
-use semantics::engine::Engine;
+use semantics::engine::{self, Engine, EngineId, Lack, Task};
 use semantics::interpreter;
 use semantics::map::MapError;
 use semantics::memory::{Object, layout};
-use semantics::outcome::{Difference, Outcome};
+use semantics::open::{Open, Origins};
+use semantics::outcome::{Difference, Outcome, Sight};
 use semantics::program::{Program, Verified};
 use semantics::trap::{Trap, Unsupported};
 use semantics::world::{InputError, World};
@@ -56,14 +57,32 @@ pub enum CaseResult {
 /// The verifier or an engine that a case was not tried on, while others passed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untried {
-    /// `verifier`, `interpreter`, or the engine's name.
-    pub on: &'static str,
+    /// Which it is.
+    pub on: On,
     /// The reason.
     pub why: Skip,
 }
 
+/// What a case can be tried on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum On {
+    /// The verifier.
+    Verifier,
+    /// An engine.
+    Engine(EngineId),
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            On::Verifier => f.write_str("verifier"),
+            On::Engine(engine) => engine.fmt(f),
+        }
+    }
+}
+
 /// Why a case was not tried: counted by its text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
     /// An instruction without a meaning here.
     #[error("instruction not modelled: {0}")]
@@ -98,6 +117,9 @@ pub enum Skip {
     /// A native engine and a program that the verifier rejects.
     #[error("the program is not verified: native engines run it only in a process of its own")]
     NotVerified,
+    /// An engine does not take it.
+    #[error(transparent)]
+    Engine(Box<Lack>),
     /// Only the verifier could say something about it.
     #[error("nothing to run")]
     NothingToRun,
@@ -124,10 +146,10 @@ pub enum Failure {
     #[error("accepted, expected is a rejection")]
     Accepted,
     /// Rejected, though it must be accepted.
-    #[error("rejected: {}", last_line(.0))]
+    #[error("rejected: {}", engine::last_line(.0))]
     Rejected(String),
     /// A string is not in the log.
-    #[error("the log lacks `{missing}`; its end: {}", last_line(log))]
+    #[error("the log lacks `{missing}`; its end: {}", engine::last_line(log))]
     Message {
         /// The string.
         missing: String,
@@ -138,7 +160,7 @@ pub enum Failure {
     #[error("input {run}: {engine} ends with {}, expected is {}", show_result(found), show_ending(expected))]
     Ending {
         /// The engine.
-        engine: &'static str,
+        engine: EngineId,
         /// The run, from 0.
         run: usize,
         /// What the case says.
@@ -150,7 +172,7 @@ pub enum Failure {
     #[error("input {run}: {engine} leaves the packet {}, expected is {}", hex(found), hex(expected))]
     Packet {
         /// The engine.
-        engine: &'static str,
+        engine: EngineId,
         /// The run, from 0.
         run: usize,
         /// What the case says.
@@ -162,7 +184,7 @@ pub enum Failure {
     #[error("input {run}: {engine} leaves {map}[{}] = {}, expected is {}", hex(key), show_bytes(found.as_deref()), show_bytes(expected.as_deref()))]
     Element {
         /// The engine.
-        engine: &'static str,
+        engine: EngineId,
         /// The run, from 0.
         run: usize,
         /// The map.
@@ -180,7 +202,7 @@ pub enum Failure {
         /// The run, from 0.
         run: usize,
         /// The engines.
-        engines: (&'static str, &'static str),
+        engines: (EngineId, EngineId),
         /// The first difference.
         difference: Difference,
     },
@@ -188,7 +210,7 @@ pub enum Failure {
     #[error("{engine}: {what}")]
     Lost {
         /// The engine.
-        engine: &'static str,
+        engine: EngineId,
         /// What became of the process.
         what: String,
     },
@@ -211,12 +233,6 @@ impl Failure {
             Failure::Lost { .. } => "process lost",
         }
     }
-}
-
-/// The last line of a log that says something about the program.
-fn last_line(log: &str) -> &str {
-    let statistics = |line: &&str| !line.trim().is_empty() && !line.starts_with("processed ");
-    log.lines().rev().find(statistics).unwrap_or("(empty log)")
 }
 
 fn show_result(found: &Result<u64, Trap>) -> String {
@@ -307,7 +323,7 @@ impl<'a> Runner<'a> {
         match self.judge(case, &program)? {
             Some(Judgement::Unsupported(skip)) => {
                 lack = skip.clone();
-                untried.extend((case.verdict != Verdict::Any).then_some(Untried { on: "verifier", why: skip }));
+                untried.extend((case.verdict != Verdict::Any).then_some(Untried { on: On::Verifier, why: skip }));
             }
             Some(judged) => {
                 tried = case.verdict != Verdict::Any;
@@ -324,8 +340,8 @@ impl<'a> Runner<'a> {
         })?;
         let outcomes = match self.interpret(case, &program) {
             Err(Stop::Skipped(why)) => {
-                let all = ["interpreter"].into_iter().chain(self.engines.iter().map(|engine| engine.name()));
-                untried.extend(all.map(|on| Untried { on, why: why.clone() }));
+                let all = [EngineId::Interpreter].into_iter().chain(self.engines.iter().map(|engine| engine.id()));
+                untried.extend(all.map(|on| Untried { on: On::Engine(on), why: why.clone() }));
                 return Ok(tried);
             }
             other => other?,
@@ -335,19 +351,23 @@ impl<'a> Runner<'a> {
         if case.verdict == Verdict::Reject || self.engines.is_empty() {
             return Ok(tried);
         }
+        let is_fit = verified.is_some() || self.trust;
         let (fit, whole) = match (verified, self.trust) {
             (Some(verified), _) => (verified, true),
             // SAFETY: `trusting` made its caller promise that this process may be lost.
             (None, true) => (unsafe { Verified::trust(program) }, false),
-            (None, false) => {
-                untried.extend(self.engines.iter().map(|engine| Untried { on: engine.name(), why: lack.clone() }));
-                return Ok(tried);
-            }
+            // SAFETY: only engines get it that keep this process out of danger.
+            (None, false) => (unsafe { Verified::trust(program) }, true),
         };
         for at in 0..self.engines.len() {
+            let on = On::Engine(self.engines[at].id());
+            if !is_fit && !self.engines[at].is_contained() {
+                untried.push(Untried { on, why: lack.clone() });
+                continue;
+            }
             match self.run_on(at, case, &fit, outcomes.as_deref().filter(|_| whole)) {
                 Ok(()) => tried = true,
-                Err(Stop::Skipped(why)) => untried.push(Untried { on: self.engines[at].name(), why }),
+                Err(Stop::Skipped(why)) => untried.push(Untried { on, why }),
                 Err(failed) => return Err(failed),
             }
         }
@@ -369,17 +389,23 @@ impl<'a> Runner<'a> {
         Ok(Some(judgement))
     }
 
-    fn interpret(&mut self, case: &Case, program: &Program) -> Result<Option<Vec<Outcome>>, Stop> {
+    fn interpret(&mut self, case: &Case, program: &Program) -> Result<Option<Vec<(Outcome, Open)>>, Stop> {
         if !self.interpret {
             return Ok(None);
         }
         let mut outcomes = Vec::with_capacity(case.runs.len());
         for (at, run) in case.runs.iter().enumerate() {
             self.world.reset(&run.input).map_err(|error| Failure::Input { run: at, error })?;
-            let stop = interpreter::run(program, self.world, FUEL, &mut ());
+            let (stop, open) = if self.engines.iter().all(|engine| engine.sight() == Sight::WHOLE) {
+                (interpreter::run(program, self.world, FUEL, &mut ()), Open::default())
+            } else {
+                let mut origins = Origins::default();
+                let stop = interpreter::run(program, self.world, FUEL, &mut origins);
+                (stop, origins.finish(self.world))
+            };
             let outcome = self.world.outcome(stop.result);
-            Check { engine: "interpreter", case, at, run }.all(&outcome)?;
-            outcomes.push(outcome);
+            Check { engine: EngineId::Interpreter, case, at, run }.all(&outcome)?;
+            outcomes.push((outcome, open));
         }
         Ok(Some(outcomes))
     }
@@ -390,27 +416,49 @@ impl<'a> Runner<'a> {
         engine: usize,
         case: &Case,
         program: &Verified,
-        others: Option<&[Outcome]>,
+        others: Option<&[(Outcome, Open)]>,
     ) -> Result<(), Stop> {
         let trusted = others.is_none() && self.trust;
         let engine = &mut *self.engines[engine];
-        engine.load(program).map_err(|what| Stop::Skipped(what.into()))?;
+        let inputs = case.runs.iter().map(|run| run.input.clone()).collect();
+        engine.ahead(&[Task { program: program.share(), inputs }]);
+        if let Err(lack) = engine.load(program) {
+            return Err(complaint(engine).unwrap_or_else(|| Stop::Skipped(lack.into())));
+        }
         for (at, run) in case.runs.iter().enumerate() {
             self.world.reset(&run.input).map_err(|error| Failure::Input { run: at, error })?;
             let result = engine.run(self.world);
             let outcome = self.world.outcome(result);
-            let check = Check { engine: engine.name(), case, at, run };
+            let check = Check { engine: engine.id(), case, at, run };
             if trusted {
                 check.ending(&outcome)?;
             } else {
                 check.all(&outcome)?;
             }
-            if let Some(difference) = others.and_then(|others| others[at].difference(&outcome)) {
-                let engines = ("interpreter", engine.name());
+            if let Some(complaint) = complaint(engine) {
+                return Err(complaint);
+            }
+            let sight = engine.sight();
+            let difference = |(ours, open): &(Outcome, Open)| match sight {
+                // In one world they agree also on what is left open.
+                Sight::WHOLE => ours.difference(&outcome),
+                sight => ours.difference_within(&outcome, sight, open),
+            };
+            if let Some(difference) = others.and_then(|others| difference(&others[at])) {
+                let engines = (EngineId::Interpreter, engine.id());
                 return Err(Failure::Disagree { run: at, engines, difference }.into());
             }
         }
         Ok(())
+    }
+}
+
+impl From<Lack> for Skip {
+    fn from(lack: Lack) -> Skip {
+        match lack {
+            Lack::Unsupported(what) => what.into(),
+            lack => Skip::Engine(Box::new(lack)),
+        }
     }
 }
 
@@ -424,6 +472,12 @@ impl<F: Into<Failure>> From<F> for Stop {
     fn from(failure: F) -> Stop {
         Stop::Failed(Box::new(failure.into()))
     }
+}
+
+/// What the engine complains of, as a failure.
+fn complaint(engine: &mut dyn Engine) -> Option<Stop> {
+    let what = engine.complaint()?;
+    Some(Failure::Lost { engine: engine.id(), what }.into())
 }
 
 /// A case without a program: what a verifier would refuse counts as rejected.
@@ -455,7 +509,7 @@ fn check_messages(case: &Case, log: &str) -> Result<(), Stop> {
 
 /// One run of one engine, compared with what the case expects.
 struct Check<'a> {
-    engine: &'static str,
+    engine: EngineId,
     case: &'a Case,
     at: usize,
     run: &'a Run,

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use corpus::runner::{CaseResult, Judgement, Runner, Skip, Untried};
-use semantics::engine::Engine;
+use corpus::runner::{CaseResult, Judgement, On, Runner, Skip, Untried};
+use semantics::engine::{Engine, EngineId, Lack};
 use semantics::interpreter::Interpreter;
 use semantics::memory::Memory;
 use semantics::program::{Program, Verified};
@@ -113,7 +113,7 @@ fn verdicts_and_messages_are_compared() {
         let CaseResult::Passed(untried) = Runner::new(&mut world).verify(&mut verify).run(&case) else {
             panic!("{verdict}: it does not pass");
         };
-        assert_eq!(untried, [Untried { on: "verifier", why: Skip::Helper("none") }]);
+        assert_eq!(untried, [Untried { on: On::Verifier, why: Skip::Helper("none") }]);
         assert!(verified(&run(verdict, 2), &mut { lacking }).starts_with("failed: input 0"));
     }
 }
@@ -122,10 +122,10 @@ fn verdicts_and_messages_are_compared() {
 struct Wrong(Interpreter);
 
 impl Engine for Wrong {
-    fn name(&self) -> &'static str {
-        "wrong"
+    fn id(&self) -> EngineId {
+        EngineId::Other("wrong")
     }
-    fn load(&mut self, program: &Verified) -> Result<(), Unsupported> {
+    fn load(&mut self, program: &Verified) -> Result<(), Lack> {
         self.0.load(program)
     }
     fn run(&mut self, world: &mut World) -> Result<u64, Trap> {
@@ -152,11 +152,11 @@ fn engines_are_compared_with_each_other() {
 fn an_engine_that_lacks_something_is_left_out() {
     struct Lacking;
     impl Engine for Lacking {
-        fn name(&self) -> &'static str {
-            "lacking"
+        fn id(&self) -> EngineId {
+            EngineId::Other("lacking")
         }
-        fn load(&mut self, _: &Verified) -> Result<(), Unsupported> {
-            Err(Unsupported::Insn { engine: "lacking", insn: "Mov64K" })
+        fn load(&mut self, _: &Verified) -> Result<(), Lack> {
+            Err(Unsupported::Insn { engine: "lacking", insn: "Mov64K" }.into())
         }
         fn run(&mut self, _: &mut World) -> Result<u64, Trap> {
             unreachable!("nothing is loaded")
@@ -168,7 +168,7 @@ fn an_engine_that_lacks_something_is_left_out() {
     let result = Runner::new(&mut world).verify(&mut accept).engine(&mut lacking).run(&case);
     let CaseResult::Passed(untried) = result else { panic!("{result}") };
     assert_eq!(untried.len(), 1);
-    assert_eq!(untried[0].on, "lacking");
+    assert_eq!(untried[0].on, On::Engine(EngineId::Other("lacking")));
     assert_eq!(untried[0].why.to_string(), "lacking does not have the instruction Mov64K");
 }
 

@@ -1,6 +1,6 @@
 //! The JIT as an [`Engine`].
 
-use semantics::engine::Engine;
+use semantics::engine::{Engine, EngineId, Lack};
 use semantics::program::Verified;
 use semantics::trap::{Trap, Unsupported};
 use semantics::world::World;
@@ -12,8 +12,6 @@ use crate::runtime;
 
 /// What findings and messages call it.
 pub const NAME: &str = "jit";
-/// What they call it where it blinds constants.
-pub const NAME_BLINDED: &str = "blinded jit";
 
 /// Bytes of a fresh image; a program of a thousand instructions fits.
 const CAPACITY: usize = 1 << 14;
@@ -48,11 +46,11 @@ impl Jit {
 }
 
 impl Engine for Jit {
-    fn name(&self) -> &'static str {
-        if self.rules.blinding().is_some() { NAME_BLINDED } else { NAME }
+    fn id(&self) -> EngineId {
+        if self.rules.blinding().is_some() { EngineId::JitBlinded } else { EngineId::Jit }
     }
 
-    fn load(&mut self, program: &Verified) -> Result<(), Unsupported> {
+    fn load(&mut self, program: &Verified) -> Result<(), Lack> {
         self.loaded = false;
         compile(program, &self.rules, &mut self.code)?;
         self.rules.renew_keys();

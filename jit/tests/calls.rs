@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jit::Jit;
 use semantics::asm::{self, Options};
-use semantics::engine::Engine;
+use semantics::engine::{Engine, Lack};
 use semantics::helper::{self, Call, Helper, by_id, id};
 use semantics::interpreter;
 use semantics::map::{Contents, MapDef, MapType};
@@ -235,10 +235,11 @@ fn the_stack_is_bounded() {
         format!("call f1; exit\n{}\nf{len}: r0 = 0; exit", functions.join("\n"))
     };
     assert_eq!(load(&chain(7)), Ok(()));
-    let too_deep = Err(Unsupported::Facility { engine: "jit", facility: "chains of at most 8 calls" });
+    let too_deep = Unsupported::Facility { engine: "jit", facility: "chains of at most 8 calls" };
+    let too_deep = Err(Lack::Unsupported(too_deep));
     assert_eq!(load(&chain(8)), too_deep);
     assert_eq!(load("call main; exit\nmain: call main; exit"), too_deep);
     let indirect = load("r0 = map[table][0]+0x0 ll; exit");
-    assert!(matches!(indirect, Err(Unsupported::Facility { .. })), "{indirect:?}");
+    assert!(matches!(indirect, Err(Lack::Unsupported(Unsupported::Facility { .. }))), "{indirect:?}");
     assert_eq!(layout::FRAMES_MAX, 8);
 }

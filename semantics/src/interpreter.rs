@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineId, Lack};
 use crate::helper::{self, Callbacks};
 use crate::insn::{
     AluOp, AtomicOp, Cond, Flow, Insn, Machine, Mode, MulDivOp, Op, Opcode, Order, Reg, ShiftOp, Size, Source, Wide,
@@ -338,10 +338,10 @@ impl Interpreter {
 }
 
 impl Engine for Interpreter {
-    fn name(&self) -> &'static str {
-        "interpreter"
+    fn id(&self) -> EngineId {
+        EngineId::Interpreter
     }
-    fn load(&mut self, program: &Verified) -> Result<(), Unsupported> {
+    fn load(&mut self, program: &Verified) -> Result<(), Lack> {
         self.program = Some(program.share());
         Ok(())
     }

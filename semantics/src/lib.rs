@@ -42,6 +42,7 @@ pub mod interpreter;
 pub mod loader;
 pub mod map;
 pub mod memory;
+pub mod open;
 pub mod outcome;
 pub mod program;
 pub mod program_type;

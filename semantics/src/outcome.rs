@@ -1,6 +1,7 @@
 //! All that can be observed of a run.
 
 use crate::memory::Object;
+use crate::open::Open;
 use crate::trap::Trap;
 use crate::world::Effect;
 
@@ -47,6 +48,45 @@ pub enum Difference {
     Object(Object),
     /// The effect with this number; `None` where one outcome has fewer.
     Effect(usize, Option<Effect>, Option<Effect>),
+}
+
+/// What an engine shows of an outcome. Kernel space shows little: frames, contexts, addresses and effects stay inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// The upper half of R0, too.
+    pub whole_r0: bool,
+    /// The bytes of the packet.
+    pub packet: bool,
+    /// The values of maps, in whatever order.
+    pub maps: bool,
+    /// All else: contexts, frames, flow keys, the order of map elements, effects.
+    pub rest: bool,
+}
+
+impl Sight {
+    /// All of it.
+    pub const WHOLE: Sight = Sight { whole_r0: true, packet: true, maps: true, rest: true };
+    /// What `BPF_PROG_TEST_RUN` and reading maps show.
+    pub const USER_SPACE: Sight = Sight { whole_r0: false, packet: true, maps: true, rest: false };
+
+    /// What both show.
+    #[must_use]
+    pub fn meet(self, other: Sight) -> Sight {
+        Sight {
+            whole_r0: self.whole_r0 && other.whole_r0,
+            packet: self.packet && other.packet,
+            maps: self.maps && other.maps,
+            rest: self.rest && other.rest,
+        }
+    }
+
+    fn shows(self, object: Object) -> bool {
+        match object {
+            Object::Packet => self.packet,
+            Object::MapValue(_) => self.maps,
+            Object::Context | Object::FlowKeys | Object::Frame(_) => self.rest,
+        }
+    }
 }
 
 impl Difference {
@@ -134,5 +174,52 @@ impl Outcome {
         let longest = self.effects.len().max(other.effects.len());
         let at = (0..longest).find(|at| self.effects.get(*at) != other.effects.get(*at))?;
         Some(Difference::Effect(at, self.effects.get(at).copied(), other.effects.get(at).copied()))
+    }
+
+    /// The first place where the two differ within `sight`, other than in what is `open`.
+    ///
+    /// ```
+    /// use semantics::{open::Open, outcome::{Outcome, Sight}};
+    ///
+    /// let (a, b) = (Outcome { result: Ok(1), ..Outcome::default() }, Outcome { result: Ok(1 << 32 | 1), ..Outcome::default() });
+    /// assert!(a.difference_within(&b, Sight::WHOLE, &Open::default()).is_some());
+    /// assert!(a.difference_within(&b, Sight::USER_SPACE, &Open::default()).is_none());
+    /// ```
+    pub fn difference_within(&self, other: &Outcome, sight: Sight, open: &Open) -> Option<Difference> {
+        if sight.rest && open.is_empty() {
+            return self.difference(other);
+        }
+        let same = match (self.result, other.result) {
+            (Ok(_), Ok(_)) if open.result() => true,
+            (Ok(a), Ok(b)) if !sight.whole_r0 => a as u32 == b as u32,
+            (a, b) => a == b,
+        };
+        if !same {
+            return Some(Difference::Result(self.result, other.result));
+        }
+        if open.course() {
+            return None;
+        }
+        let (ours, theirs) = (self.seen(sight, open), other.seen(sight, open));
+        for (a, b) in ours.iter().zip(&theirs) {
+            if (a.object, a.key, a.bytes.len()) != (b.object, b.key, b.bytes.len()) {
+                return Some(Difference::Object(a.object.min(b.object)));
+            }
+            let differs = |at: &usize| a.bytes[*at] != b.bytes[*at] && !open.byte(a.object, a.key, *at);
+            if let Some(offset) = (0..a.bytes.len()).find(differs) {
+                let values = (a.bytes[offset], b.bytes[offset]);
+                return Some(Difference::Byte { object: a.object, key: a.key.to_vec(), offset, values });
+            }
+        }
+        let longer = if ours.len() > theirs.len() { &ours } else { &theirs };
+        longer.get(ours.len().min(theirs.len())).map(|piece| Difference::Object(piece.object))
+    }
+
+    /// The objects that are compared, in an order that does not depend on a map's.
+    fn seen(&self, sight: Sight, open: &Open) -> Vec<Piece<'_>> {
+        let is_seen = |piece: &Piece<'_>| sight.shows(piece.object) && !open.object(piece.object);
+        let mut pieces: Vec<Piece<'_>> = self.objects().filter(is_seen).collect();
+        pieces.sort_by_key(|piece| (piece.object, piece.key));
+        pieces
     }
 }

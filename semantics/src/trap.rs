@@ -1,5 +1,6 @@
 //! How a run can end other than by `exit`. A trap is part of the meaning of a program, not an error of this library.
 
+use crate::engine::EngineId;
 use crate::insn::Size;
 use crate::map::MapType;
 use crate::memory::Access;
@@ -40,6 +41,14 @@ pub enum Unsupported {
         /// The field.
         field: &'static str,
     },
+    /// A run that an engine cannot make of what it is given.
+    #[error("{engine} cannot run it: {why}")]
+    Run {
+        /// The engine.
+        engine: EngineId,
+        /// The reason.
+        why: RunLack,
+    },
     /// A facility of the machine that an engine needs.
     #[error("{engine} needs {facility}")]
     Facility {
@@ -48,6 +57,40 @@ pub enum Unsupported {
         /// What it needs.
         facility: &'static str,
     },
+}
+
+/// Why an engine cannot make a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RunLack {
+    /// The kernel's test run fails with this error number.
+    #[error("BPF_PROG_TEST_RUN fails with {}", errno_name(*.0))]
+    TestRun(i32),
+    /// The program was loaded, but making its maps anew, or putting elements into them, fails with this error number.
+    #[error("its maps cannot be filled: {}", errno_name(*.0))]
+    Maps(i32),
+    /// Its context differs from what a test run sets up, in a field that a test run does not take.
+    #[error("a test run does not take this context")]
+    Context,
+    /// The engine did not come back from it.
+    #[error("it was lost")]
+    Lost,
+}
+
+fn errno_name(number: i32) -> String {
+    let name = match number {
+        1 => "EPERM",
+        2 => "ENOENT",
+        7 => "E2BIG",
+        12 => "ENOMEM",
+        14 => "EFAULT",
+        16 => "EBUSY",
+        22 => "EINVAL",
+        28 => "ENOSPC",
+        95 => "EOPNOTSUPP",
+        524 => "ENOTSUPP",
+        _ => return format!("error {number}"),
+    };
+    name.to_owned()
 }
 
 /// Why a helper refuses an argument that a verified program could not pass.

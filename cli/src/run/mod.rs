@@ -9,7 +9,7 @@ use std::io::Write;
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use corpus::text;
-use semantics::engine::Engine;
+use semantics::engine::{Engine, EngineId};
 use semantics::insn::Reg;
 use semantics::interpreter::{self, Registers};
 use semantics::memory::{Memory, layout};
@@ -166,7 +166,7 @@ struct Prepared {
 struct Ran {
     input: usize,
     from: Option<String>,
-    engine: &'static str,
+    engine: EngineId,
     /// Instructions begun, and the slot of the last one; only the interpreter knows.
     stop: Option<(u64, usize)>,
     outcome: Outcome,
@@ -363,12 +363,12 @@ impl Session<'_> {
             let state = self.state(&stop.registers, stop.pc, stop.retired, &callers);
             first = Some((outcome.clone(), stop.pc));
             let (from, stop) = (from.clone(), Some((stop.retired, stop.pc)));
-            self.report(&Ran { input: at, from, engine: "interpreter", stop, outcome, state }, out)?;
+            self.report(&Ran { input: at, from, engine: EngineId::Interpreter, stop, outcome, state }, out)?;
         }
         if let Some(jit) = &mut self.native {
             self.world.reset(input)?;
             let result = self.args.native.run(jit, &mut self.world, out)?;
-            let (engine, outcome) = (jit.name(), self.world.outcome(result));
+            let (engine, outcome) = (jit.id(), self.world.outcome(result));
             if let Some(difference) = first.and_then(|(first, pc)| native::difference(&first, pc, &outcome)) {
                 let text = format!("input {at}: interpreter and {engine} disagree: {difference}");
                 self.difference.get_or_insert(text);
@@ -424,7 +424,7 @@ impl Session<'_> {
         }
         if let Some(rows) = &mut self.summary {
             let from = ran.from.clone().unwrap_or_else(|| format!("input {}", ran.input));
-            let retired = ran.stop.map_or(ran.engine.to_owned(), |(retired, _)| retired.to_string());
+            let retired = ran.stop.map_or(ran.engine.to_string(), |(retired, _)| retired.to_string());
             let len = format!("{} bytes", ran.state.packet_len());
             rows.push([from, len, result_text(self.program, result), retired]);
             return Ok(());
@@ -511,7 +511,7 @@ impl Session<'_> {
         };
         value["input"] = ran.input.into();
         value["from"] = ran.from.clone().into();
-        value["engine"] = ran.engine.into();
+        value["engine"] = ran.engine.to_string().into();
         value["pc"] = pc.into();
         value["retired"] = ran.stop.map(|(retired, _)| retired).into();
         value

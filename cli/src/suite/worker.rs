@@ -11,6 +11,7 @@ use anyhow::Context;
 use corpus::runner::{CaseResult, Failure, Judgement, Runner, Skip};
 use corpus::suite::{self, Entry};
 use corpus::{Case, Ending, Verdict};
+use semantics::engine::EngineId;
 use semantics::memory::Memory;
 use semantics::world::World;
 use verifier::{Dialect, Verifier};
@@ -51,7 +52,7 @@ pub(super) fn isolated(file: &Path, entries: &[Entry], codegen: judge::Codegen) 
             }
         };
         if let Some(what) = lost {
-            replies.push(CaseResult::Failed(Box::new(Failure::Lost { engine: "jit", what })).into());
+            replies.push(CaseResult::Failed(Box::new(Failure::Lost { engine: EngineId::Jit, what })).into());
         }
     }
     Ok(replies)

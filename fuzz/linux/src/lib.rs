@@ -6,6 +6,7 @@
 
 pub mod accel;
 mod console;
+pub mod engine;
 pub mod guest;
 pub mod initramfs;
 pub mod job;
@@ -17,6 +18,10 @@ mod shared;
 
 pub use accel::Accel;
 pub use guest::{Given, Guest, GuestError, Loss, Lost, Settings, Stop, Unanswered};
+pub mod widen;
+
+pub use engine::{EngineError, LinuxEngine, Machines};
+pub use guest::{Guest, GuestError, Loss, Lost, Settings};
 pub use kernel::{Kernel, KernelError};
 pub use machine::Machine;
 pub use pool::{Order, Pool};

@@ -105,6 +105,9 @@ pub enum InputError {
     },
 }
 
+/// Keys and values of a map's elements.
+pub type Elements = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Something that a run did to the world, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -292,6 +295,41 @@ impl World {
             .map_err(|errno| InputError::ElementRefused { map: map.def.name.clone(), errno })
     }
 
+    /// The context as it is set up for this packet where an input names no field.
+    pub fn default_context(&self) -> Vec<u8> {
+        let declaration = self.program_type.declaration();
+        let mut bytes = vec![0; declaration.context_len as usize];
+        let packet = self.memory.peek(layout::PACKET, self.packet_len);
+        for (name, element, value) in context::defaults(self.program_type, packet) {
+            let field = declaration.field(name).expect("defaults name declared fields");
+            let len = field.element.min(8) as usize;
+            let at = field.offset as usize + element as usize * len;
+            bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+        }
+        bytes
+    }
+
+    /// Takes over what an engine with a world of its own left behind: the packet, and all elements of these maps. What such an
+    /// engine does not show, frames and the context among it, means nothing afterwards.
+    pub fn take_over(&mut self, packet: &[u8], maps: &[(usize, Elements)]) -> Result<(), InputError> {
+        if packet.len() as u64 > layout::PACKET_MAX {
+            return Err(InputError::PacketTooLong(packet.len()));
+        }
+        if packet.len() as u64 == self.packet_len {
+            self.memory.poke(layout::PACKET, packet);
+        } else {
+            self.place_locals(packet, self.program_type.declaration());
+        }
+        for (index, elements) in maps {
+            let map = self.maps.get_mut(*index).ok_or(InputError::NoSuchMap(*index))?;
+            map.ops.reset(&mut self.memory);
+            for (key, value) in elements {
+                self.set_element(*index, key, value)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes down all that can be observed after a run that ended with `result`. Reuses the buffers of `outcome`.
     pub fn observe(&self, result: Result<u64, Trap>, outcome: &mut Outcome) {
         outcome.clear(result);
@@ -359,6 +397,10 @@ impl World {
     /// Frames that a run may have at once.
     pub fn frames(&self) -> u32 {
         self.frames
+    }
+    /// The type of the loaded program.
+    pub fn program_type(&self) -> ProgramType {
+        self.program_type
     }
     /// Bytes of the packet.
     pub fn packet_len(&self) -> u64 {

@@ -1,0 +1,420 @@
+//! Which parts of an outcome the specification leaves open: what was computed from addresses, clocks, random numbers or
+//! bytes that nobody wrote.
+//!
+//! Two engines in one world agree on all of it, since addresses, clocks and choices are the world's. A real kernel has its
+//! own, so an outcome is compared with its only where it is determined. [`Origins`] watches a run of the interpreter and
+//! says of each register and byte whether it is a number that follows from the input, an address with an offset that
+//! follows from it, or open. Open are: a helper's result that moves a clock or the random numbers on; a stack byte that the
+//! program did not write; whatever is computed of an open value, or of an address other than by adding to it, by the
+//! distance of two addresses in one object, or by comparing those. A branch on an open value, and a store at an open
+//! address, leave the whole rest open: then only that the run ends is compared.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::helper::{self, ArgKind, Change};
+use crate::insn::{AluOp, AtomicOp, Cond, Insn, Op, Reg, Size, Source, Wide, Width};
+use crate::interpreter::{Observer, Registers};
+use crate::memory::{Object, layout};
+use crate::world::{Effect, World};
+
+/// What is open in an outcome. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    course: bool,
+    result: bool,
+    maps: BTreeSet<u32>,
+    bytes: HashSet<(Object, Vec<u8>, usize)>,
+}
+
+impl Open {
+    /// All of it, but that there is an outcome.
+    pub fn all() -> Open {
+        Open { course: true, result: true, ..Open::default() }
+    }
+    /// Whether nothing is open.
+    pub fn is_empty(&self) -> bool {
+        *self == Open::default()
+    }
+    /// Whether the course of the run is open, and all with it.
+    pub fn course(&self) -> bool {
+        self.course
+    }
+    /// Whether R0 is open.
+    pub fn result(&self) -> bool {
+        self.course || self.result
+    }
+    /// Whether an object is open altogether: which elements a map has, for one.
+    pub fn object(&self, object: Object) -> bool {
+        self.course || matches!(object, Object::MapValue(map) if self.maps.contains(&map))
+    }
+    /// Whether a byte is open; the key is that of a map element.
+    pub fn byte(&self, object: Object, key: &[u8], offset: usize) -> bool {
+        self.object(object) || (!self.bytes.is_empty() && self.bytes.contains(&(object, key.to_vec(), offset)))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It follows from the input.
+    Number,
+    /// An address: of what follows from the input.
+    Address,
+    /// It is left open.
+    Open,
+}
+
+use Origin::{Address, Number};
+
+impl Origin {
+    /// Of what is computed from both.
+    fn and(self, other: Origin) -> Origin {
+        if self == Number && other == Number { Number } else { Origin::Open }
+    }
+    /// Of what is computed from it.
+    fn derived(self) -> Origin {
+        self.and(Number)
+    }
+}
+
+/// A function that is called.
+#[derive(Clone, Debug)]
+struct Caller {
+    /// Registers at the call.
+    saved: [Origin; 11],
+    /// The slot of the helper that calls back.
+    helper: Option<usize>,
+}
+
+/// An instruction that the next one, or the end, shows the effect of.
+#[derive(Clone, Copy, Debug)]
+enum Pending {
+    /// A helper that is called at this slot with these arguments.
+    Helper { pc: usize, id: u32, args: [u64; 5] },
+    /// A load from the packet that may leave the function.
+    Packet { pc: usize },
+}
+
+/// Watches a run of the interpreter.
+#[derive(Debug)]
+pub struct Origins {
+    regs: [Origin; 11],
+    callers: Vec<Caller>,
+    /// Bytes that are not numbers; of frames, bytes that are written.
+    bytes: HashMap<u64, Origin>,
+    pending: Option<Pending>,
+    /// The outermost function was left with this in R0.
+    left: Option<Origin>,
+    open: Open,
+}
+
+impl Default for Origins {
+    fn default() -> Self {
+        let mut regs = [Origin::Open; 11];
+        (regs[Reg::R1.index()], regs[Reg::FP.index()]) = (Address, Address);
+        let (callers, bytes) = (Vec::new(), HashMap::new());
+        Origins { regs, callers, bytes, pending: None, left: None, open: Open::default() }
+    }
+}
+
+impl Origins {
+    /// What is open in the outcome of the run, which has ended.
+    pub fn finish(mut self, world: &World) -> Open {
+        if let Some(pending) = self.pending.take() {
+            match pending {
+                // It left the program.
+                Pending::Packet { .. } => self.left = Some(Number),
+                Pending::Helper { id, args, .. } => self.returned(id, args, world),
+            }
+        }
+        if self.open.course {
+            return Open::all();
+        }
+        self.open.result = self.left != Some(Number);
+        let mut open = self.open;
+        let mut note = |object, key: &[u8], base: u64, len: u64| {
+            for at in (0..len).filter(|at| self.bytes.get(&(base + at)).is_some_and(|origin| *origin != Number)) {
+                open.bytes.insert((object, key.to_vec(), at as usize));
+            }
+        };
+        note(Object::Packet, &[], layout::PACKET, world.packet_len());
+        for (index, map) in world.maps.iter().enumerate() {
+            let len = u64::from(map.def.value_size);
+            map.ops.each(&mut |key, addr| note(Object::MapValue(index as u32), key, addr, len));
+        }
+        open
+    }
+
+    fn reg(&mut self, reg: Reg) -> &mut Origin {
+        &mut self.regs[reg.index()]
+    }
+    fn origin(&self, reg: Reg) -> Origin {
+        self.regs[reg.index()]
+    }
+    fn operand(&self, source: Source, insn: &Insn) -> Origin {
+        match source {
+            Source::K => Number,
+            Source::X => self.origin(insn.src),
+        }
+    }
+    /// The course of the run depends on this.
+    fn depends(&mut self, origin: Origin) {
+        self.open.course |= origin == Origin::Open;
+    }
+
+    fn load(&self, addr: u64, size: u64, world: &World) -> Origin {
+        let object = world.memory.object_at(addr).map(|(object, _)| object);
+        if object == Some(Object::Context) {
+            let value = world.memory.peek(addr, size).iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            return if is_address(value) { Address } else { Number };
+        }
+        let unwritten = if matches!(object, Some(Object::Frame(_))) { Origin::Open } else { Number };
+        let mut origins = (addr..addr + size).map(|at| self.bytes.get(&at).copied().unwrap_or(unwritten));
+        match origins.next().unwrap_or(Number) {
+            Number if origins.all(|origin| origin == Number) => Number,
+            Address if size == 8 && origins.all(|origin| origin == Address) => Address,
+            _ => Origin::Open,
+        }
+    }
+    fn store(&mut self, addr: u64, size: u64, origin: Origin) {
+        for at in addr..addr + size {
+            self.bytes.insert(at, origin);
+        }
+    }
+    fn stores(&mut self, base: Reg, addr: u64, size: Size, origin: Origin) {
+        self.depends(self.origin(base));
+        let size = u64::from(size.bytes());
+        self.store(addr, size, if origin == Address && size < 8 { Origin::Open } else { origin });
+    }
+    /// Nobody has written to the frame that R10 is the top of.
+    fn forget_frame(&mut self, top: u64) {
+        self.bytes.retain(|at, _| !(top - layout::FRAME_LEN..top).contains(at));
+    }
+}
+
+/// Whether a value of a context is an address.
+fn is_address(value: u64) -> bool {
+    (layout::PACKETS..layout::PACKETS + layout::PACKETS_LEN).contains(&value) || value >= layout::LOCALS
+}
+
+/// Whether two addresses lie in one object: their distance then follows from the input.
+fn are_together(a: u64, b: u64, world: &World) -> bool {
+    let packet = |addr| (layout::PACKETS..layout::PACKETS + layout::PACKETS_LEN).contains(&addr);
+    (packet(a) && packet(b)) || world.memory.object_at(a).is_some_and(|of| world.memory.object_at(b) == Some(of))
+}
+
+impl Observer for Origins {
+    fn before(&mut self, pc: usize, insn: &Insn, registers: &Registers, world: &mut World) {
+        if self.open.course {
+            return;
+        }
+        self.clear_up(pc, registers, world);
+        self.step(pc, insn, registers, world);
+    }
+}
+
+impl Origins {
+    /// What the instruction before has come to, now that the run is at `pc`.
+    fn clear_up(&mut self, pc: usize, registers: &Registers, world: &World) {
+        match self.pending.take() {
+            None => {}
+            Some(Pending::Packet { pc: at }) => {
+                if pc == at + 1 {
+                    *self.reg(Reg::R0) = Number;
+                } else {
+                    self.leave(Number);
+                    self.clear_up(pc, registers, world);
+                }
+            }
+            Some(Pending::Helper { pc: at, id, args }) => {
+                if id == helper::tail_call::ID && pc != at + 1 {
+                    // The next program finds what Linux leaves on the stack: nothing that it may rely on.
+                    self.forget_frame(registers[Reg::FP.index()]);
+                } else if pc != at + 1 && calls_back(id) {
+                    let context = self.origin(Reg::R3);
+                    self.callers.push(Caller { saved: self.regs, helper: Some(at) });
+                    self.regs = [Origin::Open; 11];
+                    (self.regs[1], self.regs[2], self.regs[10]) = (Number, context, Address);
+                    self.forget_frame(registers[Reg::FP.index()]);
+                } else {
+                    self.returned(id, args, world);
+                }
+            }
+        }
+    }
+
+    /// A helper returned.
+    fn returned(&mut self, id: u32, args: [u64; 5], world: &World) {
+        let Ok(helper) = world.helpers.get(id) else { return };
+        let mut result = match world.effects.last() {
+            Some(Effect::Call { class: helper::ResultClass::MapValue, .. }) => Address,
+            _ => Number,
+        };
+        if helper.changes.iter().any(|change| matches!(change, Change::Clock | Change::Random)) {
+            result = Origin::Open;
+        }
+        let map = layout::map_of_handle(args[0]).and_then(|at| Some((at as u32, world.maps.get(at)?)));
+        let mut value = None;
+        for (at, arg) in helper.fact().args.iter().enumerate().take(5) {
+            let origin = self.regs[at + 1];
+            match (arg.kind, map) {
+                (ArgKind::MapKey, Some((index, map))) => {
+                    let key = self.load_bytes(args[at], u64::from(map.def.key_size), world);
+                    if key != Number {
+                        result = Origin::Open;
+                        if helper.changes.contains(&Change::MapValues) {
+                            self.open.maps.insert(index);
+                        }
+                    }
+                }
+                (ArgKind::MapValue, Some((_, map))) => value = Some((args[at], map.def.value_size)),
+                _ if origin == Origin::Open => result = Origin::Open,
+                _ => {}
+            }
+        }
+        // What was stored has the origin of where it came from.
+        if let (Some((from, len)), Some((_, map)), true) = (value, map, result == Number) {
+            let key = world.memory.peek(args[1], u64::from(map.def.key_size));
+            if let Some(to) = map.ops.lookup(key) {
+                for at in 0..u64::from(len) {
+                    let origin = self.load(from + at, 1, world);
+                    let held = self.bytes.get(&(from + at)).copied().unwrap_or(origin);
+                    self.bytes.insert(to + at, held);
+                }
+            }
+        } else if let (Some(_), Some((index, _))) = (value, map) {
+            self.open.maps.insert(index);
+        }
+        self.regs[1..6].fill(Origin::Open);
+        self.regs[0] = result;
+    }
+
+    fn load_bytes(&self, addr: u64, len: u64, world: &World) -> Origin {
+        (addr..addr + len).map(|at| self.load(at, 1, world)).fold(Number, Origin::and)
+    }
+
+    /// The function is left with this in R0.
+    fn leave(&mut self, result: Origin) {
+        let Some(Caller { saved, helper }) = self.callers.pop() else {
+            self.left = Some(result);
+            return;
+        };
+        self.regs = saved;
+        if let Some(pc) = helper {
+            // Whether there is another turn depends on it; the arguments do not change.
+            self.depends(result.derived());
+            self.pending = Some(Pending::Helper { pc, id: helper::bpf_loop::HELPERS[0].id, args: [0; 5] });
+        } else {
+            self.regs[1..6].fill(Origin::Open);
+            self.regs[0] = result;
+        }
+    }
+
+    fn step(&mut self, pc: usize, insn: &Insn, registers: &Registers, world: &World) {
+        let value = |reg: Reg| registers[reg.index()];
+        let at = |base: Reg| value(base).wrapping_add(insn.displacement());
+        match insn.op() {
+            Op::Alu { op, width, source } => *self.reg(insn.dst) = self.alu(op, width, source, insn, registers, world),
+            Op::Neg { .. } | Op::Endian { .. } => *self.reg(insn.dst) = self.origin(insn.dst).derived(),
+            Op::Shift { source, .. } | Op::MulDiv { source, .. } => {
+                *self.reg(insn.dst) = self.origin(insn.dst).and(self.operand(source, insn));
+            }
+            Op::Mov { width: Width::W64, source } => *self.reg(insn.dst) = self.operand(source, insn),
+            Op::Mov { source, .. } => *self.reg(insn.dst) = self.operand(source, insn).derived(),
+            Op::MovSx { .. } => *self.reg(insn.dst) = self.origin(insn.src).derived(),
+            Op::Wide(kind) => *self.reg(insn.dst) = if kind == Wide::Imm64 { Number } else { Address },
+            Op::Load { size } | Op::LoadSx { size } | Op::LoadAcquire { size } => {
+                let loaded = self.load(at(insn.src), u64::from(size.bytes()), world);
+                let extended = if matches!(insn.op(), Op::LoadSx { .. }) { loaded.derived() } else { loaded };
+                *self.reg(insn.dst) = if self.origin(insn.src) == Address { extended } else { Origin::Open };
+            }
+            Op::Store { size, source } => self.stores(insn.dst, at(insn.dst), size, self.operand(source, insn)),
+            Op::StoreRelease { size } => self.stores(insn.dst, at(insn.dst), size, self.origin(insn.src)),
+            Op::Atomic { op, fetch, size } => self.atomic((op, fetch, size), insn, at(insn.dst), world),
+            Op::Packet { .. } => {
+                self.depends(if insn.op().reads_src() { self.origin(insn.src).derived() } else { Number });
+                let packet = self.load_bytes(layout::PACKET, world.packet_len(), world);
+                self.depends(packet.derived());
+                self.regs[1..6].fill(Origin::Open);
+                self.pending = Some(Pending::Packet { pc });
+            }
+            Op::Jump { cond, width, source } => {
+                let (a, b) = (self.origin(insn.dst), self.operand(source, insn));
+                let other = if source == Source::X { value(insn.src) } else { insn.imm as i32 as i64 as u64 };
+                let is_equality = matches!(cond, Cond::Eq | Cond::Ne);
+                let is_determined = match (a, b) {
+                    (Number, Number) => true,
+                    _ if width == Width::W32 => false,
+                    (Address, Address) => is_equality || are_together(value(insn.dst), other, world),
+                    (Address, Number) => is_equality && other == 0,
+                    (Number, Address) => is_equality && value(insn.dst) == 0,
+                    _ => false,
+                };
+                self.depends(if is_determined { Number } else { Origin::Open });
+            }
+            Op::CallHelper => {
+                let [_, a, b, c, d, e, ..] = *registers;
+                self.pending = Some(Pending::Helper { pc, id: insn.imm, args: [a, b, c, d, e] });
+            }
+            Op::CallLocal => {
+                self.callers.push(Caller { saved: self.regs, helper: None });
+                self.forget_frame(value(Reg::FP) + layout::FRAME_STRIDE);
+                self.regs[0] = Origin::Open;
+                self.regs[6..10].fill(Origin::Open);
+            }
+            Op::CallKfunc => self.depends(Origin::Open),
+            Op::Exit => self.leave(self.origin(Reg::R0)),
+            Op::Ja | Op::Gotol | Op::WideTail => {}
+        }
+    }
+
+    fn alu(
+        &self,
+        op: AluOp,
+        width: Width,
+        source: Source,
+        insn: &Insn,
+        registers: &Registers,
+        world: &World,
+    ) -> Origin {
+        let (a, b) = (self.origin(insn.dst), self.operand(source, insn));
+        let is_same = source == Source::X && insn.dst == insn.src;
+        match (op, a, b) {
+            // The register itself.
+            (AluOp::Xor | AluOp::Sub, Address, Address) if is_same => Number,
+            (AluOp::Add, Address, Number) | (AluOp::Add, Number, Address) | (AluOp::Sub, Address, Number)
+                if width == Width::W64 =>
+            {
+                Address
+            }
+            (AluOp::Sub, Address, Address)
+                if width == Width::W64
+                    && are_together(registers[insn.dst.index()], registers[insn.src.index()], world) =>
+            {
+                Number
+            }
+            _ => a.and(b),
+        }
+    }
+
+    fn atomic(&mut self, (op, fetch, size): (AtomicOp, bool, Size), insn: &Insn, addr: u64, world: &World) {
+        let old = self.load(addr, u64::from(size.bytes()), world);
+        let (new, r0) = (self.origin(insn.src), self.origin(Reg::R0));
+        let stored = match op {
+            AtomicOp::Xchg => new,
+            AtomicOp::Cmpxchg => old.and(new).and(r0),
+            _ => old.and(new),
+        };
+        self.stores(insn.dst, addr, size, stored);
+        match op {
+            AtomicOp::Cmpxchg => *self.reg(Reg::R0) = if r0 == Number { old } else { old.and(r0) },
+            _ if fetch => *self.reg(insn.src) = old,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a helper calls functions of the program.
+fn calls_back(id: u32) -> bool {
+    helper::fact(id).is_some_and(|fact| fact.args.iter().any(|arg| arg.kind == ArgKind::Func))
+}
