@@ -15,13 +15,11 @@ pub mod machine;
 pub mod pool;
 mod qemu;
 mod shared;
-
-pub use accel::Accel;
-pub use guest::{Given, Guest, GuestError, Loss, Lost, Settings, Stop, Unanswered};
 pub mod widen;
 
+pub use accel::Accel;
 pub use engine::{EngineError, LinuxEngine, Machines};
-pub use guest::{Guest, GuestError, Loss, Lost, Settings};
+pub use guest::{Given, Guest, GuestError, Loss, Lost, Settings, Stop, Unanswered};
 pub use kernel::{Kernel, KernelError};
 pub use machine::Machine;
 pub use pool::{Order, Pool};
