@@ -166,6 +166,23 @@ impl Malformed {
 }
 
 impl Case {
+    /// A socket filter under the GPL with these maps and this code, without runs, expected to be accepted.
+    pub fn new(name: impl Into<String>, maps: Vec<MapDef>, code: Code) -> Case {
+        Case {
+            name: name.into(),
+            story: String::new(),
+            program_type: ProgramType::SocketFilter,
+            license: "GPL".to_owned(),
+            maps,
+            code,
+            targets: Vec::new(),
+            verdict: Verdict::Accept,
+            message: Vec::new(),
+            runs: Vec::new(),
+            finding: None,
+        }
+    }
+
     /// A case about `program`, without runs, expected to be accepted: what a fuzzer starts a finding from. Names of maps
     /// must be unique.
     pub fn of_program(name: impl Into<String>, program: &Program) -> Case {
@@ -206,7 +223,9 @@ impl Case {
         let program =
             |name: &str, insns| Program::new(name, self.program_type, self.license.clone(), self.maps.clone(), insns);
         if self.targets.is_empty() {
-            return Ok(program(&self.name, insns)?);
+            // A program array may hold the program itself and nothing else.
+            let name = if self.maps.iter().any(holds_main) { MAIN } else { &self.name };
+            return Ok(program(name, insns)?);
         }
         let target = |(name, text): &(String, String)| Ok(program(name, self.assemble(text)?)?);
         let targets: Result<Vec<Program>, Malformed> = self.targets.iter().map(target).collect();
@@ -223,6 +242,10 @@ impl Case {
     pub fn map_index(&self, name: &str) -> Option<usize> {
         self.maps.iter().position(|map| map.name == name)
     }
+}
+
+fn holds_main(def: &MapDef) -> bool {
+    matches!(&def.contents, Contents::Programs(programs) if programs.iter().any(|(_, name)| name == MAIN))
 }
 
 /// The map, with the program's own name for what program arrays hold replaced by [`MAIN`].

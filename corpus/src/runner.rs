@@ -336,6 +336,7 @@ impl<'a> Runner<'a> {
         }
         self.world.load(&program).map_err(|error| match error {
             MapError::Unsupported { map_type, .. } => Stop::Skipped(Skip::MapType(map_type.to_string())),
+            MapError::UnsupportedFlags { flags, .. } => Stop::Skipped(Skip::MapProperty(format!("flags {flags:#x}"))),
             error => Failure::Map(error).into(),
         })?;
         let outcomes = match self.interpret(case, &program) {

@@ -12,6 +12,8 @@ use semantics::program_type::ProgramType;
 use semantics::world::Input;
 
 pub mod forms;
+pub mod helpers;
+pub mod maps;
 
 /// Values of 64 bits where signs, carries and widths change.
 pub const VALUES: [u64; 24] = [
@@ -62,11 +64,14 @@ struct Sheet {
     insns: Vec<Insn>,
     /// Bytes of what it has written.
     seen: i16,
+    /// Its maps: the one it reads from, the one it writes to, and others.
+    maps: Vec<MapDef>,
 }
 
 impl Sheet {
     fn new() -> Sheet {
-        let mut sheet = Sheet { insns: Vec::new(), seen: 0 };
+        let maps = vec![array("input", VALUE_LEN), array("output", VALUE_LEN)];
+        let mut sheet = Sheet { insns: Vec::new(), seen: 0, maps };
         sheet.wide(Insn::new(Opcode::LddwMapValue).dst(IN).imm(INPUT as i32));
         sheet.wide(Insn::new(Opcode::LddwMapValue).dst(OUT).imm(OUTPUT as i32));
         sheet
@@ -111,8 +116,7 @@ impl Sheet {
             elements: vec![(INPUT, vec![0; 4], value(run))],
             ..Input::default()
         };
-        let maps = vec![array("input", VALUE_LEN), array("output", VALUE_LEN)];
-        case_of(name, maps, self.insns, (0..runs).map(input).collect())
+        case_of(name, self.maps, self.insns, (0..runs).map(input).collect())
     }
 }
 

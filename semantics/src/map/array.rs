@@ -1,8 +1,8 @@
 //! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (kernel/bpf/arraymap.c).
 
 use super::{
-    Contents, Errno, MMAPABLE, MapDef, MapError, MapOps, MapType, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, place_values,
-    refuse, stride, update,
+    Contents, Errno, INNER_MAP, MMAPABLE, MapDef, MapError, MapOps, MapType, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY,
+    WRONLY_PROG, check_flags, place_values, refuse, stride, update,
 };
 use crate::memory::Memory;
 
@@ -22,9 +22,7 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size != 4 || def.value_size == 0 {
         return refuse(def, Errno::Einval, "an array has 4-byte keys, values of at least 1 byte and at least 1 entry");
     }
-    if def.flags & !(NUMA_NODE | RDONLY | WRONLY | RDONLY_PROG | MMAPABLE) != 0 {
-        return refuse(def, Errno::Einval, "this flag is not one of an array, or not modelled");
-    }
+    check_flags(def, NUMA_NODE | RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG | MMAPABLE | INNER_MAP)?;
     if def.value_size > i32::MAX as u32 {
         return refuse(def, Errno::E2big, "the value is longer than INT_MAX bytes");
     }
@@ -60,18 +58,21 @@ impl MapOps for Array {
         let index = Array::index(key);
         (index < self.max_entries).then(|| self.address(index))
     }
-    /// Flags first (EINVAL), then the index (E2BIG), then NOEXIST, which never holds (EEXIST).
+    /// Unknown flags first (EINVAL), then the index (E2BIG), then NOEXIST, which never holds (EEXIST), then LOCK (EINVAL): it
+    /// needs a spin lock in the value, which no modelled value has.
     fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
-        // BPF_F_LOCK needs a spin lock in the value, which no modelled value has.
-        if flags > update::EXIST {
+        if flags & !update::LOCK > update::EXIST {
             return Err(Errno::Einval);
         }
         let index = Array::index(key);
         if index >= self.max_entries {
             return Err(Errno::E2big);
         }
-        if flags == update::NOEXIST {
+        if flags & update::NOEXIST != 0 {
             return Err(Errno::Eexist);
+        }
+        if flags & update::LOCK != 0 {
+            return Err(Errno::Einval);
         }
         memory.poke(self.address(index), value);
         Ok(())

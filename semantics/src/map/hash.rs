@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, place_values, refuse, stride, update};
+use super::{
+    Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG, ZERO_SEED,
+    check_flags, place_values, refuse, stride, update,
+};
 use crate::memory::Memory;
 
 /// A preallocated hash table. As in the kernel, replacing a value swaps in a spare slot, so a pointer taken before the
@@ -31,9 +34,7 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size == 0 || def.value_size == 0 {
         return refuse(def, Errno::Einval, "a hash has keys and values of at least 1 byte and at least 1 entry");
     }
-    if def.flags & !(NUMA_NODE | NO_PREALLOC) != 0 {
-        return refuse(def, Errno::Einval, "this flag is not one of a hash, or not modelled");
-    }
+    check_flags(def, NUMA_NODE | NO_PREALLOC | RDONLY | WRONLY | ZERO_SEED | RDONLY_PROG | WRONLY_PROG)?;
     if u64::from(def.key_size) + u64::from(def.value_size) >= ELEMENT_MAX {
         return refuse(def, Errno::E2big, "key and value together are longer than the kernel can allocate");
     }

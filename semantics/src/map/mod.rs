@@ -142,10 +142,16 @@ pub const NUMA_NODE: u32 = 1 << 2;
 pub const RDONLY: u32 = 1 << 3;
 /// `BPF_F_WRONLY`: user space only writes.
 pub const WRONLY: u32 = 1 << 4;
+/// `BPF_F_ZERO_SEED`: a hash has the same order every time.
+pub const ZERO_SEED: u32 = 1 << 6;
 /// `BPF_F_RDONLY_PROG`: programs only read.
 pub const RDONLY_PROG: u32 = 1 << 7;
+/// `BPF_F_WRONLY_PROG`: programs only write.
+pub const WRONLY_PROG: u32 = 1 << 8;
 /// `BPF_F_MMAPABLE`: user space may map the values.
 pub const MMAPABLE: u32 = 1 << 10;
+/// `BPF_F_INNER_MAP`: an inner map may have another number of entries.
+pub const INNER_MAP: u32 = 1 << 12;
 
 /// Flags of an update.
 pub mod update {
@@ -221,6 +227,14 @@ pub enum MapError {
         errno: Errno,
         /// The rule it breaks.
         reason: &'static str,
+    },
+    /// The kernel makes such a map; the model has no meaning for these flags.
+    #[error("map {name}: the flags {flags:#x} are not modelled")]
+    UnsupportedFlags {
+        /// The map.
+        name: String,
+        /// `BPF_F_*`.
+        flags: u32,
     },
     /// The values do not fit the window of guest memory.
     #[error("map {name}: its values take {bytes} bytes, more than guest memory has left")]
@@ -308,6 +322,23 @@ impl MapOps for Unmodelled {
 
 fn refuse(def: &MapDef, errno: Errno, reason: &'static str) -> Result<(), MapError> {
     Err(MapError::Refused { name: def.name.clone(), errno, reason })
+}
+
+/// Flags other than `known` are refused, and those that exclude each other (`bpf_map_flags_access_ok`,
+/// `bpf_get_file_flag`).
+fn check_flags(def: &MapDef, known: u32) -> Result<(), MapError> {
+    let both = |pair: u32| def.flags & pair == pair;
+    if def.flags & !known != 0 {
+        return refuse(def, Errno::Einval, "this type of map has no such flag");
+    }
+    if both(RDONLY | WRONLY) || both(RDONLY_PROG | WRONLY_PROG) {
+        return refuse(def, Errno::Einval, "a map is read-only or write-only, not both");
+    }
+    // Programs that may not look into a map are a matter of the verifier, which does not know such maps yet.
+    if def.flags & WRONLY_PROG != 0 {
+        return Err(MapError::UnsupportedFlags { name: def.name.clone(), flags: WRONLY_PROG });
+    }
+    Ok(())
 }
 
 /// Distance between values: a red zone behind each.

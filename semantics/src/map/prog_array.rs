@@ -3,7 +3,7 @@
 //! User space stores a file descriptor and the kernel holds the program; here a program is the number of a part: 0 is the
 //! program itself, the others are its targets ([`Program::targets`](crate::program::Program::targets)).
 
-use super::{Contents, Errno, MapDef, MapError, MapOps, NUMA_NODE, RDONLY, WRONLY, refuse, update};
+use super::{Contents, Errno, MapDef, MapError, MapOps, NUMA_NODE, RDONLY, WRONLY, check_flags, refuse, update};
 use crate::memory::Memory;
 
 /// An array of programs.
@@ -20,9 +20,7 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size != 4 || def.value_size != 4 {
         return refuse(def, Errno::Einval, "a program array has 4-byte keys, 4-byte values and at least 1 entry");
     }
-    if def.flags & !(NUMA_NODE | RDONLY | WRONLY) != 0 {
-        return refuse(def, Errno::Einval, "this flag is not one of a program array, or not modelled");
-    }
+    check_flags(def, NUMA_NODE | RDONLY | WRONLY)?;
     match &def.contents {
         Contents::Empty => Ok(()),
         Contents::Programs(programs) if programs.iter().all(|(index, _)| *index < def.max_entries) => Ok(()),
