@@ -382,9 +382,7 @@ impl Origins {
         match (op, a, b) {
             // The register itself.
             (AluOp::Xor | AluOp::Sub, Address, Address) if is_same => Number,
-            (AluOp::Add, Address, Number) | (AluOp::Add, Number, Address) | (AluOp::Sub, Address, Number)
-                if width == Width::W64 =>
-            {
+            (AluOp::Add | AluOp::Sub, Address, Number) | (AluOp::Add, Number, Address) if width == Width::W64 => {
                 Address
             }
             (AluOp::Sub, Address, Address)
