@@ -19,6 +19,7 @@ mod input;
 mod isa;
 mod jit;
 mod judge;
+mod linux;
 mod plants;
 mod prove;
 mod repro;
@@ -65,6 +66,8 @@ enum Command {
     Asm(asm::Args),
     /// Disassemble
     Disasm(disasm::Args),
+    /// Real Linux kernels: those that there are, and what one is like
+    Linux(linux::Args),
     /// What is covered on which floor, as a Markdown table
     Coverage(coverage::Args),
     /// The main job in short: prove, run the corpus on every engine, fuzz for a minute
@@ -148,6 +151,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Isa(args) => isa::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
+        Command::Linux(args) => linux::run(&args, out),
         Command::Coverage(args) => coverage::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::FuzzWorker(args) => fuzz::work(&args),

@@ -116,7 +116,7 @@ pub struct Loss {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// No answer in time.
-    #[error("no answer in {} s", .0.as_secs())]
+    #[error("no answer in {} s", .0.as_secs_f64())]
     Silent(Duration),
     /// It ended: the kernel panicked, or qemu was killed.
     #[error("it ended ({0})")]

@@ -13,6 +13,37 @@ pub struct Kernel {
     pub initramfs: PathBuf,
 }
 
+/// Where a kernel comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Debian's suite.
+    pub suite: String,
+    /// The package that it was in.
+    pub package: String,
+    /// The version of the package.
+    pub version: String,
+    /// `uname -r`.
+    pub release: String,
+}
+
+impl Package {
+    /// Reads lines such as `suite: sid`; `None` if there is none of them.
+    fn from_text(text: &str) -> Option<Package> {
+        let mut package = Package::default();
+        for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+            let field = match name {
+                "suite" => &mut package.suite,
+                "package" => &mut package.package,
+                "version" => &mut package.version,
+                "release" => &mut package.release,
+                _ => continue,
+            };
+            value.trim().clone_into(field);
+        }
+        (package != Package::default()).then_some(package)
+    }
+}
+
 /// Why there is no such kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
@@ -80,9 +111,53 @@ impl Kernel {
         self.initramfs.parent().unwrap_or(Path::new("."))
     }
 
+    /// Where it comes from, if that is written down beside it.
+    pub fn package(&self) -> Option<Package> {
+        let text = std::fs::read_to_string(self.image.with_file_name("package")).ok()?;
+        Package::from_text(&text)
+    }
+
+    /// The value of an option that it was configured with (`BPF_JIT`, without `CONFIG_`): `y`, `m`, a number; `n` if it is
+    /// not set, `None` if the configuration is not known.
+    pub fn option(&self, name: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.image.with_file_name("config")).ok()?;
+        Some(option(&text, name))
+    }
+
     /// The version as numbers, to compare by.
     pub fn number(&self) -> (u32, u32) {
         let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    }
+}
+
+fn option(config: &str, name: &str) -> String {
+    let value = |line: &str| Some(line.strip_prefix("CONFIG_")?.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+    config.lines().find_map(value).unwrap_or_else(|| "n".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kernel, KernelError, Package, option};
+    use std::path::Path;
+
+    #[test]
+    fn options_are_those_of_their_name() {
+        let config = "CONFIG_BPF=y\n# CONFIG_BPF_JIT_ALWAYS_ON is not set\nCONFIG_BPF_JIT=m\nCONFIG_HZ=250\n";
+        let values = ["BPF", "BPF_JIT", "BPF_JIT_ALWAYS_ON", "HZ"].map(|name| option(config, name));
+        assert_eq!(values, ["y", "m", "n", "250"]);
+    }
+
+    #[test]
+    fn packages_are_read() {
+        let text = "suite: sid\npackage: linux-binary-7.2.13\nversion: 7.2.13-1\nother: x\nnonsense\n";
+        let package = Package::from_text(text).unwrap();
+        assert_eq!((&*package.suite, &*package.version, &*package.release), ("sid", "7.2.13-1", ""));
+        assert_eq!(Package::from_text("nonsense"), None);
+    }
+
+    #[test]
+    fn a_missing_kernel_is_named_with_those_that_are_there() {
+        assert!(matches!(Kernel::find(Path::new("/nowhere"), "6.1"), Err(KernelError::None(_))));
     }
 }

@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod machine;
 pub mod pool;
 mod qemu;
+pub mod sample;
 mod shared;
 pub mod widen;
 

@@ -105,23 +105,24 @@ impl Signal {
 
     /// Reads a line; `None` for anything else.
     pub fn from_line(line: &str) -> Option<Signal> {
-        let line = line.trim_end();
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let mut words = rest.split(' ');
-        let mut number = || words.next()?.parse::<usize>().ok();
-        Some(match word {
-            "hello" => {
-                let (version, release) = rest.split_once(' ')?;
-                Signal::Hello { version: version.parse().ok()?, release: release.to_owned() }
+        let words: Vec<&str> = rest.split(' ').filter(|word| !word.is_empty()).collect();
+        let number = |word: &str| word.parse::<usize>().ok();
+        let job = |word: &str| word.parse::<u32>().ok();
+        Some(match (word, &words[..]) {
+            ("hello", [version, release]) => {
+                Signal::Hello { version: version.parse().ok()?, release: (*release).to_owned() }
             }
-            "ask" => Signal::Ask { len: number()? },
-            "at" => Signal::At { job: number()? as u32 },
-            "answer" => Signal::Answer { job: number()? as u32, at: number()?, len: number()? },
-            "overlong" => Signal::Overlong { job: number()? as u32, len: number()? },
-            "full" => Signal::Full,
-            "read" => Signal::Read,
-            "done" => Signal::Done,
-            "failed" => Signal::Failed { reason: rest.to_owned() },
+            ("ask", [len]) => Signal::Ask { len: number(len)? },
+            ("at", [at]) => Signal::At { job: job(at)? },
+            ("answer", [of, at, len]) => Signal::Answer { job: job(of)?, at: number(at)?, len: number(len)? },
+            ("overlong", [of, len]) => Signal::Overlong { job: job(of)?, len: number(len)? },
+            ("full", []) => Signal::Full,
+            ("read", []) => Signal::Read,
+            ("done", []) => Signal::Done,
+            ("failed", _) => Signal::Failed { reason: rest.to_owned() },
             _ => return None,
         })
     }

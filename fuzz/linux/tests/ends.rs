@@ -1,0 +1,184 @@
+//! Guests that do not come up, and what is left of them when they or their hosts end: nothing.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{is_answer, processes, returns, scratch};
+use linux::{Guest, GuestError, Kernel, Lost, Machine, Order, Pool, Settings};
+
+/// What the children of these tests are to do.
+const ROLE: &str = "TOUCHSTONE_TEST_ROLE";
+
+/// This test file again, as a process of its own that does only what [`child`] says for this role.
+fn another(role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).stdin(Stdio::null());
+    command
+}
+
+fn tagged(tag: &str) -> Settings {
+    Settings { command_line: format!("touchstone.test={tag}"), ..Settings::default() }
+}
+
+#[test]
+fn kernels_that_do_not_boot() {
+    let Some(kernel) = common::kernel() else { return };
+    let folder = scratch("boot");
+    let (garbage, empty) = (folder.join("garbage"), folder.join("empty"));
+    fs::write(&garbage, [0x5a; 8192]).unwrap();
+    fs::write(&empty, []).unwrap();
+    let start = |kernel: Kernel, boot: u64| {
+        let settings = Settings { boot: Duration::from_millis(boot), ..Settings::default() };
+        Machine::new(kernel, settings).ask_one(&returns(1)).unwrap_err()
+    };
+
+    // qemu takes anything that is no kernel for a disk's first sector, or refuses it.
+    let error = start(Kernel { image: garbage, ..kernel.clone() }, 2000);
+    assert!(matches!(&error, GuestError::Boot { why: Lost::Ended(_) | Lost::Silent(_), .. }), "{error}");
+
+    let error = start(Kernel { initramfs: empty, ..kernel.clone() }, 60_000);
+    let GuestError::Boot { why: Lost::Ended(_), console, .. } = &error else { panic!("{error}") };
+    assert!(console.contains("Unable to mount root fs"), "{console}");
+
+    let error = start(kernel.clone(), 100);
+    assert!(error.to_string().contains("did not boot: no answer in 0.1 s"), "{error}");
+
+    let missing = folder.join("missing");
+    let error = start(Kernel { image: missing.clone(), ..kernel.clone() }, 100).to_string();
+    assert!(error.contains(missing.to_str().unwrap()) && error.contains("make linux"), "{error}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn no_qemu_and_one_that_always_fails() {
+    let Some(_) = common::kernel() else { return };
+    let folder = scratch("path");
+    let run = || {
+        let child = another("one job").env("PATH", &folder).output().unwrap();
+        String::from_utf8(child.stdout).unwrap()
+    };
+    let said = run();
+    assert!(said.contains("error: qemu-system-x86_64: ") && said.contains("make linux"), "{said}");
+
+    let (fake, log) = (folder.join("qemu-system-x86_64"), folder.join("log"));
+    fs::write(&fake, format!("#!/bin/sh\necho started >> {}\necho no such machine\nexit 3\n", log.display())).unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let said = run();
+    assert!(said.contains("did not boot: it ended (exit status: 3)") && said.contains("no such machine"), "{said}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "started\nstarted\n", "a second chance, and no third");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_host_that_is_killed_takes_its_guests_along() {
+    let Some(_) = common::kernel() else { return };
+    let folder = scratch("kill");
+    for (name, signal) in [("int", libc::SIGINT), ("term", libc::SIGTERM), ("kill", libc::SIGKILL)] {
+        let tag = format!("{name}-{}", std::process::id());
+        let mut command = another(&format!("pool {tag}"));
+        let mut child = command.env("TMPDIR", &folder).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("ready")), "two guests are up");
+        assert_eq!(processes(&tag).len(), 2);
+        // SAFETY: a signal to a child that is not yet waited for.
+        unsafe { libc::kill(child.id() as i32, signal) };
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(wait_for_end(&tag), [], "guests that outlive their host ({name})");
+        assert_eq!(named(&folder), Vec::<String>::new());
+    }
+    assert!(!named(Path::new("/dev/shm")).iter().any(|name| name.contains("touchstone") || name.contains("qemu")));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn guests_leave_nothing_behind() {
+    let Some(_) = common::kernel() else { return };
+    let folder = scratch("loop");
+    let child = another("loop").env("TMPDIR", &folder).output().unwrap();
+    let said = String::from_utf8(child.stdout).unwrap();
+    assert!(said.contains("loop done"), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(named(&folder), Vec::<String>::new());
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+fn named(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// The guests with this tag that are still there when all had time to die.
+fn wait_for_end(tag: &str) -> Vec<u32> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left = processes(tag);
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Does nothing, unless it is told to by another test.
+#[test]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let kernel = common::kernel_anyway().expect("the test that started this has checked");
+    match role.split_once(' ').unwrap_or((&role, "")) {
+        ("one", _) => match Machine::new(kernel, Settings::default()).ask_one(&returns(1)) {
+            Ok(given) => println!("given: {given:?}"),
+            Err(error) => println!("error: {error}"),
+        },
+        ("pool", tag) => {
+            let mut pool = Pool::new(&kernel, &tagged(tag), 2);
+            let jobs = (0..).map(|number| (number, returns(number)));
+            for (count, done) in pool.ask(jobs, Order::Done).enumerate() {
+                assert!(done.unwrap().1.is_ok());
+                // By then the guests have started that are to be started: there is work for two.
+                if count > 600 && count % 100 == 0 && processes(tag).len() == 2 {
+                    println!("ready");
+                }
+            }
+        }
+        ("loop", _) => {
+            let tag = format!("loop-{}", std::process::id());
+            start(&kernel, &tag, Duration::from_secs(60));
+            let before = open();
+            for _ in 0..20 {
+                start(&kernel, &tag, Duration::from_millis(40));
+            }
+            start(&kernel, &tag, Duration::from_secs(60));
+            assert_eq!(open(), before, "descriptors, threads, children, mappings of guests' memory");
+            println!("loop done");
+        }
+        (other, _) => panic!("no such role: {other}"),
+    }
+}
+
+/// Starts a guest, and asks it if it comes up in time.
+fn start(kernel: &Kernel, tag: &str, boot: Duration) {
+    match Guest::start(kernel, &Settings { boot, ..tagged(tag) }) {
+        Ok(mut guest) => {
+            assert_eq!(processes(tag), [guest.process()]);
+            guest.ask(&[returns(3)], &mut |_, given| assert!(is_answer(&given, 3))).unwrap();
+        }
+        Err(error) => assert!(matches!(error, GuestError::Boot { why: Lost::Silent(_), .. }), "{error}"),
+    }
+    assert_eq!(processes(tag), Vec::<u32>::new());
+}
+
+/// Open descriptors, threads, children, mappings of memory that guests share: of this process.
+fn open() -> [usize; 4] {
+    let count = |folder: &str| fs::read_dir(folder).unwrap().count();
+    let children = fs::read_dir("/proc/self/task").unwrap().flatten().flat_map(|task| {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mappings = maps.lines().filter(|line| line.contains("touchstone-guest")).count();
+    [count("/proc/self/fd"), count("/proc/self/task"), children.count(), mappings]
+}
