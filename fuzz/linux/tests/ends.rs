@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{is_answer, processes, returns, scratch};
+use common::{is_answer, named, open, processes, returns, scratch, tagged, wait_for_end};
 use linux::{Guest, GuestError, Kernel, Lost, Machine, Order, Pool, Settings};
 
 /// What the children of these tests are to do.
@@ -20,10 +20,6 @@ fn another(role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).stdin(Stdio::null());
     command
-}
-
-fn tagged(tag: &str) -> Settings {
-    Settings { command_line: format!("touchstone.test={tag}"), ..Settings::default() }
 }
 
 #[test]
@@ -107,22 +103,6 @@ fn guests_leave_nothing_behind() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-fn named(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// The guests with this tag that are still there when all had time to die.
-fn wait_for_end(tag: &str) -> Vec<u32> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let left = processes(tag);
-        if left.is_empty() || Instant::now() > deadline {
-            return left;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Does nothing, unless it is told to by another test.
 #[test]
 fn child() {
@@ -169,16 +149,4 @@ fn start(kernel: &Kernel, tag: &str, boot: Duration) {
         Err(error) => assert!(matches!(error, GuestError::Boot { why: Lost::Silent(_), .. }), "{error}"),
     }
     assert_eq!(processes(tag), Vec::<u32>::new());
-}
-
-/// Open descriptors, threads, children, mappings of memory that guests share: of this process.
-fn open() -> [usize; 4] {
-    let count = |folder: &str| fs::read_dir(folder).unwrap().count();
-    let children = fs::read_dir("/proc/self/task").unwrap().flatten().flat_map(|task| {
-        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    });
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let mappings = maps.lines().filter(|line| line.contains("touchstone-guest")).count();
-    [count("/proc/self/fd"), count("/proc/self/task"), children.count(), mappings]
 }

@@ -1,9 +1,11 @@
 //! What tests on real guests share.
 #![allow(dead_code)] // each test file uses some of it
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use linux::{Given, Kernel, kernel};
+use linux::{Given, Kernel, Settings, kernel};
 use wire::{Answer, Engine, Job, Mishap, Program, Run};
 
 /// The kernel that tests boot; `None`, with the reason printed, where it cannot be.
@@ -65,18 +67,52 @@ pub fn is_answer(given: &Given, value: u32) -> bool {
 /// A folder of this test's own, empty.
 pub fn scratch(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 /// Processes whose command line holds these words, zombies left out.
 pub fn processes(words: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let has = |id: &u32| {
-        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         line.starts_with(b"qemu") && String::from_utf8_lossy(&line).contains(words)
     };
     ids.filter(has).collect()
+}
+
+/// Guests that can be told from all others by their command line.
+pub fn tagged(tag: &str) -> Settings {
+    Settings { command_line: format!("touchstone.test={tag}"), ..Settings::default() }
+}
+
+/// Names in a folder.
+pub fn named(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// The guests with this tag that are still there when all had time to die.
+pub fn wait_for_end(tag: &str) -> Vec<u32> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left = processes(tag);
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Open descriptors, threads, children, mappings of memory that guests share: of this process.
+pub fn open() -> [usize; 4] {
+    let count = |folder: &str| fs::read_dir(folder).unwrap().count();
+    let children = fs::read_dir("/proc/self/task").unwrap().flatten().flat_map(|task| {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mappings = maps.lines().filter(|line| line.contains("touchstone-guest")).count();
+    [count("/proc/self/fd"), count("/proc/self/task"), children.count(), mappings]
 }
