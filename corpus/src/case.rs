@@ -6,6 +6,7 @@ use semantics::asm::{self, AsmError};
 use semantics::encoding::{self, DecodeError, DecodeErrorKind};
 use semantics::insn::Insn;
 use semantics::map::{Contents, MapDef};
+pub use semantics::program::Load;
 use semantics::program::{Program, ProgramError};
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
@@ -21,6 +22,8 @@ pub struct Case {
     pub program_type: ProgramType,
     /// License; `GPL` unless stated.
     pub license: String,
+    /// What else is said at the load.
+    pub load: Load,
     /// The program's maps, in the order of their indices. Names are unique.
     pub maps: Vec<MapDef>,
     /// The program.
@@ -173,6 +176,7 @@ impl Case {
             story: String::new(),
             program_type: ProgramType::SocketFilter,
             license: "GPL".to_owned(),
+            load: Load::default(),
             maps,
             code,
             targets: Vec::new(),
@@ -196,6 +200,7 @@ impl Case {
             story: String::new(),
             program_type: program.program_type(),
             license: program.license().to_owned(),
+            load: program.load().clone(),
             maps: program.maps().iter().map(|def| with_main(def, program)).collect(),
             code: Code::Asm(part(0)),
             targets: program
@@ -220,8 +225,10 @@ impl Case {
                 return Ok(semantics::loader::load(&object.bytes, object.section.as_deref()).map_err(Box::new)?);
             }
         };
-        let program =
-            |name: &str, insns| Program::new(name, self.program_type, self.license.clone(), self.maps.clone(), insns);
+        let program = |name: &str, insns| {
+            let program = Program::new(name, self.program_type, self.license.clone(), self.maps.clone(), insns)?;
+            Ok::<_, ProgramError>(program.with_load(self.load.clone()))
+        };
         if self.targets.is_empty() {
             // A program array may hold the program itself and nothing else.
             let name = if self.maps.iter().any(holds_main) { MAIN } else { &self.name };

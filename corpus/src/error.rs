@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use semantics::asm::AsmErrorKind;
-use semantics::map::MapError;
+use semantics::map::{MapError, ValueFieldKind};
 use semantics::program_type::ProgramType;
 
 /// Why a file holds no cases. Line and column (in characters) count from 1; they are 0 where the file as a whole is meant.
@@ -59,6 +59,35 @@ pub enum Reason {
     /// A program type that is not modelled.
     #[error("there is no program type `{0}`; there are: {all}", all = program_types())]
     ProgramType(String),
+    /// No such attach type.
+    #[error("there is no attach type `{0}`")]
+    AttachType(String),
+    /// No such creation flag.
+    #[error("there is no map flag `{0}`; there are: {all}", all = names(&semantics::map::FLAGS.map(|(name, _)| name)))]
+    MapFlag(String),
+    /// No such member of a value.
+    #[error("there is no field `{0}` of a map's values; there are: {all}", all = names(&ValueFieldKind::ALL.map(ValueFieldKind::name)))]
+    ValueField(String),
+    /// A pointer in a value without the structure that it points to, or something else with one.
+    #[error("`of` names the kernel's structure that a kptr points to, and belongs to no other field")]
+    FieldOf,
+    /// A member of a value that lies beyond it or is not aligned.
+    #[error("a {kind} has {len} bytes, aligned to {align}: at {offset} it does not fit a value of {value_size}")]
+    FieldPlace {
+        /// The kind.
+        kind: &'static str,
+        /// Its bytes.
+        len: u32,
+        /// Its alignment in bytes.
+        align: u32,
+        /// Where it is put, in bytes.
+        offset: u32,
+        /// Bytes of the value.
+        value_size: u32,
+    },
+    /// More than one of `elements`, `maps`, `programs`.
+    #[error("a map holds one kind of things: `elements`, `maps` and `programs` exclude each other")]
+    Contents,
     /// No such map type.
     #[error("Linux has no map type `{0}`")]
     MapType(String),
@@ -148,7 +177,11 @@ pub enum Reason {
 }
 
 fn program_types() -> String {
-    ProgramType::ALL.map(ProgramType::name).join(", ")
+    names(&ProgramType::ALL.map(ProgramType::name))
+}
+
+fn names(all: &[&str]) -> String {
+    all.join(", ")
 }
 
 /// What the YAML reader says, without its place.

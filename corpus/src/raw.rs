@@ -14,6 +14,7 @@ pub(crate) struct Case {
     pub story: Option<String>,
     pub program_type: Option<String>,
     pub license: Option<String>,
+    pub load: Option<Load>,
     pub maps: Option<Pairs<Map>>,
     pub targets: Option<Pairs<String>>,
     pub asm: Option<String>,
@@ -27,6 +28,21 @@ pub(crate) struct Case {
     pub finding: Option<Finding>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Load {
+    pub attach_type: Option<String>,
+    pub attach_to: Option<String>,
+    #[serde(default)]
+    pub strict_alignment: bool,
+    #[serde(default)]
+    pub test_state_freq: bool,
+    #[serde(default)]
+    pub sleepable: bool,
+    #[serde(default)]
+    pub frags: bool,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Map {
@@ -35,8 +51,23 @@ pub(crate) struct Map {
     pub key_size: String,
     pub value_size: String,
     pub max_entries: String,
-    pub flags: Option<String>,
+    pub flags: Option<Strings>,
+    pub extra: Option<String>,
+    pub fields: Option<Vec<Field>>,
+    pub inner: Option<Box<Map>>,
+    pub elements: Option<Vec<Element>>,
+    pub maps: Option<Pairs<String>>,
     pub programs: Option<Pairs<String>>,
+    #[serde(default)]
+    pub frozen: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Field {
+    pub kind: String,
+    pub offset: String,
+    pub of: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,6 +157,9 @@ impl<'de> Deserialize<'de> for Strings {
             }
             fn visit_str<E>(self, text: &str) -> Result<Strings, E> {
                 Ok(Strings(vec![text.to_owned()]))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Strings, E> {
+                Ok(Strings(vec![number.to_string()]))
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
                 let mut all = Vec::new();

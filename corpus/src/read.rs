@@ -11,16 +11,21 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use semantics::map::{self, Contents, MapDef, MapType};
+use semantics::map::{Contents, MapDef};
 use semantics::memory::layout;
-use semantics::program_type::ProgramType;
+use semantics::program_type::{AttachType, ProgramType};
 use semantics::world::{Input, WorldConfig};
 
-use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, MAIN, Malformed, Object, Run};
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, MAIN, Malformed, Object, Run};
 use crate::error::{ReadError, Reason, YamlError};
 use crate::place::{self, Step};
 use crate::raw;
 use crate::text;
+use maps::maps;
+
+mod maps;
+
+pub(crate) use maps::place as place_field;
 
 /// Case files (`.yaml`, and `.data` of other suites) at or below a path, in a fixed order. A file that is named is one
 /// whatever its name.
@@ -132,6 +137,7 @@ fn case(raw: raw::Case, file: &Path) -> Checked<Case> {
         story: raw.story.unwrap_or_default(),
         program_type: field("program_type", raw.program_type, ProgramType::SocketFilter, program_type)?,
         license: raw.license.unwrap_or_else(|| "GPL".to_owned()),
+        load: field("load", raw.load, Load::default(), load)?,
         maps: field("maps", raw.maps, Vec::new(), maps)?,
         code,
         targets: field("targets", raw.targets, Vec::new(), targets)?,
@@ -185,6 +191,7 @@ fn object(raw: &raw::Case, path: &str, file: &Path) -> Checked<Code> {
         ("maps", raw.maps.is_some()),
         ("program_type", raw.program_type.is_some()),
         ("license", raw.license.is_some()),
+        ("load", raw.load.is_some()),
         ("targets", raw.targets.is_some()),
     ];
     if let Some((name, _)) = own.into_iter().find(|(_, given)| *given) {
@@ -235,6 +242,7 @@ fn check_code(case: &mut Case) -> Checked<()> {
         (Ok(program), Code::Object(_)) => {
             case.program_type = program.program_type();
             program.license().clone_into(&mut case.license);
+            case.load.clone_from(program.load());
             case.maps = program.maps().to_vec();
             Ok(())
         }
@@ -251,6 +259,14 @@ fn check_code(case: &mut Case) -> Checked<()> {
     }
 }
 
+fn load(raw: raw::Load) -> Checked<Load> {
+    let raw::Load { attach_type, attach_to, strict_alignment, test_state_freq, sleepable, frags } = raw;
+    let attach =
+        |name: String| AttachType::from_name(&name).map(Some).ok_or_else(|| Wrong::new(Reason::AttachType(name)));
+    let attach_type = field("attach_type", attach_type, None, attach)?;
+    Ok(Load { attach_type, attach_to, strict_alignment, test_state_freq, sleepable, frags })
+}
+
 fn finding(raw: raw::Finding) -> FindingNote {
     FindingNote {
         oracle: raw.oracle,
@@ -263,49 +279,6 @@ fn finding(raw: raw::Finding) -> FindingNote {
 
 fn program_type(name: String) -> Checked<ProgramType> {
     ProgramType::from_name(&name).ok_or_else(|| Wrong::new(Reason::ProgramType(name)))
-}
-
-fn maps(raw: raw::Pairs<raw::Map>) -> Checked<Vec<MapDef>> {
-    let mut defs: Vec<MapDef> = Vec::with_capacity(raw.0.len());
-    for (at, (name, raw)) in raw.0.into_iter().enumerate() {
-        if name.is_empty() {
-            return Err(Wrong::new(Reason::EmptyName).at(Step::Key(at)));
-        }
-        if defs.iter().any(|def| def.name == name) {
-            return Err(Wrong::new(Reason::Duplicate(name)).at(Step::Key(at)));
-        }
-        let def = map(name, raw).map_err(|wrong| wrong.at(Step::Nth(at)))?;
-        // One of a type that is not modelled is a handle: using it is what is unsupported.
-        if def.map_type.is_modelled() {
-            map::check(&def).map_err(|error| Wrong::new(error).at(Step::Nth(at)))?;
-        }
-        defs.push(def);
-    }
-    Ok(defs)
-}
-
-fn map(name: String, raw: raw::Map) -> Checked<MapDef> {
-    let map_type =
-        MapType::from_name(&raw.of).ok_or_else(|| Wrong::new(Reason::MapType(raw.of)).at(Step::Field("type")))?;
-    let key_size = field("key_size", Some(raw.key_size), 0, number32)?;
-    let value_size = field("value_size", Some(raw.value_size), 0, number32)?;
-    let max_entries = field("max_entries", Some(raw.max_entries), 0, number32)?;
-    let flags = field("flags", raw.flags, 0, number32)?;
-    let contents = field("programs", raw.programs, Contents::Empty, programs)?;
-    Ok(MapDef { flags, contents, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
-}
-
-/// What a program array holds from the start, by index.
-fn programs(raw: raw::Pairs<String>) -> Checked<Contents> {
-    let mut programs: Vec<(u32, String)> = Vec::with_capacity(raw.0.len());
-    for (at, (index, name)) in raw.0.into_iter().enumerate() {
-        let number = number32(index.clone()).map_err(|wrong| wrong.at(Step::Key(at)))?;
-        if programs.iter().any(|(other, _)| *other == number) {
-            return Err(Wrong::new(Reason::Duplicate(index)).at(Step::Key(at)));
-        }
-        programs.push((number, name));
-    }
-    Ok(Contents::Programs(programs))
 }
 
 fn hex(text: &str) -> Checked<Vec<u8>> {

@@ -87,18 +87,14 @@ pub enum Skip {
     /// An instruction without a meaning here.
     #[error("instruction not modelled: {0}")]
     Instruction(&'static str),
-    /// A program type without a declaration here.
-    #[error("program type not modelled: {0}")]
-    ProgramType(String),
-    /// A map type without a meaning here.
-    #[error("map type not modelled: {0}")]
-    MapType(String),
-    /// A map with a property that has no meaning here.
-    #[error("map property not modelled: {0}")]
-    MapProperty(String),
-    /// A property of the load that has no meaning here.
-    #[error("load property not modelled: {0}")]
-    LoadProperty(String),
+    /// A suite names something of the kernel that is not known here.
+    #[error("unknown {what}: {name}")]
+    Unknown {
+        /// What it is.
+        what: &'static str,
+        /// Its name there.
+        name: String,
+    },
     /// A helper without a meaning here.
     #[error("helper not modelled: {0}")]
     Helper(&'static str),
@@ -335,8 +331,7 @@ impl<'a> Runner<'a> {
             return Ok(tried);
         }
         self.world.load(&program).map_err(|error| match error {
-            MapError::Unsupported { map_type, .. } => Stop::Skipped(Skip::MapType(map_type.to_string())),
-            MapError::UnsupportedFlags { flags, .. } => Stop::Skipped(Skip::MapProperty(format!("flags {flags:#x}"))),
+            MapError::Unsupported { lack, .. } => Stop::Skipped(lack.into()),
             error => Failure::Map(error).into(),
         })?;
         let outcomes = match self.interpret(case, &program) {

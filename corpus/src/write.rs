@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use semantics::map::{Contents, MapDef};
+use semantics::map::{Contents, FLAGS, MapDef, ValueField};
 use semantics::program_type::ProgramType;
 use semantics::world::WorldConfig;
 
-use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Run, Verdict};
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, Run, Verdict};
 use crate::text::hex;
 
 impl Case {
@@ -65,23 +65,29 @@ impl Lines {
         if case.license != "GPL" {
             self.field(1, "license", &case.license);
         }
+        self.load(&case.load);
         if !case.maps.is_empty() {
             self.line(1, format_args!("maps:"));
         }
         for def in &case.maps {
-            let MapDef { name, map_type, key_size, value_size, max_entries, flags, .. } = def;
-            let flags = if *flags == 0 { String::new() } else { format!(", flags: {flags:#x}") };
-            let held = match &def.contents {
-                Contents::Programs(programs) => {
-                    let held: Vec<String> =
-                        programs.iter().map(|(index, name)| format!("{index}: {}", scalar(name))).collect();
-                    format!(", programs: {{{}}}", held.join(", "))
-                }
-                _ => String::new(),
-            };
-            let flags = flags + &held;
-            let sizes = format!("key_size: {key_size}, value_size: {value_size}, max_entries: {max_entries}{flags}");
-            self.line(2, format_args!("{}: {{type: {map_type}, {sizes}}}", scalar(name)));
+            self.line(2, format_args!("{}: {}", scalar(&def.name), map(def, case)));
+        }
+    }
+
+    fn load(&mut self, load: &Load) {
+        let Load { attach_type, attach_to, strict_alignment, test_state_freq, sleepable, frags } = load;
+        let mut words = Vec::new();
+        words.extend(attach_type.map(|of| format!("attach_type: {}", of.name())));
+        words.extend(attach_to.as_ref().map(|of| format!("attach_to: {}", scalar(of))));
+        let flags = [
+            (*strict_alignment, "strict_alignment"),
+            (*test_state_freq, "test_state_freq"),
+            (*sleepable, "sleepable"),
+            (*frags, "frags"),
+        ];
+        words.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| format!("{name}: true")));
+        if !words.is_empty() {
+            self.line(1, format_args!("load: {{{}}}", words.join(", ")));
         }
     }
 
@@ -188,10 +194,7 @@ impl Lines {
         for (map, elements) in maps {
             let name = case.maps.get(*map).map_or_else(|| map.to_string(), |def| scalar(&def.name));
             self.line(depth + 1, format_args!("{name}:{}", if elements.is_empty() { " []" } else { "" }));
-            for (key, value) in elements {
-                let (key, value) = (quoted(&hex(key)), quoted(&hex(value)));
-                self.line(depth + 2, format_args!("- {{key: {key}, value: {value}}}"));
-            }
+            elements.iter().for_each(|of| self.line(depth + 2, format_args!("- {}", element(of))));
         }
     }
 
@@ -207,6 +210,57 @@ impl Lines {
             self.field(2, "target", target);
         }
     }
+}
+
+/// A map, on one line.
+fn map(def: &MapDef, case: &Case) -> String {
+    let MapDef { map_type, key_size, value_size, max_entries, .. } = def;
+    let mut words = vec![
+        format!("type: {map_type}"),
+        format!("key_size: {key_size}"),
+        format!("value_size: {value_size}"),
+        format!("max_entries: {max_entries}"),
+    ];
+    words.extend((def.flags != 0).then(|| format!("flags: {}", flags(def.flags))));
+    words.extend((def.extra != 0).then(|| format!("extra: {:#x}", def.extra)));
+    let list = |all: Vec<String>| all.join(", ");
+    if !def.fields.is_empty() {
+        words.push(format!("fields: [{}]", list(def.fields.iter().map(field).collect())));
+    }
+    words.extend(def.inner.as_ref().map(|inner| format!("inner: {}", map(inner, case))));
+    let name = |map: &usize| case.maps.get(*map).map_or_else(|| map.to_string(), |def| scalar(&def.name));
+    match &def.contents {
+        // Global data belongs to objects, which bring it themselves.
+        Contents::Empty | Contents::Bytes(_) => {}
+        Contents::Elements(all) => words.push(format!("elements: [{}]", list(all.iter().map(element).collect()))),
+        Contents::Maps(maps) => {
+            words.push(format!(
+                "maps: {{{}}}",
+                list(maps.iter().map(|(at, map)| format!("{at}: {}", name(map))).collect())
+            ));
+        }
+        Contents::Programs(all) => {
+            let held = all.iter().map(|(index, name)| format!("{index}: {}", scalar(name))).collect();
+            words.push(format!("programs: {{{}}}", list(held)));
+        }
+    }
+    words.extend(def.frozen.then(|| "frozen: true".to_owned()));
+    format!("{{{}}}", words.join(", "))
+}
+
+/// Flags by name, where all of them have one.
+fn flags(flags: u32) -> String {
+    let named: Vec<&str> = FLAGS.iter().filter(|(_, flag)| flags & flag != 0).map(|(name, _)| *name).collect();
+    if named.len() == flags.count_ones() as usize { format!("[{}]", named.join(", ")) } else { format!("{flags:#x}") }
+}
+
+fn field(field: &ValueField) -> String {
+    let of = field.of.as_ref().map_or_else(String::new, |of| format!(", of: {}", scalar(of)));
+    format!("{{kind: {}, offset: {}{of}}}", field.kind.name(), field.offset)
+}
+
+fn element((key, value): &Element) -> String {
+    format!("{{key: {}, value: {}}}", quoted(&hex(key)), quoted(&hex(value)))
 }
 
 /// A string as it stands where YAML takes it for one, else quoted.

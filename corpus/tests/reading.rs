@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use corpus::case::{Case, Code, Element, Ending, Expected, FindingNote, Run, Verdict};
+use corpus::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, Run, Verdict};
 use corpus::read::parse;
 use corpus::write::to_yaml;
 use proptest::prelude::*;
-use semantics::map::{MapDef, MapType};
-use semantics::program_type::ProgramType;
+use semantics::map::{Contents, MapDef, MapType, ValueField, ValueFieldKind};
+use semantics::program_type::{AttachType, ProgramType};
 use semantics::world::{Input, WorldConfig};
 
 /// The message for a text, without the file.
@@ -17,6 +17,15 @@ fn refusal(text: &str) -> String {
 }
 
 const ASM: &str = "- name: n\n  asm: exit\n";
+
+/// The message for a property of a map.
+fn field(property: &str) -> String {
+    let map = format!("    m: {{type: hash, key_size: 1, value_size: 16, max_entries: 1, {property}}}\n");
+    let text = refusal(&format!("{ASM}  maps:\n{map}"));
+    let (place, reason) = text.split_once(": case `n`: ").expect("a place");
+    assert!(place.starts_with("4:"), "{text}");
+    reason.to_owned()
+}
 
 #[test]
 fn errors_name_line_column_and_reason() {
@@ -70,6 +79,16 @@ fn errors_in_maps_and_inputs_name_their_place() {
             "4:8: case `n`: map m: the kernel refuses it with EINVAL",
         ),
         (
+            refusal(&format!("{ASM}  load: {{attach_type: nowhere}}\n")),
+            "3:23: case `n`: there is no attach type `nowhere`",
+        ),
+        (field("flags: [rdonly, red]"), "there is no map flag `red`"),
+        (field("fields: [{kind: lock, offset: 0}]"), "there is no field `lock`"),
+        (field("fields: [{kind: timer, offset: 8}]"), "a timer has 16 bytes, aligned to 8: at 8"),
+        (field("fields: [{kind: kptr, offset: 0}]"), "`of` names the kernel's structure"),
+        (field("elements: [], programs: {0: main}"), "a map holds one kind of things"),
+        (field("maps: {0: other}"), "the program has no map `other`"),
+        (
             case("    m: {type: array, key_size: 4, value_size: 2, max_entries: 1}\n"),
             "5:5: case `n`: the name `m` stands twice",
         ),
@@ -94,9 +113,60 @@ prop_compose! {
     }
 }
 
+/// Properties that the model gives a meaning to some of.
+fn with_properties(def: MapDef) -> impl Strategy<Value = MapDef> {
+    let fields = proptest::collection::vec((0usize..ValueFieldKind::ALL.len(), "[a-z_]{1,4}"), 0..3);
+    let inner = proptest::option::of(map_def("m.inner".to_owned()));
+    let bytes = |len: u32| proptest::collection::vec(any::<u8>(), len as usize);
+    let elements = proptest::collection::vec((bytes(7), bytes(48)), 0..3);
+    let numbers = (any::<u32>(), any::<u64>(), 0usize..3);
+    (numbers, fields, inner, elements, any::<bool>()).prop_map(
+        move |((flags, extra, held), fields, inner, elements, frozen)| MapDef {
+            map_type: MapType::from_name("lru_hash").expect("a map type"),
+            key_size: 7,
+            value_size: 48,
+            flags,
+            extra,
+            fields: (0..)
+                .zip(fields)
+                .map(|(at, (kind, of))| {
+                    let kind = ValueFieldKind::ALL[kind];
+                    ValueField { kind, offset: 16 * at, of: kind.is_pointer().then_some(of) }
+                })
+                .collect(),
+            inner: inner.map(|mut inner| {
+                inner.name = format!("{}.inner", def.name);
+                Box::new(inner)
+            }),
+            contents: match held {
+                0 => Contents::Empty,
+                1 => Contents::Elements(elements),
+                _ => Contents::Maps(vec![(3, 0)]),
+            },
+            frozen,
+            ..def.clone()
+        },
+    )
+}
+
 fn maps() -> impl Strategy<Value = Vec<MapDef>> {
+    let any_map = |name: String| prop_oneof![map_def(name.clone()), map_def(name).prop_flat_map(with_properties)];
     proptest::collection::btree_set("[ -~äß☃]{1,8}", 0..3)
-        .prop_flat_map(|names| names.into_iter().map(map_def).collect::<Vec<_>>())
+        .prop_flat_map(move |names| names.into_iter().map(any_map).collect::<Vec<_>>())
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    let attach_type = proptest::option::of((0..AttachType::ALL.len()).prop_map(|at| AttachType::ALL[at]));
+    (attach_type, proptest::option::of(any::<String>()), any::<[bool; 4]>()).prop_map(
+        |(attach_type, attach_to, [strict_alignment, test_state_freq, sleepable, frags])| Load {
+            attach_type,
+            attach_to,
+            strict_alignment,
+            test_state_freq,
+            sleepable,
+            frags,
+        },
+    )
 }
 
 fn elements(maps: &[MapDef]) -> impl Strategy<Value = Vec<(usize, Vec<Element>)>> + use<> {
@@ -172,12 +242,14 @@ fn case() -> impl Strategy<Value = Case> {
             Just((Verdict::Any, vec![])),
             proptest::collection::vec(any::<String>(), 0..3).prop_map(|messages| (Verdict::Reject, messages)),
         ];
-        (".+", any::<String>(), any::<String>(), code(), verdict, runs, finding()).prop_map(
-            move |(name, story, license, code, (verdict, message), runs, finding)| Case {
+        let words = (".+", any::<String>(), any::<String>());
+        (words, load(), code(), verdict, runs, finding()).prop_map(
+            move |((name, story, license), load, code, (verdict, message), runs, finding)| Case {
                 name,
                 story,
                 program_type: ProgramType::Xdp,
                 license,
+                load,
                 maps: maps.clone(),
                 code,
                 targets: Vec::new(),

@@ -33,8 +33,8 @@ pub fn address(program: &Program, slot: usize) -> Result<u64, Unsupported> {
         return Ok(layout::code_handle(insn.target(slot) as u64));
     }
     let def = &program.maps()[insn.imm as usize];
-    if !def.map_type.is_modelled() {
-        return Err(Unsupported::MapType(def.map_type));
+    if let Some(lack) = def.lack() {
+        return Err(lack);
     }
     let value = map::direct_values(program.maps()).nth(insn.imm as usize).flatten();
     value.ok_or(Unsupported::Facility { engine: NAME, facility: "a map whose value has a constant address" })

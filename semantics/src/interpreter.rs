@@ -183,8 +183,11 @@ impl<O: Observer> Machine<Concrete> for State<'_, O> {
         Ok((value.unwrap_or(0), value.is_some()))
     }
     fn map_value(&self, map: &u32) -> Result<u64, Trap> {
-        let found = self.world.maps.get(*map as usize);
-        found.and_then(|map| map.ops.direct()).ok_or(Trap::NoDirectValue(*map))
+        let found = self.world.maps.get(*map as usize).ok_or(Trap::NoDirectValue(*map))?;
+        if let Some(lack) = found.def.lack() {
+            return Err(lack.into());
+        }
+        found.ops.direct().ok_or(Trap::NoDirectValue(*map))
     }
     fn variable(&self, id: &u32) -> Result<u64, Trap> {
         Err(Unsupported::Variable(*id).into())

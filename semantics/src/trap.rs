@@ -19,6 +19,9 @@ pub enum Unsupported {
     /// A map type.
     #[error("map type {0} is not modelled")]
     MapType(MapType),
+    /// A property of a map of a type that has a meaning: a creation flag, or a member of its values.
+    #[error("map property {0} is not modelled")]
+    MapProperty(&'static str),
     /// An instruction that an engine does not have.
     #[error("{engine} does not have the instruction {insn}")]
     Insn {

@@ -178,6 +178,7 @@ fn words(bytes: &[u8]) -> Vec<u32> {
 fn data(name: &str, value_size: u32, flags: u32, bytes: &[u8]) -> MapDef {
     let mut def = MapDef::new(name, MapType::ARRAY, 4, value_size, 1);
     def.flags = flags;
+    def.frozen = flags & RDONLY_PROG != 0;
     if !bytes.is_empty() {
         def.contents = Contents::Bytes(bytes.to_vec());
     }

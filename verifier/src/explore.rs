@@ -17,7 +17,8 @@ use crate::state::{Kind, State};
 use crate::states::States;
 use crate::verdict::{Accepted, Rejection, Stats, Step, Verdict};
 use semantics::insn::{Insn, Op, Reg};
-use semantics::program::{Program, Verified};
+use semantics::map::MapDef;
+use semantics::program::{Load, Program, Verified};
 use semantics::program_type::ProgramType;
 use semantics::word::Concrete;
 use std::fmt::Write as _;
@@ -187,8 +188,8 @@ impl Verifier {
     }
 
     fn verify_alone(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
-        if let Some(map) = program.maps().iter().find(|map| !map.map_type.is_modelled()) {
-            return Verdict::Unsupported(Unsupported::Map(map.map_type));
+        if let Some(lack) = program.maps().iter().find_map(MapDef::lack) {
+            return Verdict::Unsupported(Unsupported::Map(lack));
         }
         let is_known = |insn: &Insn| insn.op().since() <= options.dialect.version;
         if let Some((_, insn)) = program.instructions().find(|(_, insn)| is_known(insn) && !is_followed(insn.op())) {
@@ -196,6 +197,9 @@ impl Verifier {
         }
         if !PROGRAM_TYPES.contains(&program.program_type()) {
             return Verdict::Unsupported(Unsupported::ProgramType(program.program_type()));
+        }
+        if let Some(property) = load_property(program) {
+            return Verdict::Unsupported(Unsupported::Load(property));
         }
         let mut exploration = Exploration {
             env: Env {
@@ -257,6 +261,22 @@ impl Verifier {
         };
         Verdict::Reject(Rejection { insn, refusal, path, stats, log: std::mem::take(&mut self.log) })
     }
+}
+
+/// What the program says at its load that changes the rules, and whose rules are not known.
+fn load_property(program: &Program) -> Option<&'static str> {
+    let Load { attach_type, attach_to, strict_alignment, test_state_freq: _, sleepable, frags } = program.load();
+    let known = &program.program_type().fact().attach_types;
+    let is_strange = attach_type.is_some_and(|of| !known.contains(&of));
+    [
+        (*strict_alignment, "strict_alignment"),
+        (*sleepable, "sleepable"),
+        (*frags && program.program_type() != ProgramType::Xdp, "frags"),
+        (attach_to.is_some(), "attach_to"),
+        (is_strange, "an attach type that is not one of the program type"),
+    ]
+    .into_iter()
+    .find_map(|(lacks, property)| lacks.then_some(property))
 }
 
 /// One verification under way.

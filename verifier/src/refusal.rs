@@ -381,9 +381,12 @@ pub enum Unsupported {
         /// Name of the row in the instruction table.
         name: &'static str,
     },
-    /// A map of a type without a meaning.
-    #[error("maps of type {0} are not modelled")]
-    Map(semantics::map::MapType),
+    /// A map of a type, or with a property, without a meaning.
+    #[error(transparent)]
+    Map(semantics::trap::Unsupported),
+    /// Something that the program says at its load and that changes rules which are not known.
+    #[error("load property {0} is not modelled")]
+    Load(&'static str),
     /// A program of a type whose rules are not known.
     #[error("programs of type {0} are not modelled")]
     ProgramType(semantics::program_type::ProgramType),

@@ -10,7 +10,7 @@ use semantics::program_type::ProgramType;
 use semantics::world::Input;
 
 use super::Entry;
-use crate::case::{Case, Code, Ending, Expected, Run, Verdict};
+use crate::case::{Case, Code, Ending, Expected, Load, Run, Verdict};
 use crate::error::{HexError, ReadError, Reason};
 use crate::runner::Skip;
 use crate::text;
@@ -101,7 +101,7 @@ fn assemble(lines: &Lines<'_>, text: &str) -> Result<Vec<u8>, AsmError> {
 pub fn parse(text: &str, file: &Path) -> Result<Entry, ReadError> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let case = match data(text, file) {
-        Ok(data) => case(name.clone(), data),
+        Ok(data) => Ok(case(name.clone(), data)),
         Err(Lack::Skip(skip)) => Err(skip),
         Err(Lack::Wrong(error)) => return Err(*error),
     };
@@ -181,7 +181,7 @@ fn raw(line: &str) -> Result<Vec<u8>, Reason> {
         .map(|words| words.concat())
 }
 
-fn case(name: String, data: Data) -> Result<Case, Skip> {
+fn case(name: String, data: Data) -> Case {
     let Data { code, memory, result } = data;
     let result = result.map_or_else(|| Ending::Trap(String::new()), Ending::Result);
     let mut case = Case {
@@ -189,6 +189,7 @@ fn case(name: String, data: Data) -> Result<Case, Skip> {
         story: String::new(),
         program_type: ProgramType::Xdp,
         license: "GPL".to_owned(),
+        load: Load::default(),
         maps: Vec::new(),
         code: Code::Slots(code),
         targets: Vec::new(),
@@ -200,14 +201,13 @@ fn case(name: String, data: Data) -> Result<Case, Skip> {
         }],
         finding: None,
     };
-    super::linux::modelled(&case)?;
     // The prologue would hide a jump before the program: only what is a program gets it.
     if case.program().is_ok()
         && let Code::Slots(code) = &mut case.code
     {
         *code = with_memory(code);
     }
-    Ok(case)
+    case
 }
 
 /// The program behind a prologue that makes R1 the address of the packet and R2 its length, as suites about plain

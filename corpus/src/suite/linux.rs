@@ -8,16 +8,16 @@ use std::path::Path;
 
 use semantics::encoding::{self, SLOT_LEN, Slot};
 use semantics::insn::{Insn, Opcode};
-use semantics::map::{self, Contents, MapDef, MapType};
-use semantics::program_type::ProgramType;
+use semantics::map::{Contents, FLAGS, MapDef, MapType, ValueField, ValueFieldKind};
+use semantics::program_type::{AttachType, ProgramType};
 use semantics::world::Input;
 use serde::Deserialize;
 
-use super::{Entry, lacking_helper};
-use crate::case::{Case, Code, Ending, Expected, Malformed, Run, Verdict};
+use super::Entry;
+use crate::case::{Case, Code, Ending, Expected, Load, Run, Verdict};
 use crate::error::{ReadError, Reason};
 use crate::place::Step;
-use crate::read::{Checked, Wrong, yaml};
+use crate::read::{Checked, Wrong, place_field, yaml};
 use crate::runner::Skip;
 use crate::text;
 
@@ -53,10 +53,23 @@ struct RawMap {
     map_flags: Vec<String>,
     #[serde(default)]
     entries: Vec<RawElement>,
-    value_fields: Option<serde::de::IgnoredAny>,
-    inner: Option<serde::de::IgnoredAny>,
+    map_extra: Option<u64>,
+    #[serde(default)]
+    value_fields: Vec<RawField>,
+    inner: Option<Box<RawMap>>,
     #[serde(default)]
     programs: Vec<RawProgram>,
+}
+
+/// A member of values that the kernel manages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawField {
+    kind: String,
+    offset: u32,
+    /// The structure that a pointer points to.
+    #[serde(alias = "type", alias = "struct", alias = "target")]
+    of: Option<String>,
 }
 
 /// A program in a program array.
@@ -109,10 +122,12 @@ enum RawReturn {
     Word(String),
 }
 
+/// The structure that pointers in values point to where nothing else is said: one of the kernel's own tests.
+const POINTED: &str = "prog_test_ref_kfunc";
 /// The version of Linux whose verdicts these are.
 const DIALECT: &str = "6.1";
 
-/// Why there is no case: the file is wrong, or something is not modelled.
+/// Why there is no case: the file is wrong, or says what is not known.
 enum Lack {
     Wrong(Wrong),
     Skip(Skip),
@@ -149,24 +164,17 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Entry>, ReadError> {
 
 fn case(raw: RawCase) -> Result<Case, Lack> {
     let Some(program_type) = ProgramType::from_name(&raw.program_type) else {
-        return Err(Skip::ProgramType(raw.program_type).into());
+        return Err(Skip::Unknown { what: "program type", name: raw.program_type }.into());
     };
-    if let Some(lack) = load_property(&raw) {
-        return Err(Skip::LoadProperty(lack).into());
-    }
+    let load = load(&raw)?;
     let names: Vec<&String> = raw.maps.keys().collect();
-    let mut maps = Vec::new();
-    let (mut elements, mut targets) = (Vec::new(), Vec::new());
+    let maps = raw.maps.iter().map(|(name, raw)| map(name, raw)).collect::<Result<Vec<MapDef>, Lack>>()?;
+    let mut targets = Vec::new();
     for (name, raw) in &raw.maps {
-        let def = map(name, raw)?;
-        for element in &raw.entries {
-            elements.push((maps.len(), bytes(&element.key, "maps")?, bytes(&element.value, "maps")?));
-        }
         for program in &raw.programs {
             let text = program.asm.replace("map[self]", &format!("map[{name}]"));
             targets.push((target(name, program.index), text));
         }
-        maps.push(def);
     }
     let mut code = bytes(&raw.bytecode, "bytecode")?;
     refer(&mut code, &raw.map_refs, &names)?;
@@ -174,12 +182,13 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
         end(&mut code);
     }
     let plain_memory = raw.context.is_some();
-    let runs = raw.expect.runs.iter().map(|run| self::run(run, &elements)).collect::<Checked<Vec<Run>>>()?;
-    let case = Case {
+    let runs = raw.expect.runs.iter().map(run).collect::<Checked<Vec<Run>>>()?;
+    Ok(Case {
         name: raw.name,
         story: String::new(),
         program_type: if plain_memory { ProgramType::Xdp } else { program_type },
         license: raw.license,
+        load,
         maps,
         code: Code::Slots(if plain_memory { super::conformance::with_memory(&code) } else { code }),
         targets,
@@ -191,52 +200,72 @@ fn case(raw: RawCase) -> Result<Case, Lack> {
         message: raw.expect.message,
         runs,
         finding: None,
-    };
-    modelled(&case)?;
-    Ok(case)
+    })
 }
 
-/// Skips what the model lacks.
-pub(super) fn modelled(case: &Case) -> Result<(), Skip> {
-    match case.program() {
-        Ok(program) => lacking_helper(&program).map_or(Ok(()), |name| Err(Skip::Helper(name))),
-        Err(Malformed::Decode(error)) => match error.kind {
-            semantics::encoding::DecodeErrorKind::Unsupported { what, .. } => Err(Skip::Instruction(what)),
-            _ => Ok(()),
-        },
-        Err(_) => Ok(()),
+/// What is said at the load. Attach type 0 is what a program has that names none.
+fn load(raw: &RawCase) -> Result<Load, Skip> {
+    let mut load = Load { attach_to: raw.attach_to.clone(), ..Load::default() };
+    if let Some(number) = raw.expected_attach_type.filter(|number| *number != 0) {
+        let unknown = || Skip::Unknown { what: "attach type", name: number.to_string() };
+        load.attach_type = Some(AttachType::from_id(number).ok_or_else(unknown)?);
     }
-}
-
-/// Something about the load that has no meaning here. How often states are kept does not change a verdict.
-fn load_property(raw: &RawCase) -> Option<String> {
-    let flag = raw.load_flags.iter().find(|flag| *flag != "test_state_freq").cloned();
-    flag.or_else(|| raw.attach_to.as_ref().map(|_| "attach_to".to_owned()))
-        .or_else(|| raw.expected_attach_type.filter(|at| *at != 0).map(|at| format!("expected_attach_type {at}")))
+    for flag in &raw.load_flags {
+        match flag.as_str() {
+            "strict_alignment" => load.strict_alignment = true,
+            "test_state_freq" => load.test_state_freq = true,
+            "sleepable" => load.sleepable = true,
+            // So it is without strict_alignment.
+            "any_alignment" => {}
+            other => return Err(Skip::Unknown { what: "load flag", name: other.to_owned() }),
+        }
+    }
+    Ok(load)
 }
 
 fn map(name: &str, raw: &RawMap) -> Result<MapDef, Lack> {
-    let map_type = MapType::from_name(&raw.map_type)
-        .ok_or_else(|| Wrong::new(Reason::MapType(raw.map_type.clone())).at(Step::Field("maps")))?;
-    if !map_type.is_modelled() {
-        return Err(Skip::MapType(raw.map_type.clone()).into());
-    }
-    let properties = [("value_fields", &raw.value_fields), ("inner", &raw.inner)];
-    if let Some((property, _)) = properties.into_iter().find(|(_, value)| value.is_some()) {
-        return Err(Skip::MapProperty(property.to_owned()).into());
-    }
-    let mut flags = 0;
-    for flag in &raw.map_flags {
-        match flag.as_str() {
-            "no_prealloc" => flags |= map::NO_PREALLOC,
-            other => return Err(Skip::MapProperty(other.to_owned()).into()),
-        }
-    }
-    let held: Vec<(u32, String)> =
-        raw.programs.iter().map(|program| (program.index, target(name, program.index))).collect();
-    let contents = if held.is_empty() { Contents::Empty } else { Contents::Programs(held) };
+    let unknown = |what, name: &str| Skip::Unknown { what, name: name.to_owned() };
+    let map_type = MapType::from_name(&raw.map_type).ok_or_else(|| unknown("map type", &raw.map_type))?;
     let RawMap { key_size, value_size, max_entries, .. } = *raw;
-    Ok(MapDef { flags, contents, ..MapDef::new(name, map_type, key_size, value_size, max_entries) })
+    let mut def = MapDef::new(name, map_type, key_size, value_size, max_entries);
+    for flag in &raw.map_flags {
+        let (_, flag) = FLAGS.iter().find(|(of, _)| of == flag).ok_or_else(|| unknown("map flag", flag))?;
+        def.flags |= flag;
+    }
+    def.extra = raw.map_extra.unwrap_or(0);
+    for field in &raw.value_fields {
+        let kind = field_kind(&field.kind).ok_or_else(|| unknown("value field", &field.kind))?;
+        place_field(kind, field.offset, value_size).map_err(|wrong| wrong.at(Step::Field("maps")))?;
+        let of = field.of.clone().or_else(|| kind.is_pointer().then(|| POINTED.to_owned()));
+        def.fields.push(ValueField { kind, offset: field.offset, of });
+    }
+    def.fields.sort_by_key(|field| field.offset);
+    if let Some(inner) = &raw.inner {
+        def.inner = Some(Box::new(map(&format!("{name}.inner"), inner)?));
+    }
+    def.contents = contents(name, raw)?;
+    Ok(def)
+}
+
+fn contents(name: &str, raw: &RawMap) -> Checked<Contents> {
+    if !raw.programs.is_empty() {
+        let held = |program: &RawProgram| (program.index, target(name, program.index));
+        return Ok(Contents::Programs(raw.programs.iter().map(held).collect()));
+    }
+    if raw.entries.is_empty() {
+        return Ok(Contents::Empty);
+    }
+    let element = |raw: &RawElement| Ok((bytes(&raw.key, "maps")?, bytes(&raw.value, "maps")?));
+    raw.entries.iter().map(element).collect::<Checked<_>>().map(Contents::Elements)
+}
+
+/// A member of values in the words of Linux 6.1, where a pointer without a reference is a plain `kptr`.
+fn field_kind(name: &str) -> Option<ValueFieldKind> {
+    match name {
+        "kptr" | "kptr_unref" => Some(ValueFieldKind::KptrUntrusted),
+        "kptr_ref" => Some(ValueFieldKind::Kptr),
+        other => ValueFieldKind::from_name(other),
+    }
 }
 
 /// What the program under an index of a program array is called.
@@ -271,14 +300,11 @@ fn end(code: &mut Vec<u8>) {
     }
 }
 
-fn run(raw: &RawRun, elements: &[(usize, Vec<u8>, Vec<u8>)]) -> Checked<Run> {
+fn run(raw: &RawRun) -> Checked<Run> {
     let packet = bytes(&raw.packet, "expect")?;
     let result = match raw.returned {
         RawReturn::Number(value) => Some(Ending::Return(value as u32)),
         RawReturn::Word(_) => None,
     };
-    Ok(Run {
-        input: Input { packet, elements: elements.to_vec(), ..Input::default() },
-        expect: Expected { result, ..Expected::default() },
-    })
+    Ok(Run { input: Input { packet, ..Input::default() }, expect: Expected { result, ..Expected::default() } })
 }

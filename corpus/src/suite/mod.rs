@@ -1,10 +1,7 @@
-//! Other projects' test suites as cases. What is not modelled is a typed [`Skip`], never passed over in silence.
+//! Other projects' test suites as cases. What a suite says that nobody here knows is a typed [`Skip`], as is later what an
+//! engine or the verifier lacks: never passed over in silence.
 
 use std::path::{Path, PathBuf};
-
-use semantics::helper;
-use semantics::insn::Op;
-use semantics::program::Program;
 
 use crate::case::Case;
 use crate::error::ReadError;
@@ -67,12 +64,4 @@ pub fn read(file: &Path) -> Result<Vec<Entry>, ReadError> {
         return linux::parse(&text, file);
     }
     Ok(read::parse(&text, file)?.into_iter().map(Entry::from).collect())
-}
-
-/// The first helper that the program may call and that has no meaning here.
-fn lacking_helper(program: &Program) -> Option<&'static str> {
-    program.instructions().filter(|(_, insn)| insn.op() == Op::CallHelper).find_map(|(_, insn)| {
-        let fact = helper::fact(insn.imm)?;
-        (fact.is_open_to(program.program_type()) && helper::by_id(insn.imm).is_none()).then_some(fact.name)
-    })
 }

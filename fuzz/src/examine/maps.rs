@@ -140,7 +140,7 @@ impl Examination {
                 let ours = errno.number() as i32;
                 return Ok((theirs != ours).then_some(Difference::Creation { theirs, ours }).into_iter().collect());
             }
-            Err(MapError::Unsupported { .. } | MapError::UnsupportedFlags { .. } | MapError::TooLarge { .. }) => {
+            Err(MapError::Unsupported { .. } | MapError::TooLarge { .. }) => {
                 return Ok([Difference::Unsupported].into());
             }
             Ok(map) if theirs == 0 => map,

@@ -2,7 +2,7 @@
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::map::{Errno, MapType};
-use crate::trap::{ArgumentFault, Trap, Unsupported};
+use crate::trap::{ArgumentFault, Trap};
 
 /// The helpers of this topic.
 pub const HELPERS: &[Helper] = &[
@@ -29,11 +29,11 @@ pub const HELPERS: &[Helper] = &[
 /// The index of the map that the first argument names, if its type is modelled.
 fn modelled_map(call: &Call<'_>) -> Result<usize, Trap> {
     let index = call.map(1)?;
-    let map_type = call.world.maps[index].def.map_type;
-    if map_type == MapType::PROG_ARRAY {
+    let def = &call.world.maps[index].def;
+    if def.map_type == MapType::PROG_ARRAY {
         return Err(call.fault(1, ArgumentFault::MapType));
     }
-    if map_type.is_modelled() { Ok(index) } else { Err(Unsupported::MapType(map_type).into()) }
+    def.lack().map_or(Ok(index), |lack| Err(lack.into()))
 }
 
 /// `bpf_map_lookup_elem(map, key)`: the address of the value under the key, else NULL.

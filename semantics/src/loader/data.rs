@@ -33,6 +33,7 @@ pub(super) fn array(elf: &Elf<'_>, section: Section<'_>, btf: Option<&Btf>) -> R
     let mut def = MapDef::new(name.clone(), MapType::ARRAY, 4, value_size, 1);
     if name.starts_with(".rodata") {
         def.flags |= RDONLY_PROG;
+        def.frozen = true;
     }
     // Static variables are nobody else's to map.
     let is_global = |of: &super::btf::Type| matches!(of.kind, Kind::Var { linkage, .. } if linkage != 0);
@@ -126,6 +127,7 @@ impl Externs {
         }
         let mut def = MapDef::new(KCONFIG, MapType::ARRAY, 4, self.size, 1);
         def.flags = RDONLY_PROG;
+        def.frozen = true;
         def.contents = Contents::Bytes(bytes);
         Some(def)
     }

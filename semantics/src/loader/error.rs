@@ -190,7 +190,7 @@ impl LoadError {
             LoadError::UnsupportedProgramType { .. }
             | LoadError::StructOps { .. }
             | LoadError::BigEndian
-            | LoadError::Map { error: MapError::Unsupported { .. } | MapError::UnsupportedFlags { .. }, .. } => true,
+            | LoadError::Map { error: MapError::Unsupported { .. }, .. } => true,
             LoadError::MapDeclaration { reason, .. } => matches!(reason, MapReason::UnknownType(_)),
             LoadError::Relocation { reason, .. } => reason.is_unsupported(),
             LoadError::Core { reason, .. } => reason.is_unsupported(),

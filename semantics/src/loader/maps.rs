@@ -101,7 +101,7 @@ pub(super) fn define(
     let name = || elf.section(section.number).map_or(String::new(), |section| elf.name(section).into_owned());
     let def = match numbers.and_then(|numbers| numbers.define(symbol)) {
         Err(reason) => Err(LoadError::MapDeclaration { section: name(), offset, symbol: symbol.to_owned(), reason }),
-        Ok(def) if !def.map_type.is_modelled() => Ok(def),
+        Ok(def) if def.lack().is_some() => Ok(def),
         Ok(def) => match map::check(&def) {
             Ok(()) => Ok(def),
             Err(error) => Err(LoadError::Map { section: name(), offset, error }),

@@ -24,7 +24,7 @@ use crate::encoding::{self, DecodeError, SLOT_LEN};
 use crate::helper;
 use crate::insn::{Insn, Op};
 use crate::map::{Contents, MapDef};
-use crate::program::Program;
+use crate::program::{Load, Program};
 use crate::program_type::{ProgramType, SectionType, from_section};
 use crate::world;
 use crate::world::kconfig::Kconfig;
@@ -239,11 +239,17 @@ impl<'a> Object<'a> {
         let function = &self.functions[number];
         let section = || function.section_name.clone().into_owned();
         let by_name = from_section(&function.section_name);
-        let named = by_name.map(|SectionType { program_type, attach_type, .. }| (program_type, attach_type));
+        let named = by_name.map(|section| {
+            let SectionType { program_type, attach_type, attach_to, sleepable, frags, .. } = section;
+            // Others are attached after their load: nothing is looked up for them then.
+            let is_known = matches!(program_type, ProgramType::Tracing | ProgramType::Lsm | ProgramType::Ext);
+            let attach_to = attach_to.filter(|_| is_known);
+            (program_type, Load { attach_type, attach_to, sleepable, frags, ..Load::default() })
+        });
         // What a program is attached to is said by the name of its section, and goes with the type that the name says.
-        let (program_type, attach_type) = match (options.program_type, named) {
-            (Some(of), Some((same, attach_type))) if of == same => (of, attach_type),
-            (Some(of), _) => (of, None),
+        let (program_type, load) = match (options.program_type, named) {
+            (Some(of), Some((same, load))) if of == same => (of, load),
+            (Some(of), _) => (of, Load::default()),
             (None, Some(named)) => named,
             (None, None) => return Err(LoadError::UnsupportedProgramType { section: section() }),
         };
@@ -271,7 +277,7 @@ impl<'a> Object<'a> {
         {
             return Err(error);
         }
-        Ok(program.with_attach(attach_type).with_debug(debug))
+        Ok(program.with_load(load).with_debug(debug))
     }
 
     /// Where a slot that is no instruction came from.

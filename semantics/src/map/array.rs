@@ -2,7 +2,7 @@
 
 use super::{
     Contents, Errno, INNER_MAP, MMAPABLE, MapDef, MapError, MapOps, MapType, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY,
-    WRONLY_PROG, check_flags, place_values, refuse, stride, update,
+    WRONLY_PROG, are_elements, check_flags, place_values, refuse, stride, update,
 };
 use crate::memory::Memory;
 
@@ -13,8 +13,8 @@ pub struct Array {
     stride: u64,
     max_entries: u32,
     is_direct: bool,
-    /// The first value from the start.
-    contents: Vec<u8>,
+    /// Values from the start, by index.
+    contents: Vec<(u32, Vec<u8>)>,
 }
 
 /// `array_map_alloc_check`: keys of 4 bytes, values and entries at least one.
@@ -29,6 +29,8 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     match &def.contents {
         Contents::Empty => {}
         Contents::Bytes(bytes) if bytes.len() <= def.value_size as usize => {}
+        Contents::Elements(elements)
+            if are_elements(def, elements) && elements.iter().all(|(key, _)| Array::index(key) < def.max_entries) => {}
         _ => return refuse(def, Errno::Einval, "what it holds from the start is no value of an array"),
     }
     Ok(())
@@ -42,7 +44,11 @@ pub(super) fn is_direct(def: &MapDef) -> bool {
 impl Array {
     pub(super) fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Array, MapError> {
         let base = place_values(def, index, memory)?;
-        let contents = if let Contents::Bytes(bytes) = &def.contents { bytes.clone() } else { Vec::new() };
+        let contents = match &def.contents {
+            Contents::Bytes(bytes) => vec![(0, bytes.clone())],
+            Contents::Elements(all) => all.iter().map(|(key, value)| (Array::index(key), value.clone())).collect(),
+            _ => Vec::new(),
+        };
         Ok(Array { base, stride: stride(def), max_entries: def.max_entries, is_direct: is_direct(def), contents })
     }
     fn index(key: &[u8]) -> u32 {
@@ -79,7 +85,9 @@ impl MapOps for Array {
     }
     fn reset(&mut self, memory: &mut Memory) {
         memory.clear(self.base, self.stride * u64::from(self.max_entries));
-        memory.poke(self.base, &self.contents);
+        for (index, value) in &self.contents {
+            memory.poke(self.address(*index), value);
+        }
     }
     fn direct(&self) -> Option<u64> {
         self.is_direct.then_some(self.base)

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG, ZERO_SEED,
-    check_flags, place_values, refuse, stride, update,
+    Contents, Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG, ZERO_SEED,
+    are_elements, check_flags, place_values, refuse, stride, update,
 };
 use crate::memory::Memory;
 
@@ -24,6 +24,8 @@ pub struct Hash {
     elements: Vec<(Box<[u8]>, u32)>,
     /// The slot that takes the next replacement; there is one slot more than elements.
     spare: u32,
+    /// What it holds from the start.
+    contents: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// `KMALLOC_MAX_SIZE` with 4 KiB pages: key and value of an element must fit.
@@ -38,7 +40,13 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if u64::from(def.key_size) + u64::from(def.value_size) >= ELEMENT_MAX {
         return refuse(def, Errno::E2big, "key and value together are longer than the kernel can allocate");
     }
-    Ok(())
+    match &def.contents {
+        Contents::Empty => Ok(()),
+        Contents::Elements(elements) if are_elements(def, elements) && elements.len() <= def.max_entries as usize => {
+            Ok(())
+        }
+        _ => refuse(def, Errno::Einval, "what it holds from the start are no elements of it"),
+    }
 }
 
 impl Hash {
@@ -51,6 +59,7 @@ impl Hash {
             places: HashMap::new(),
             elements: Vec::new(),
             spare: 0,
+            contents: if let Contents::Elements(elements) = &def.contents { elements.clone() } else { Vec::new() },
         })
     }
     fn address(&self, slot: u32) -> u64 {
@@ -94,6 +103,12 @@ impl MapOps for Hash {
             self.places.clear();
             self.spare = 0;
         }
+        let contents = std::mem::take(&mut self.contents);
+        for (key, value) in &contents {
+            let stored = self.update(memory, key, value, update::ANY);
+            debug_assert!(stored.is_ok(), "`check` saw to it that there is room");
+        }
+        self.contents = contents;
     }
     fn each(&self, visit: &mut dyn FnMut(&[u8], u64)) {
         for (key, slot) in &self.elements {

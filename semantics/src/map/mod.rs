@@ -4,10 +4,18 @@
 //! finds an element live beside it. A map keeps its addresses from load to load, so pointers repeat.
 
 use crate::memory::{Memory, Object, Placement, Region, layout};
+use crate::trap::Unsupported;
 
 pub mod array;
+pub mod def;
 pub mod hash;
 pub mod prog_array;
+
+pub use def::{
+    CLONE, Contents, FLAGS, INNER_MAP, LINK, MMAPABLE, MapDef, NO_COMMON_LRU, NO_PREALLOC, NO_USER_CONV, NUMA_NODE,
+    PRESERVE_ELEMS, RDONLY, RDONLY_PROG, SEGV_ON_FAULT, STACK_BUILD_ID, ValueField, ValueFieldKind, WRONLY,
+    WRONLY_PROG, ZERO_SEED,
+};
 
 /// The kernel's map types by number, in `enum bpf_map_type` order from 1.
 const NAMES: [&str; 32] = [
@@ -87,72 +95,6 @@ impl std::fmt::Display for MapType {
     }
 }
 
-/// A map as a program declares it. Sizes in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MapDef {
-    /// Name, for messages and inputs.
-    pub name: String,
-    /// Type.
-    pub map_type: MapType,
-    /// Bytes of a key.
-    pub key_size: u32,
-    /// Bytes of a value.
-    pub value_size: u32,
-    /// Elements it can hold.
-    pub max_entries: u32,
-    /// `BPF_F_*` creation flags.
-    pub flags: u32,
-    /// Of a map of maps: what its inner maps look like.
-    pub inner: Option<Box<MapDef>>,
-    /// What it holds before a program first runs.
-    pub contents: Contents,
-}
-
-/// What a map holds from the start, as an object declares it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Contents {
-    /// Nothing, or zeros.
-    #[default]
-    Empty,
-    /// The first value of an array: global data.
-    Bytes(Vec<u8>),
-    /// Of a map of maps: the program's map under each index.
-    Maps(Vec<(u32, usize)>),
-    /// Of a program array: the function under each index.
-    Programs(Vec<(u32, String)>),
-}
-
-impl MapDef {
-    /// A map without flags that holds nothing. Sizes in bytes.
-    pub fn new(name: impl Into<String>, map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapDef {
-        let (flags, inner, contents) = (0, None, Contents::Empty);
-        MapDef { name: name.into(), map_type, key_size, value_size, max_entries, flags, inner, contents }
-    }
-    /// Whether programs may not write its values.
-    pub fn is_read_only(&self) -> bool {
-        self.flags & RDONLY_PROG != 0
-    }
-}
-
-/// `BPF_F_NO_PREALLOC`.
-pub const NO_PREALLOC: u32 = 1;
-/// `BPF_F_NUMA_NODE`.
-pub const NUMA_NODE: u32 = 1 << 2;
-/// `BPF_F_RDONLY`: user space only reads.
-pub const RDONLY: u32 = 1 << 3;
-/// `BPF_F_WRONLY`: user space only writes.
-pub const WRONLY: u32 = 1 << 4;
-/// `BPF_F_ZERO_SEED`: a hash has the same order every time.
-pub const ZERO_SEED: u32 = 1 << 6;
-/// `BPF_F_RDONLY_PROG`: programs only read.
-pub const RDONLY_PROG: u32 = 1 << 7;
-/// `BPF_F_WRONLY_PROG`: programs only write.
-pub const WRONLY_PROG: u32 = 1 << 8;
-/// `BPF_F_MMAPABLE`: user space may map the values.
-pub const MMAPABLE: u32 = 1 << 10;
-/// `BPF_F_INNER_MAP`: an inner map may have another number of entries.
-pub const INNER_MAP: u32 = 1 << 12;
-
 /// Flags of an update.
 pub mod update {
     /// `BPF_ANY`: create or replace.
@@ -210,13 +152,13 @@ impl Errno {
 /// Why a map cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
-    /// A type without a meaning here.
-    #[error("map {name}: type {map_type} is not modelled")]
+    /// A type or a property without a meaning here.
+    #[error("map {name}: {lack}")]
     Unsupported {
         /// The map.
         name: String,
-        /// Its type.
-        map_type: MapType,
+        /// What has no meaning.
+        lack: Unsupported,
     },
     /// The kernel refuses such a map (`map_alloc_check`).
     #[error("map {name}: the kernel refuses it with {}: {reason}", errno.name())]
@@ -227,14 +169,6 @@ pub enum MapError {
         errno: Errno,
         /// The rule it breaks.
         reason: &'static str,
-    },
-    /// The kernel makes such a map; the model has no meaning for these flags.
-    #[error("map {name}: the flags {flags:#x} are not modelled")]
-    UnsupportedFlags {
-        /// The map.
-        name: String,
-        /// `BPF_F_*`.
-        flags: u32,
     },
     /// The values do not fit the window of guest memory.
     #[error("map {name}: its values take {bytes} bytes, more than guest memory has left")]
@@ -278,10 +212,10 @@ pub struct Map {
 }
 
 impl Map {
-    /// Makes the map, number `index` of its program, with values in guest memory. A map of a type without a meaning here
-    /// is a handle: whatever is asked of it is a typed [`Unsupported`](crate::trap::Unsupported).
+    /// Makes the map, number `index` of its program, with values in guest memory. One whose type or properties have no
+    /// meaning here ([`MapDef::lack`]) is a handle: whatever is asked of it is a typed [`Unsupported`].
     pub fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Map, MapError> {
-        if !def.map_type.is_modelled() {
+        if def.lack().is_some() {
             return Ok(Map { def: def.clone(), ops: Box::new(Unmodelled) });
         }
         check(def)?;
@@ -289,19 +223,27 @@ impl Map {
             MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
             MapType::HASH => Box::new(hash::Hash::create(def, index, memory)?),
             MapType::PROG_ARRAY => Box::new(prog_array::ProgArray::create(def)),
-            map_type => return Err(MapError::Unsupported { name: def.name.clone(), map_type }),
+            map_type => {
+                return Err(MapError::Unsupported { name: def.name.clone(), lack: Unsupported::MapType(map_type) });
+            }
         };
         Ok(Map { def: def.clone(), ops })
     }
 }
 
-/// Checks a definition as the kernel does on creation.
+/// Checks a definition as the kernel does on creation, if all of it has a meaning here.
 pub fn check(def: &MapDef) -> Result<(), MapError> {
+    if let Some(lack) = def.lack() {
+        return Err(MapError::Unsupported { name: def.name.clone(), lack });
+    }
+    if def.extra != 0 {
+        return refuse(def, Errno::Einval, "only a bloom filter has map_extra");
+    }
     match def.map_type {
         MapType::ARRAY => array::check(def),
         MapType::HASH => hash::check(def),
         MapType::PROG_ARRAY => prog_array::check(def),
-        map_type => Err(MapError::Unsupported { name: def.name.clone(), map_type }),
+        map_type => Err(MapError::Unsupported { name: def.name.clone(), lack: Unsupported::MapType(map_type) }),
     }
 }
 
@@ -320,6 +262,12 @@ impl MapOps for Unmodelled {
     fn each(&self, _: &mut dyn FnMut(&[u8], u64)) {}
 }
 
+/// Whether the elements that a map holds from the start have its sizes.
+fn are_elements(def: &MapDef, elements: &[(Vec<u8>, Vec<u8>)]) -> bool {
+    let fits = |bytes: &[u8], len: u32| bytes.len() == len as usize;
+    elements.iter().all(|(key, value)| fits(key, def.key_size) && fits(value, def.value_size))
+}
+
 fn refuse(def: &MapDef, errno: Errno, reason: &'static str) -> Result<(), MapError> {
     Err(MapError::Refused { name: def.name.clone(), errno, reason })
 }
@@ -334,10 +282,6 @@ fn check_flags(def: &MapDef, known: u32) -> Result<(), MapError> {
     if both(RDONLY | WRONLY) || both(RDONLY_PROG | WRONLY_PROG) {
         return refuse(def, Errno::Einval, "a map is read-only or write-only, not both");
     }
-    // Programs that may not look into a map are a matter of the verifier, which does not know such maps yet.
-    if def.flags & WRONLY_PROG != 0 {
-        return Err(MapError::UnsupportedFlags { name: def.name.clone(), flags: WRONLY_PROG });
-    }
     Ok(())
 }
 
@@ -349,6 +293,7 @@ fn stride(def: &MapDef) -> u64 {
 /// How many values a map has in guest memory.
 fn value_count(def: &MapDef) -> u64 {
     match def.map_type {
+        _ if def.lack().is_some() => 0,
         MapType::ARRAY => u64::from(def.max_entries),
         // One more: what replaces a value.
         MapType::HASH => u64::from(def.max_entries) + 1,

@@ -24,7 +24,7 @@ pub const SUBPROGRAMS_MAX: usize = 256;
 pub struct Program {
     name: String,
     program_type: ProgramType,
-    attach_type: Option<AttachType>,
+    load: Load,
     license: String,
     maps: Vec<MapDef>,
     insns: Vec<Insn>,
@@ -33,6 +33,23 @@ pub struct Program {
     /// Programs that tail calls lead to, behind the program itself.
     targets: Vec<Part>,
     debug: Arc<Debug>,
+}
+
+/// What a program says at its load beside its type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// What it will be attached to (`expected_attach_type`).
+    pub attach_type: Option<AttachType>,
+    /// The function or type of the kernel that it will be attached to (`attach_btf_id`).
+    pub attach_to: Option<String>,
+    /// Every access must be aligned, as on machines that do not align themselves (`BPF_F_STRICT_ALIGNMENT`).
+    pub strict_alignment: bool,
+    /// States are kept more often than needed (`BPF_F_TEST_STATE_FREQ`): no verdict changes, only the log.
+    pub test_state_freq: bool,
+    /// It may sleep (`BPF_F_SLEEPABLE`).
+    pub sleepable: bool,
+    /// It knows packets of several fragments (`BPF_F_XDP_HAS_FRAGS`).
+    pub frags: bool,
 }
 
 /// A program among those that tail-call each other: its instructions, with its subprograms, lie behind those of the one before.
@@ -122,8 +139,8 @@ impl Program {
     ) -> Result<Program, ProgramError> {
         let subprograms = check(&insns, maps.len())?;
         let (name, license) = (name.into(), license.into());
-        let (attach_type, targets, debug) = (None, Vec::new(), Arc::default());
-        Ok(Program { name, program_type, attach_type, license, maps, insns, subprograms, targets, debug })
+        let (load, targets, debug) = (Load::default(), Vec::new(), Arc::default());
+        Ok(Program { name, program_type, load, license, maps, insns, subprograms, targets, debug })
     }
 
     /// The same with the programs that its tail calls, and those of the targets themselves, lead to: program arrays name them.
@@ -160,12 +177,22 @@ impl Program {
     }
     /// What it said that it will be attached to (`expected_attach_type`).
     pub fn attach_type(&self) -> Option<AttachType> {
-        self.attach_type
+        self.load.attach_type
     }
     /// The same program, attached to something else.
     #[must_use]
-    pub fn with_attach(self, attach_type: Option<AttachType>) -> Program {
-        Program { attach_type, ..self }
+    pub fn with_attach(mut self, attach_type: Option<AttachType>) -> Program {
+        self.load.attach_type = attach_type;
+        self
+    }
+    /// What it says at its load.
+    pub fn load(&self) -> &Load {
+        &self.load
+    }
+    /// The same program, loaded otherwise.
+    #[must_use]
+    pub fn with_load(self, load: Load) -> Program {
+        Program { load, ..self }
     }
     /// Its license string.
     pub fn license(&self) -> &str {

@@ -46,8 +46,8 @@ impl Loader {
         if !job.btf.is_empty() {
             session.btf = Some(self.btf(&job.btf, load).map_err(|errno| (Stage::Btf, errno))?);
         }
+        create_all(&job.maps, session)?;
         for (map, index) in job.maps.iter().zip(0..) {
-            session.maps.push(create(map, session).map_err(|errno| (Stage::Map(index), errno))?);
             fill(map, index, session, |value| !matches!(value, Value::Program(_)))?;
         }
         // Programs that arrays hold must be there before the arrays can hold them; the first one is the one with the log.
@@ -140,7 +140,21 @@ impl Loader {
     }
 }
 
-fn create(map: &Map, session: &Session) -> Result<OwnedFd, Errno> {
+/// Makes all maps; those that say what the inner maps of others look like come first.
+fn create_all(maps: &[Map], session: &mut Session) -> Result<(), Failure> {
+    let mut made: Vec<Option<OwnedFd>> = maps.iter().map(|_| None).collect();
+    let is_inner = |at: usize| maps.iter().any(|map| map.inner == Some(at as u32));
+    let (first, then): (Vec<usize>, Vec<usize>) = (0..maps.len()).partition(|at| is_inner(*at));
+    for at in first.into_iter().chain(then) {
+        let inner = maps[at].inner.and_then(|inner| made.get(inner as usize)?.as_ref());
+        let fd = create(&maps[at], inner, session.btf.as_ref());
+        made[at] = Some(fd.map_err(|errno| (Stage::Map(at as u32), errno))?);
+    }
+    session.maps = made.into_iter().flatten().collect();
+    Ok(())
+}
+
+fn create(map: &Map, inner: Option<&OwnedFd>, btf: Option<&OwnedFd>) -> Result<OwnedFd, Errno> {
     let mut attr = Attr::new()
         .u32(0, map.map_type)
         .u32(4, map.key_size)
@@ -149,10 +163,10 @@ fn create(map: &Map, session: &Session) -> Result<OwnedFd, Errno> {
         .u32(16, map.flags)
         .name(28, &map.name)
         .u64(64, map.extra);
-    if let Some(inner) = map.inner.and_then(|inner| session.maps.get(inner as usize)) {
+    if let Some(inner) = inner {
         attr = attr.fd(20, inner);
     }
-    if let (Some(btf), true) = (&session.btf, map.btf != (0, 0)) {
+    if let (Some(btf), true) = (btf, map.btf != (0, 0)) {
         attr = attr.fd(48, btf).u32(52, map.btf.0).u32(56, map.btf.1);
     }
     attr.open(Command::MapCreate)

@@ -80,7 +80,7 @@ pub struct Map {
     pub extra: u64,
     /// Types of key and value in the job's BTF; 0 for none.
     pub btf: (u32, u32),
-    /// The index of the map that inner maps look like, in [`Job::maps`]: earlier than this one.
+    /// The index of the map that inner maps look like, in [`Job::maps`]: one that is no map of maps itself.
     pub inner: Option<u32>,
     /// Elements that it holds from the start.
     pub elements: Vec<(Vec<u8>, Value)>,

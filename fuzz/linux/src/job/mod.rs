@@ -1,0 +1,282 @@
+//! Jobs made of cases and programs: all that a case says goes to the kernel.
+//!
+//! Instructions go as they are written, also those that are none. Where the kernel wants types ([`btf`]), they are made of
+//! what the case says of its maps and of where its instructions call.
+
+use std::collections::BTreeSet;
+
+use corpus::case::{Case, Code, Load, Malformed};
+use semantics::encoding::{self, SLOT_LEN, Slot};
+use semantics::map::{Contents, MapDef};
+use semantics::program::Program;
+use semantics::program_type::{AttachType, ProgramType};
+use semantics::world::Input;
+use wire::{Attach, Engine, Fd, FdField, Job, Map, Run, Value};
+
+mod btf;
+mod run;
+
+pub use run::{ETH_HLEN, NotRun, PACKET_MAX, not_run};
+
+/// What is wanted beside a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The kernel's engines.
+    pub engines: Vec<Engine>,
+    /// The level of the verifier's log.
+    pub log_level: u32,
+    /// Run on the inputs.
+    pub runs: bool,
+    /// Translated and native instructions.
+    pub dump: bool,
+    /// The number of the kernel that is asked: some names in types changed.
+    pub kernel: (u32, u32),
+}
+
+impl Default for Wanted {
+    /// All of it but instructions, on both engines, with the log at level 2.
+    fn default() -> Wanted {
+        Wanted {
+            engines: vec![Engine::Jit, Engine::Interpreter],
+            log_level: 2,
+            runs: true,
+            dump: false,
+            kernel: (6, 8),
+        }
+    }
+}
+
+impl Wanted {
+    /// A verdict with its log.
+    pub fn verdict() -> Wanted {
+        Wanted { engines: vec![Engine::Jit], runs: false, ..Wanted::default() }
+    }
+}
+
+/// The job that a case is. Instructions go to the kernel as they are written: also those that are none.
+pub fn of_case(case: &Case, wanted: &Wanted) -> Result<Job, Malformed> {
+    let inputs = case.runs.iter().map(|run| &run.input);
+    let assemble = |text: &str| Ok::<_, Malformed>(encoding::encode(&case.assemble(text)?));
+    let main = match &case.code {
+        Code::Asm(text) => assemble(text)?,
+        Code::Slots(bytes) => bytes.clone(),
+        Code::Object(_) => return Ok(of_program(&case.program()?, inputs, wanted)),
+    };
+    let targets = case.targets.iter().map(|(name, text)| Ok((name.clone(), assemble(text)?)));
+    let parts: Result<Vec<(String, Vec<u8>)>, Malformed> =
+        [Ok((corpus::case::MAIN.to_owned(), main))].into_iter().chain(targets).collect();
+    let source = Source {
+        name: &case.name,
+        program_type: case.program_type,
+        load: &case.load,
+        license: &case.license,
+        maps: &case.maps,
+        parts: parts?,
+    };
+    Ok(source.job(inputs, wanted))
+}
+
+/// The job that a program is, on these inputs.
+pub fn of_program<'a>(program: &Program, inputs: impl Iterator<Item = &'a Input>, wanted: &Wanted) -> Job {
+    let own = program.name().to_owned();
+    let parts = program.parts();
+    let parts = if parts.is_empty() { vec![(0, program.clone())] } else { parts };
+    let source = Source {
+        name: program.name(),
+        program_type: program.program_type(),
+        load: program.load(),
+        license: program.license(),
+        maps: program.maps(),
+        parts: parts
+            .iter()
+            .map(|(start, part)| {
+                let name = if *start == 0 { own.clone() } else { part.name().to_owned() };
+                (name, encoding::encode(part.insns()))
+            })
+            .collect(),
+    };
+    source.job(inputs, wanted)
+}
+
+/// What cases and programs have in common.
+struct Source<'a> {
+    name: &'a str,
+    program_type: ProgramType,
+    load: &'a Load,
+    license: &'a str,
+    maps: &'a [MapDef],
+    /// The program, and those that its program arrays hold, by name.
+    parts: Vec<(String, Vec<u8>)>,
+}
+
+/// `BTF_KIND_*` of what programs are attached to.
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
+
+/// `BPF_F_*` of a load.
+const STRICT_ALIGNMENT: u32 = 1;
+const TEST_STATE_FREQ: u32 = 1 << 3;
+const SLEEPABLE: u32 = 1 << 4;
+const XDP_HAS_FRAGS: u32 = 1 << 5;
+
+impl Source<'_> {
+    fn job<'a>(&self, inputs: impl Iterator<Item = &'a Input>, wanted: &Wanted) -> Job {
+        let mut types = btf::Types::default();
+        let mut maps: Vec<Map> = self.maps.iter().map(|def| self.map(def, &mut types, wanted.kernel)).collect();
+        // What inner maps look like is said by maps that nothing else is done with, behind the case's own.
+        for (at, def) in self.maps.iter().enumerate() {
+            if let Some(inner) = &def.inner {
+                maps[at].inner = Some(maps.len() as u32);
+                let template = self.map(inner, &mut types, wanted.kernel);
+                maps.push(template);
+            }
+        }
+        Job {
+            engines: wanted.engines.clone(),
+            maps,
+            programs: self.parts.iter().map(|(name, code)| self.program(name, code, &mut types)).collect(),
+            btf: types.encode(),
+            runs: if wanted.runs { inputs.map(|input| self.run(input)).collect() } else { Vec::new() },
+            log_level: wanted.log_level,
+            dump: wanted.dump,
+            ..Job::default()
+        }
+    }
+
+    fn map(&self, def: &MapDef, types: &mut btf::Types, kernel: (u32, u32)) -> Map {
+        Map {
+            name: def.name.clone(),
+            map_type: def.map_type.id(),
+            key_size: def.key_size,
+            value_size: def.value_size,
+            max_entries: def.max_entries,
+            flags: def.flags,
+            extra: def.extra,
+            btf: types.of_map(def, kernel),
+            inner: None,
+            elements: self.elements(def),
+            freeze: def.frozen,
+        }
+    }
+
+    fn elements(&self, def: &MapDef) -> Vec<(Vec<u8>, Value)> {
+        let index = |key: u32| key.to_le_bytes().to_vec();
+        let part = |wanted: &String| self.parts.iter().position(|(name, _)| name == wanted);
+        match &def.contents {
+            Contents::Empty => Vec::new(),
+            Contents::Bytes(bytes) => {
+                let mut value = bytes.clone();
+                value.resize(def.value_size as usize, 0);
+                vec![(index(0), Value::Bytes(value))]
+            }
+            Contents::Elements(all) => {
+                all.iter().map(|(key, value)| (key.clone(), Value::Bytes(value.clone()))).collect()
+            }
+            Contents::Maps(maps) => maps.iter().map(|(at, map)| (index(*at), Value::Map(*map as u32))).collect(),
+            Contents::Programs(programs) => programs
+                .iter()
+                .filter_map(|(at, name)| Some((index(*at), Value::Program(part(name)? as u32))))
+                .collect(),
+        }
+    }
+
+    fn program(&self, name: &str, code: &[u8], types: &mut btf::Types) -> wire::Program {
+        wire::Program {
+            name: if name == corpus::case::MAIN { self.name } else { name }.to_owned(),
+            prog_type: self.program_type.id(),
+            attach_type: self.load.attach_type.map_or(0, AttachType::id),
+            flags: self.flags(),
+            license: self.license.to_owned(),
+            attach: self.attach(),
+            fds: descriptors(code, self.maps.len()),
+            func_info: functions(code, types),
+            insns: code.to_vec(),
+            ..wire::Program::default()
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        let Load { strict_alignment, test_state_freq, sleepable, frags, .. } = *self.load;
+        let all = [
+            (strict_alignment, STRICT_ALIGNMENT),
+            (test_state_freq, TEST_STATE_FREQ),
+            (sleepable, SLEEPABLE),
+            (frags, XDP_HAS_FRAGS),
+        ];
+        all.into_iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag)
+    }
+
+    /// What the program is attached to, as the kernel's BTF calls it (libbpf: `find_kernel_btf_id`).
+    fn attach(&self) -> Option<Attach> {
+        use AttachType as A;
+        let name = self.load.attach_to.as_deref()?;
+        let (prefix, kind) = match self.load.attach_type {
+            Some(A::TraceRawTp) => ("btf_trace_", KIND_TYPEDEF),
+            Some(A::TraceIter) => ("bpf_iter_", KIND_FUNC),
+            Some(A::LsmMac | A::LsmCgroup) => ("bpf_lsm_", KIND_FUNC),
+            _ => ("", KIND_FUNC),
+        };
+        Some(Attach { name: format!("{prefix}{name}"), kind })
+    }
+
+    fn run(&self, input: &Input) -> Run {
+        Run {
+            elements: input
+                .elements
+                .iter()
+                .map(|(map, key, value)| (*map as u32, (key.clone(), value.clone())))
+                .collect(),
+            read_back: (0..self.maps.len() as u32).collect(),
+            ..run::run(self.program_type, input)
+        }
+    }
+}
+
+/// A wide instruction, whose second slot is none by itself.
+const LDDW: u8 = 0x18;
+/// A call.
+const CALL: u8 = 0x85;
+/// `BPF_PSEUDO_CALL`, in a call.
+const PSEUDO_CALL: u8 = 1;
+/// `BPF_PSEUDO_FUNC`, in a wide instruction.
+const PSEUDO_FUNC: u8 = 4;
+
+/// Slots with their numbers, without the second ones of wide instructions.
+fn slots(code: &[u8]) -> impl Iterator<Item = (u32, Slot)> {
+    let (slots, _) = code.as_chunks::<SLOT_LEN>();
+    let mut tail = false;
+    (0..).zip(slots).map(|(at, bytes)| (at, Slot::from_bytes(*bytes))).filter(move |(_, slot)| {
+        let is_tail = tail;
+        tail = !tail && slot.code == LDDW;
+        !is_tail
+    })
+}
+
+/// `bpf_func_info` records of all functions, if an address of one is taken: the kernel then wants to know their types.
+fn functions(code: &[u8], types: &mut btf::Types) -> Vec<u8> {
+    let mut starts = BTreeSet::from([0]);
+    let mut is_wanted = false;
+    for (at, slot) in slots(code) {
+        let takes_address = slot.code == LDDW && slot.src == PSEUDO_FUNC;
+        is_wanted |= takes_address;
+        if takes_address || (slot.code == CALL && slot.src == PSEUDO_CALL) {
+            starts.insert(i64::from(at) + 1 + i64::from(slot.imm));
+        }
+    }
+    let slots = (code.len() / SLOT_LEN) as i64;
+    if !is_wanted || !starts.iter().all(|start| (0..slots).contains(start)) {
+        return Vec::new();
+    }
+    let name = |start: i64| if start == 0 { corpus::case::MAIN.to_owned() } else { format!("function_{start}") };
+    starts.iter().flat_map(|start| [*start as u32, types.function(&name(*start))]).flat_map(u32::to_le_bytes).collect()
+}
+
+/// The slots that name maps by their index, which the kernel takes as file descriptors.
+fn descriptors(code: &[u8], maps: usize) -> Vec<FdField> {
+    let named = slots(code).filter(|(_, slot)| slot.code == LDDW && (slot.src == 1 || slot.src == 2));
+    let field = |(slot, Slot { imm, .. }): (u32, Slot)| {
+        let known = usize::try_from(imm).is_ok_and(|index| index < maps);
+        FdField { slot, fd: if known { Fd::Map(imm as u32) } else { Fd::Bad } }
+    };
+    named.map(field).collect()
+}
