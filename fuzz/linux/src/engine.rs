@@ -164,7 +164,9 @@ impl LinuxEngine {
 
     /// A program as it is, without runs.
     fn job(&self, program: &Program) -> Job {
-        let wanted = Wanted { engines: vec![wire_engine(self.mode)], log_level: 1, runs: false, dump: false };
+        let kernel = (u32::from(self.version.major), u32::from(self.version.minor));
+        let wanted =
+            Wanted { engines: vec![wire_engine(self.mode)], log_level: 1, runs: false, kernel, ..Wanted::default() };
         job::of_program(program, std::iter::empty(), &wanted)
     }
 

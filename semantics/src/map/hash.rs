@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Contents, Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG, ZERO_SEED,
-    are_elements, check_flags, place_values, refuse, stride, update,
+    Contents, Errno, MapDef, MapError, MapOps, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, WRONLY, WRONLY_PROG,
+    ZERO_SEED, are_elements, check_flags, place_values, refuse, stride, update,
 };
 use crate::memory::Memory;
 

@@ -15,7 +15,7 @@ pub use job::{
 };
 
 /// Changes with every change of a message: a guest with an agent of another version is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes of the memory that host and guest share.
 pub const SHARED_LEN: usize = 64 << 20;
