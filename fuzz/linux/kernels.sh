@@ -14,16 +14,40 @@ suites=(bookworm bookworm-backports sid)
 say() { echo "kernels: $*"; }
 complain() { echo "kernels: $*" >&2; }
 
-# apt with everything of its own: at ... COMMAND
+# apt with everything of its own but the proxy: `at COMMAND ...`
 at() {
 	local command=$1
 	shift
-	"$command" -qq -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-		-o Dir::State="$apt/state" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status" \
-		-o Dir::Cache="$apt/cache" -o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
-		-o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
-		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@"
+	"$command" -qq --config-file "$apt/apt.conf" "$@"
+}
+
+# The settings of `at`. Read last, they undo what the system has apt do after an update.
+configure() {
+	mkdir -p "$apt"/{state,lists/partial,cache/archives/partial,debs} || return
+	: >"$apt/status"
+	echo "deb [arch=amd64 signed-by=$keyring] $mirror $1 main" >"$apt/sources.list"
+	cat >"$apt/apt.conf" <<-END
+		#clear APT::Update::Pre-Invoke;
+		#clear APT::Update::Post-Invoke;
+		#clear APT::Update::Post-Invoke-Success;
+		#clear APT::Architectures;
+		#clear APT::Default-Release;
+		APT::Architecture "amd64";
+		APT::Sandbox::User "$(id -un)";
+		APT::Update::Error-Mode "any";
+		Acquire::Languages "none";
+		Acquire::Retries "2";
+		Acquire::http::Timeout "30";
+		Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+		Dir::Etc::sourcelist "$apt/sources.list";
+		Dir::Etc::sourceparts "/dev/null";
+		Dir::Etc::preferences "/dev/null";
+		Dir::Etc::preferencesparts "/dev/null";
+		Dir::State "$apt/state";
+		Dir::State::lists "$apt/lists";
+		Dir::State::status "$apt/status";
+		Dir::Cache "$apt/cache";
+	END
 }
 
 # The packages of a name's `Depends` that look like this.
@@ -33,9 +57,7 @@ depends() { at apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' |
 get() {
 	local suite=$1 apt image part release new
 	apt=$(realpath "$folder")/apt/$suite
-	mkdir -p "$apt"/{state,lists/partial,cache/archives/partial,debs} || return
-	: >"$apt/status"
-	echo "deb [arch=amd64 signed-by=$keyring] $mirror $suite main" >"$apt/sources.list"
+	configure "$suite" || return
 	at apt-get update || return
 	image=$(depends linux-image-cloud-amd64 '^linux-image-[0-9]')
 	[ -n "$image" ] || { complain "$suite has no linux-image-cloud-amd64"; return 1; }

@@ -98,7 +98,7 @@ pub enum Unanswered {
 }
 
 fn telling_lines(console: &str) -> String {
-    console::telling(console).iter().map(|line| format!("\n  {line}")).collect()
+    console::telling(console).iter().flat_map(|line| ["\n  ", line]).collect()
 }
 
 /// A guest that is gone, and at which job.
@@ -195,7 +195,7 @@ impl Guest {
             Ok(Signal::Hello { version: found, .. }) => {
                 return Err(GuestError::Version { found, wanted: wire::VERSION });
             }
-            Ok(other) => return Err(guest.not_up(kernel, Lost::Nonsense(other.to_line()))),
+            Ok(other) => return Err(guest.not_up(kernel, nonsense(&other))),
             Err(why) => return Err(guest.not_up(kernel, why)),
         }
         guest.boot_time = start.elapsed();
@@ -254,7 +254,7 @@ impl Guest {
                 Signal::Full => self.say(&Signal::Read)?,
                 Signal::Done if talk.at.is_none() && talk.begun == jobs.len() => return Ok(()),
                 Signal::Failed { reason } => return Err(Lost::Agent(reason)),
-                other => return Err(Lost::Nonsense(other.to_line().trim_end().to_owned())),
+                other => return Err(nonsense(&other)),
             }
         }
     }
@@ -320,6 +320,10 @@ impl Drop for Guest {
         self.stop.leave(self.entry);
         self.last_words();
     }
+}
+
+fn nonsense(signal: &Signal) -> Lost {
+    Lost::Nonsense(signal.to_line().trim_end().to_owned())
 }
 
 /// Where a guest is with its jobs.

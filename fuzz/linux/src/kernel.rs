@@ -91,7 +91,7 @@ impl Kernel {
                 image.is_file().then(|| Kernel { version, image, initramfs: folder.join("initramfs") })
             })
             .collect();
-        kernels.sort_by_key(|kernel| kernel.number());
+        kernels.sort_by_key(Kernel::number);
         kernels
     }
 

@@ -16,7 +16,7 @@ const RARE: u32 = 400;
 /// The job of this number, and whether its guest is lost over it.
 fn job(number: u32) -> (Kind, Job) {
     let lost = |of| (Kind::Lost, mishap(number, of));
-    if number % RARE != 0 {
+    if !number.is_multiple_of(RARE) {
         return (Kind::Fine, sample::small(number));
     }
     match number / RARE % 9 {

@@ -71,6 +71,38 @@ fn no_qemu_and_one_that_always_fails() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Guests that speak, but not as they should: scripts in qemu's place, with the other end of the line.
+#[test]
+fn guests_that_talk_nonsense() {
+    let Some(_) = common::kernel() else { return };
+    let folder = scratch("nonsense");
+    let said = |script: &str| {
+        // The line is descriptor 9 to read from and 8 to write to.
+        let find =
+            r"for word; do case $word in socket,id=signals,fd=*) fd=${word##*=}; exec 9<&$fd 8>&$fd;; esac; done";
+        let fake = folder.join("qemu-system-x86_64");
+        fs::write(&fake, format!("#!/bin/bash\n{find}\n{script}\n")).unwrap();
+        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        String::from_utf8(another("one job").env("PATH", path).output().unwrap().stdout).unwrap()
+    };
+    let version = wire::VERSION;
+    let other = said("echo hello 99 6.1 >&8; exec sleep 9");
+    assert!(other.contains("error: the guest's agent speaks version 99") && other.contains("make linux"), "{other}");
+    let early = said("echo done >&8; exec sleep 9");
+    assert!(early.contains("did not boot: it said `done`"), "{early}");
+    for line in ["answer 0 0 9", "at 1", "done", "hello 2 x", "overlong 0 5"] {
+        let given = said(&format!("echo hello {version} 6.1 >&8; read ask <&9; echo {line} >&8; exec sleep 9"));
+        assert!(given.contains("given: Err(Lost { why: Nonsense"), "{line}: {given}");
+    }
+    let outside = said(&format!(
+        "echo hello {version} 6.1 >&8; read ask <&9; echo at 0 >&8; echo answer 0 1 {} >&8; exec sleep 9",
+        usize::MAX
+    ));
+    assert!(outside.contains("given: Err(Lost { why: Nonsense"), "{outside}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_host_that_is_killed_takes_its_guests_along() {
     let Some(_) = common::kernel() else { return };
@@ -126,12 +158,12 @@ fn child() {
         }
         ("loop", _) => {
             let tag = format!("loop-{}", std::process::id());
-            start(&kernel, &tag, Duration::from_secs(60));
+            start(&kernel, &tag, Duration::from_mins(1));
             let before = open();
             for _ in 0..20 {
                 start(&kernel, &tag, Duration::from_millis(40));
             }
-            start(&kernel, &tag, Duration::from_secs(60));
+            start(&kernel, &tag, Duration::from_mins(1));
             assert_eq!(open(), before, "descriptors, threads, children, mappings of guests' memory");
             println!("loop done");
         }

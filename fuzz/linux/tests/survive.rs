@@ -127,7 +127,7 @@ fn endless() -> Job {
     job
 }
 
-/// `int f(void)`, the least that functions need to be named: INT 1, FUNC_PROTO 2, FUNC 3.
+/// `int f(void)`, the least that functions need to be named: `INT` 1, `FUNC_PROTO` 2, `FUNC` 3.
 fn btf() -> Vec<u8> {
     let types: [u32; 10] = [1, 1 << 24, 4, 32, 0, 13 << 24, 1, 5, 12 << 24, 2];
     let strings = b"\0int\0f\0";

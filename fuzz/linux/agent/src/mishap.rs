@@ -13,7 +13,7 @@ pub fn before(mishap: Option<Mishap>) {
         Some(Mishap::Panic) => press("c"),
         Some(Mishap::Reset) => press("b"),
         Some(Mishap::Hang) => loop {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
         },
         Some(Mishap::Exit) => std::process::exit(0),
         Some(Mishap::Warn) => warn(),

@@ -105,8 +105,8 @@ fn signal() -> impl Strategy<Value = Signal> {
         // A release has neither spaces nor control characters.
         (any::<u32>(), "[!-~]{1,20}").prop_map(|(version, release)| Signal::Hello { version, release }),
         len.clone().prop_map(|len| Signal::Ask { len }),
-        job.clone().prop_map(|job| Signal::At { job }),
-        (job.clone(), len.clone(), len.clone()).prop_map(|(job, at, len)| Signal::Answer { job, at, len }),
+        job.prop_map(|job| Signal::At { job }),
+        (job, len.clone(), len.clone()).prop_map(|(job, at, len)| Signal::Answer { job, at, len }),
         (job, len).prop_map(|(job, len)| Signal::Overlong { job, len }),
         Just(Signal::Full),
         Just(Signal::Read),
