@@ -341,8 +341,8 @@ fn context_of(world: &World) -> Result<Vec<u8>, RunLack> {
     if is_skb && (0..context.len()).all(is_given) { Ok(given) } else { Err(RunLack::Context) }
 }
 
-/// Fields of `struct __sk_buff` that a test run can be given any values of.
-const SKB_FIELDS: [&str; 4] = ["mark", "priority", "cb", "tstamp"];
+/// Fields of `struct __sk_buff` that a test run can be given any values of; of the length on the wire, none below the buffer's.
+const SKB_FIELDS: [&str; 5] = ["mark", "priority", "cb", "tstamp", "wire_len"];
 
 /// The packet after a run on `before`, of what the kernel gave back.
 fn packet_after(program_type: ProgramType, before: Vec<u8>, after: Vec<u8>) -> Vec<u8> {

@@ -4,6 +4,9 @@
 //! The packet of the input is what `data_in` is there. For programs that see a socket buffer behind its link-layer header,
 //! `data` leads behind the first 14 bytes. The buffer's socket is bound to the addresses of the packet.
 //!
+//! `data_end` of a `cgroup_skb` program is where the packet ends, as when it is attached; the test run of kernels before 7 leaves
+//! it 0.
+//!
 //! Types without a test run, and fields not named here, begin with zeros, apart from pointers to the packet and its length.
 
 use crate::memory::layout;
@@ -82,19 +85,34 @@ fn buffer(packet: &[u8], len: u64) -> Vec<Default> {
     ]
 }
 
-/// The protocol number in network order, read as a little-endian number (`eth_type_trans`).
+/// The protocol number in network order, read as a little-endian number (`eth_type_trans`). A number below 0x600 is the
+/// length of a frame of 802.2, or of 802.3 where that begins with ffff.
 fn protocol(packet: &[u8]) -> u64 {
-    packet.get(12..14).map_or(0, |b| u64::from(u16::from_le_bytes([b[0], b[1]])))
+    const ETH_P_802_2: u16 = 4;
+    const ETH_P_802_3: u16 = 1;
+    let number = match packet.get(12..).unwrap_or_default() {
+        [high, low, ..] if *high >= 6 => u16::from_be_bytes([*high, *low]),
+        [_, _, 0xff, 0xff, ..] => ETH_P_802_3,
+        [_, _, ..] => ETH_P_802_2,
+        _ => 0,
+    };
+    u64::from(number.swap_bytes())
 }
 
-/// `PACKET_HOST` 0, `PACKET_BROADCAST` 1, `PACKET_MULTICAST` 2, `PACKET_OTHERHOST` 3; the device's address is all zeros.
+/// `PACKET_HOST` 0, `PACKET_MULTICAST` 2, `PACKET_OTHERHOST` 3. Address and broadcast address of the loopback device are all
+/// zeros: there is no other broadcast.
 fn packet_type(packet: &[u8]) -> u64 {
     match packet.get(..6) {
         None | Some([0, 0, 0, 0, 0, 0]) => 0,
-        Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => 1,
         Some([first, ..]) if first & 1 == 1 => 2,
         Some(_) => 3,
     }
+}
+
+/// The length on the wire, where an input states some of the context and leaves this 0: that of the buffer
+/// (`convert___skb_to_skb`). Without a context it is not set up.
+pub(super) fn wire_len(program_type: ProgramType, packet: &[u8]) -> Option<u64> {
+    matches!(program_type, ProgramType::SchedCls | ProgramType::SchedAct).then_some(packet.len() as u64)
 }
 
 /// What a flow dissector finds in its keys: the protocol of the link-layer header, and where the next one begins
@@ -108,7 +126,8 @@ pub(super) fn flow_keys(packet: &[u8]) -> [u8; FLOW_KEYS_LEN as usize] {
     };
     set("nhoff", ETH_HLEN);
     set("thoff", ETH_HLEN);
-    set("n_proto", protocol(packet));
+    // As the header has it, also where that is a length.
+    set("n_proto", packet.get(12..14).map_or(0, |b| u64::from(u16::from_le_bytes([b[0], b[1]]))));
     keys
 }
 

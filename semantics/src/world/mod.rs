@@ -270,6 +270,13 @@ impl World {
             }
             self.poke_field(place.offset, len, value);
         }
+        let states_len = input.context.iter().any(|(name, value)| name == "wire_len" && *value != 0);
+        if let Some(len) = context::wire_len(self.program_type, &input.packet)
+            && !(input.context.is_empty() || states_len)
+        {
+            let field = declaration.field("wire_len").expect("a field of a socket buffer");
+            self.poke_field(field.offset, field.len, len);
+        }
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use crate::btf::KernelBtf;
 
 /// Bytes of the verifier's log that are kept: of a longer one the middle is left out.
 const LOG_KEPT: usize = 1 << 20;
+/// Bytes of the log at level 2: writing a longer one takes a kernel in emulation minutes, and of that nothing would be kept.
+const LOG_DETAILED: usize = LOG_KEPT;
 /// What goes into a slot that names no open file.
 const BAD_FD: u32 = i32::MAX as u32;
 
@@ -120,8 +122,9 @@ impl Loader {
             let mut attr = attr.clone();
             if load.log_level > 0 {
                 self.log[0] = 0;
-                let len = self.log.len() as u32;
-                attr = attr.u32(24, load.log_level).u32(28, len).room(32, &mut self.log);
+                let len = if load.log_level & 2 == 0 { self.log.len() } else { LOG_DETAILED };
+                let len = len.min(self.log.len());
+                attr = attr.u32(24, load.log_level).u32(28, len as u32).room(32, &mut self.log[..len]);
             }
             let result = attr.open(Command::ProgLoad);
             load.log = if load.log_level > 0 { text(&self.log) } else { String::new() };

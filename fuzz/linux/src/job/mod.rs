@@ -271,12 +271,16 @@ fn functions(code: &[u8], types: &mut btf::Types) -> Vec<u8> {
     starts.iter().flat_map(|start| [*start as u32, types.function(&name(*start))]).flat_map(u32::to_le_bytes).collect()
 }
 
-/// The slots that name maps by their index, which the kernel takes as file descriptors.
+/// The slots that name maps by their index, which the kernel takes as file descriptors. A number that no map has stands as it
+/// is, for the kernel to name it, where it cannot be the descriptor of a map by chance.
 fn descriptors(code: &[u8], maps: usize) -> Vec<FdField> {
+    // Standard input, output and error of the guest's process, which are never maps.
+    const NEVER_MAPS: std::ops::Range<i32> = 0..3;
     let named = slots(code).filter(|(_, slot)| slot.code == LDDW && (slot.src == 1 || slot.src == 2));
     let field = |(slot, Slot { imm, .. }): (u32, Slot)| {
-        let known = usize::try_from(imm).is_ok_and(|index| index < maps);
-        FdField { slot, fd: if known { Fd::Map(imm as u32) } else { Fd::Bad } }
+        let is_known = usize::try_from(imm).is_ok_and(|index| index < maps);
+        let fd = if is_known { Fd::Map(imm as u32) } else { Fd::Bad };
+        (is_known || !(imm < 0 || NEVER_MAPS.contains(&imm))).then_some(FdField { slot, fd })
     };
-    named.map(field).collect()
+    named.filter_map(field).collect()
 }

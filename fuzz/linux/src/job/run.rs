@@ -21,6 +21,14 @@ pub enum NotRun {
     /// A packet without a link-layer header.
     #[error("a test run needs a packet of at least {ETH_HLEN} bytes, this one has {0}")]
     ShortPacket(usize),
+    /// A packet whose link-layer header announces a network-layer header that is not whole.
+    #[error("a test run needs the whole header of IP version {version}, this packet has {len} bytes")]
+    ShortNetworkHeader {
+        /// 4 or 6.
+        version: u8,
+        /// Bytes of the packet.
+        len: usize,
+    },
     /// More than the page that a test run copies it into.
     #[error("a test run takes packets of at most {PACKET_MAX} bytes, this one has {0}")]
     LongPacket(usize),
@@ -91,12 +99,28 @@ pub fn not_run(program_type: ProgramType, input: &Input) -> Option<NotRun> {
         Takes::PacketAnd(_) if len < ETH_HLEN => Some(NotRun::ShortPacket(len)),
         Takes::PacketAnd(_) if len > PACKET_MAX => Some(NotRun::LongPacket(len)),
         Takes::PacketAnd(fields) => {
+            if let Some(version) = cut_header(program_type, &input.packet) {
+                return Some(NotRun::ShortNetworkHeader { version, len });
+            }
             let base = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
             let name = input.context.iter().map(|(name, _)| name).find(|name| !fields.contains(&base(name).as_str()));
             name.map(|name| NotRun::Field { program_type, name: name.clone() })
         }
         Takes::Context => None,
     }
+}
+
+/// The version of IP whose header a socket buffer would begin with, and is too short for (`bpf_prog_test_run_skb`).
+fn cut_header(program_type: ProgramType, packet: &[u8]) -> Option<u8> {
+    if program_type.declaration().context != "__sk_buff" || program_type == ProgramType::FlowDissector {
+        return None;
+    }
+    let (version, header) = match packet.get(12..ETH_HLEN)? {
+        [0x08, 0x00] => (4, 20),
+        [0x86, 0xdd] => (6, 40),
+        _ => return None,
+    };
+    (packet.len() < ETH_HLEN + header).then_some(version)
 }
 
 /// The run that an input is, without elements of maps. What [`not_run`] gives a reason for is asked all the same: the kernel
