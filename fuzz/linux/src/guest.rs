@@ -230,7 +230,8 @@ impl Guest {
         self.shared.ask(&message);
         self.say(&Signal::Ask { len: message.len() })?;
         loop {
-            let signal = self.hear(self.settings.job)?;
+            let wait = talk.at.and_then(|job| jobs.get(job)).map_or(self.settings.job, |job| self.patience(job));
+            let signal = self.hear(wait)?;
             // Whatever it says next: it has survived the job before.
             if let Some((job, answer)) = talk.held.take() {
                 each(job, Ok(answer));
@@ -261,6 +262,14 @@ impl Guest {
 
     fn say(&mut self, signal: &Signal) -> Result<(), Lost> {
         self.signals.get_mut().write_all(signal.to_line().as_bytes()).map_err(|_| self.ended())
+    }
+
+    /// How long a job may take: longer for long programs, since the kernel moves what lies behind each instruction that it
+    /// rewrites (`bpf_patch_insn_data`), which is quadratic.
+    fn patience(&self, job: &Job) -> Duration {
+        const SLOTS_PER_SECOND: usize = 256;
+        let slots: usize = job.programs.iter().map(|program| program.insns.len() / 8).sum();
+        self.settings.job + Duration::from_secs((slots / SLOTS_PER_SECOND * job.engines.len()) as u64)
     }
 
     /// The next signal; what is no signal is left out.

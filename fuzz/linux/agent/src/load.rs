@@ -129,7 +129,7 @@ impl Loader {
             let result = attr.open(Command::ProgLoad);
             load.log = if load.log_level > 0 { text(&self.log) } else { String::new() };
             match result {
-                Err(libc::ENOSPC) if load.log_level > 0 => load.log_level = (load.log_level & 3) / 2,
+                Err(libc::ENOSPC) if load.log_level > 0 => load.log_level = lower(load.log_level),
                 other => return other,
             }
         }
@@ -140,6 +140,18 @@ impl Loader {
             self.kernel_btf = KernelBtf::read().ok();
         }
         self.kernel_btf.as_ref()
+    }
+}
+
+/// `BPF_LOG_STATS` alone: what the verifier says, without the instructions that it follows.
+const LOG_REASON: u32 = 4;
+
+/// The level that takes less room: all paths, the last path, no path, nothing.
+fn lower(log_level: u32) -> u32 {
+    match log_level {
+        level if level & 2 != 0 => 1,
+        level if level & 1 != 0 => LOG_REASON,
+        _ => 0,
     }
 }
 
