@@ -86,7 +86,7 @@ const OPTIONS: [&str; 10] = [
 ];
 
 /// Cases that the throughput is measured on.
-const CASES: usize = 100;
+const CASES: u32 = 100;
 
 fn boot(version: &str, format: Format, out: &mut dyn Write) -> anyhow::Result<Status> {
     let kernel = Kernel::find(&kernel::folder(), version)?;
@@ -122,12 +122,12 @@ fn boot(version: &str, format: Format, out: &mut dyn Write) -> anyhow::Result<St
 
 /// Small cases per second, and whether each ran under both engines.
 fn throughput(machine: &mut Machine) -> anyhow::Result<(f64, bool)> {
-    let jobs: Vec<_> = (0..CASES as u32).map(sample::small).collect();
+    let jobs: Vec<_> = (0..CASES).map(sample::small).collect();
     // The first one has to find out more than the others.
     machine.ask_one(&jobs[0])??;
     let (start, mut answers) = (Instant::now(), Vec::new());
     machine.ask(&jobs, &mut |_, given| answers.push(given))?;
-    let rate = CASES as f64 / start.elapsed().as_secs_f64();
+    let rate = f64::from(CASES) / start.elapsed().as_secs_f64();
     let mut both = true;
     for (answer, number) in answers.into_iter().zip(0..) {
         for trial in answer?.trials {
