@@ -99,7 +99,7 @@ fn fuzz(args: &Args, target: Target, out: &mut dyn Write) -> anyhow::Result<(boo
         tests: None,
         findings: None,
         dir: Some(args.out.clone()),
-        launcher: crate::fuzz::launcher()?,
+        launcher: crate::fuzz::launcher(false)?,
     };
     let report = campaign::run(&options, &*crate::fuzz::interrupted()?, &|_| {})?;
     for (meaning, (finding, _)) in &report.findings {

@@ -11,13 +11,14 @@ use fuzz::campaign::{self, Options, Report};
 use fuzz::plant;
 use fuzz::target::{Configuration, Target};
 use fuzz::worker::{self, Launcher, Setup};
+use semantics::engine::EngineId;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::{Format, Status};
+use crate::{Format, Status, engines};
 
 /// What `--format json` prints.
-const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, objections, seconds, findings: [{meaning, oracle, \
+const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, objections, kernels: {what: count}, seconds, findings: [{meaning, oracle, \
     engines, difference, text, file}]}.";
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,10 @@ pub struct Args {
     /// Only programs that call this helper
     #[arg(long)]
     helper: Option<String>,
+    /// A kernel's engine that tests are put to as well, such as linux-6.1-jit; several are each compared with ours, and so
+    /// with each other
+    #[arg(long = "engine", value_name = "ENGINE", value_delimiter = ',', value_parser = engines::linux)]
+    engines: Vec<EngineId>,
     /// Plant a mistake, which must then be found
     #[arg(long)]
     plant: Option<String>,
@@ -72,11 +77,12 @@ pub struct WorkerArgs {
 }
 
 /// How worker processes are started: this executable again.
-pub fn launcher() -> anyhow::Result<Launcher> {
+pub fn launcher(with_kernels: bool) -> anyhow::Result<Launcher> {
     Ok(Launcher {
         program: std::env::current_exe().context("this executable")?,
         arguments: vec!["fuzz-worker".to_owned()],
-        patience: Duration::from_secs(20),
+        // A guest boots, and each test may take its time there.
+        patience: Duration::from_secs(if with_kernels { 180 } else { 20 }),
     })
 }
 
@@ -127,6 +133,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         return Ok(Status::Fine);
     }
     let helper = args.helper.as_deref().map(helper).transpose()?;
+    engines::are_there(&args.engines)?;
     let endless = args.duration.is_none() && args.tests.is_none();
     let options = Options {
         setup: Setup {
@@ -134,6 +141,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             insns: args.insns,
             helper,
             jit: args.jit.or(args.target.configuration()),
+            linux: args.engines.iter().map(ToString::to_string).collect(),
             ..setup(args.target, args.plant.clone())?
         },
         workers: args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
@@ -141,7 +149,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         tests: args.tests,
         findings: args.findings,
         dir: Some(args.out.clone()),
-        launcher: launcher()?,
+        launcher: launcher(!args.engines.is_empty())?,
     };
     let terminal = std::io::stderr().is_terminal();
     let report = campaign::run(&options, &*interrupted()?, &|report| {
@@ -187,6 +195,9 @@ fn text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
             None => {}
         }
     }
+    for (what, count) in &report.stats.outside {
+        writeln!(out, "{count:8} {what}")?;
+    }
     Ok(writeln!(out, "{}", line(report))?)
 }
 
@@ -204,6 +215,7 @@ fn to_json(report: &Report) -> Value {
     json!({
         "tests": stats.tests, "accepted": stats.accepted, "rejected": stats.rejected,
         "unsupported": stats.unsupported, "executed": stats.executed, "objections": report.objections,
+        "kernels": stats.outside,
         "seconds": report.elapsed.as_secs_f64(), "findings": findings,
     })
 }

@@ -13,6 +13,7 @@ mod check;
 mod conformance_plugin;
 mod coverage;
 mod disasm;
+mod engines;
 mod fuzz;
 mod helpers;
 mod input;

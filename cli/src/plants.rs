@@ -198,7 +198,7 @@ fn search(name: &str, target: Target, seconds: u64) -> anyhow::Result<Search> {
         tests: None,
         findings: Some(1),
         dir: None,
-        launcher: crate::fuzz::launcher()?,
+        launcher: crate::fuzz::launcher(false)?,
     };
     let report = campaign::run(&options, &*crate::fuzz::interrupted()?, &|_| {})?;
     let insns = report.findings.values().map(|(finding, _)| finding.test.program.insns().len()).min();

@@ -8,16 +8,17 @@ use corpus::runner::{CaseResult, Runner};
 use corpus::{Case, FindingNote};
 use fuzz::finding::Objection;
 use fuzz::target::Target;
-use fuzz::worker::Remote;
+use fuzz::worker::{Remote, Setup};
+use semantics::engine::EngineId;
 use semantics::memory::Memory;
 use semantics::world::World;
 use serde_json::{Value, json};
 
-use crate::{Format, Status};
+use crate::{Format, Status, engines};
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: [{file, case, run, objection: {oracle, engines, difference, text} | null, rejected: text | null, \
-    same}], where same says whether the objection is the one that the case notes.";
+    skipped: text | null, same}], where same says whether the objection is the one that the case notes.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
@@ -38,9 +39,26 @@ struct Replayed {
     file: PathBuf,
     case: String,
     run: usize,
-    judged: Result<Option<Objection>, String>,
+    judged: Judged,
     /// Whether the objection is the one that the case notes.
     same: bool,
+}
+
+/// What came of it.
+enum Judged {
+    /// Nobody objects.
+    Fine,
+    Objection(Objection),
+    /// It is no program that can be run.
+    Rejected(String),
+    /// The kernel that it is about is not there.
+    Skipped(String),
+}
+
+/// The kernels' engines that a finding is about.
+fn kernels(note: &FindingNote) -> Vec<EngineId> {
+    let named = note.engines.iter().filter_map(|name| name.parse().ok());
+    named.filter(|engine| matches!(engine, EngineId::Linux(..))).collect()
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
@@ -54,7 +72,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         Format::Text => all.iter().try_for_each(|replayed| text(replayed, out))?,
         Format::Json => crate::json(out, &all.iter().map(to_json).collect())?,
     }
-    Ok(Status::of(all.iter().all(|replayed| !matches!(replayed.judged, Ok(Some(_))))))
+    Ok(Status::of(all.iter().all(|replayed| !matches!(replayed.judged, Judged::Objection(_)))))
 }
 
 fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> anyhow::Result<()> {
@@ -67,7 +85,7 @@ fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> any
         if let CaseResult::Failed(failure) = Runner::new(&mut world).run(case) {
             bail!("{}: {failure}", place());
         }
-        let (file, judged) = (file.to_owned(), Err(malformed.to_string()));
+        let (file, judged) = (file.to_owned(), Judged::Rejected(malformed.to_string()));
         all.push(Replayed { file, case: case.name.clone(), run: 0, judged, same: false });
         return Ok(());
     }
@@ -78,11 +96,23 @@ fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> any
         Some(name) => Target::by_name(name).with_context(|| format!("{}: there is no target `{name}`", place()))?,
         None => Target::default(),
     };
-    let setup = crate::fuzz::setup(target, plant).with_context(place)?;
-    let mut remote = Remote::new(crate::fuzz::launcher()?, setup);
+    let kernels = noted.map(|note| kernels(note)).unwrap_or_default();
+    if let Err(why) = engines::are_there(&kernels) {
+        let (file, judged) = (file.to_owned(), Judged::Skipped(why.to_string()));
+        all.push(Replayed { file, case: case.name.clone(), run: 0, judged, same: false });
+        return Ok(());
+    }
+    let linux: Vec<String> = kernels.iter().map(ToString::to_string).collect();
+    let launcher = crate::fuzz::launcher(!linux.is_empty())?;
+    let setup = Setup { linux, ..crate::fuzz::setup(target, plant).with_context(place)? };
+    let mut remote = Remote::new(launcher, setup);
     for (run, test) in fuzz::case::tests(case).with_context(place)?.iter().enumerate() {
-        let judged = remote.check(test).with_context(place)?;
-        let same = matches!((&judged, noted), (Ok(Some(objection)), Some(note)) if is_same(objection, note));
+        let judged = match remote.check(test).with_context(place)? {
+            Ok(Some(objection)) => Judged::Objection(objection),
+            Ok(None) => Judged::Fine,
+            Err(reason) => Judged::Rejected(reason),
+        };
+        let same = matches!((&judged, noted), (Judged::Objection(objection), Some(note)) if is_same(objection, note));
         all.push(Replayed { file: file.to_owned(), case: case.name.clone(), run, judged, same });
     }
     Ok(())
@@ -95,24 +125,30 @@ fn is_same(objection: &Objection, note: &FindingNote) -> bool {
 fn text(replayed: &Replayed, out: &mut dyn Write) -> anyhow::Result<()> {
     let Replayed { file, case, run, judged, same } = replayed;
     let what = match judged {
-        Ok(Some(objection)) if *same => format!("reproduced: {objection}"),
-        Ok(Some(objection)) => format!("another finding than the one noted: {objection}"),
-        Ok(None) => "not reproduced: nobody objects".to_owned(),
-        Err(reason) => format!("not reproduced: the verifier rejects it: {reason}"),
+        Judged::Objection(objection) if *same => format!("reproduced: {objection}"),
+        Judged::Objection(objection) => format!("another finding than the one noted: {objection}"),
+        Judged::Fine => "not reproduced: nobody objects".to_owned(),
+        Judged::Rejected(reason) => format!("not reproduced: the verifier rejects it: {reason}"),
+        Judged::Skipped(reason) => format!("skipped: {reason}"),
     };
     Ok(writeln!(out, "{}: {case}, input {run}: {what}", file.display())?)
 }
 
 fn to_json(replayed: &Replayed) -> Value {
     let Replayed { file, case, run, judged, same } = replayed;
-    let objection = judged.as_ref().ok().and_then(Option::as_ref).map(|objection| {
-        json!({
-            "oracle": objection.oracle.name(), "engines": objection.engines,
-            "difference": objection.kind, "text": objection.text,
-        })
-    });
+    let (mut objection, mut rejected, mut skipped) = (None, None, None);
+    match judged {
+        Judged::Fine => {}
+        Judged::Objection(found) => {
+            objection = Some(json!({
+                "oracle": found.oracle.name(), "engines": found.engines, "difference": found.kind, "text": found.text,
+            }));
+        }
+        Judged::Rejected(reason) => rejected = Some(reason),
+        Judged::Skipped(reason) => skipped = Some(reason),
+    }
     json!({
         "file": file, "case": case, "run": run, "objection": objection,
-        "rejected": judged.as_ref().err(), "same": same,
+        "rejected": rejected, "skipped": skipped, "same": same,
     })
 }

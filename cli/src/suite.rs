@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use corpus::runner::{CaseResult, Judgement, Runner, Skip};
 use corpus::suite::{self, Entry};
-use semantics::engine::Engine;
+use semantics::engine::{Engine, EngineId, LinuxMode, LinuxVersion};
 use semantics::loader;
 use semantics::memory::Memory;
 use semantics::program::Program;
@@ -19,10 +19,11 @@ use semantics::world::World;
 use serde::{Deserialize, Serialize};
 use verifier::{Dialect, Verifier};
 
-use crate::{Status, judge};
+use crate::{Status, engines, judge};
 use report::Totals;
 pub use worker::{WorkerArgs, work};
 
+mod linux;
 mod report;
 mod worker;
 
@@ -38,8 +39,9 @@ pub struct Args {
     /// Case files (.yaml), `bpf_conformance` files (.data), objects (.o), or directories with them
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// What the cases are tried on
-    #[arg(long, value_enum, default_value_t = Which::Interpreter)]
+    /// What the cases are tried on: interpreter, jit, verifier, or a kernel such as linux-6.1-jit, whose verdict and log are then
+    /// those that count
+    #[arg(long, value_name = "ENGINE", default_value = "interpreter", value_parser = which)]
     engine: Which,
     #[command(flatten)]
     codegen: judge::Codegen,
@@ -63,20 +65,37 @@ enum SuiteFormat {
 }
 
 /// What cases are tried on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     Interpreter,
     Jit,
     Verifier,
+    Linux(LinuxVersion, LinuxMode),
+}
+
+/// What is called so on the command line.
+fn which(name: &str) -> Result<Which, String> {
+    let own = [Which::Interpreter, Which::Jit, Which::Verifier];
+    if let Some(which) = own.into_iter().find(|which| which.name() == name) {
+        return Ok(which);
+    }
+    match name.parse() {
+        Ok(EngineId::Linux(version, mode)) => Ok(Which::Linux(version, mode)),
+        _ => Err(format!(
+            "there is no engine {name}; there are: {}",
+            engines::there(&own.map(Which::name).each_ref().map(String::as_str))
+        )),
+    }
 }
 
 impl Which {
     /// Its name on the command line.
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Which::Interpreter => "interpreter",
-            Which::Jit => "jit",
-            Which::Verifier => "verifier",
+            Which::Interpreter => "interpreter".to_owned(),
+            Which::Jit => "jit".to_owned(),
+            Which::Verifier => "verifier".to_owned(),
+            Which::Linux(version, mode) => EngineId::Linux(version, mode).to_string(),
         }
     }
 }
@@ -152,7 +171,11 @@ fn judge_all(args: &Args, out: &mut dyn Write) -> anyhow::Result<Totals> {
             Err(error) => totals.wrong(path, &error.to_string()),
         }
     }
-    let mut bench = Bench { world: World::new(Memory::detached().context("guest memory")?), args };
+    let linux = match args.engine {
+        Which::Linux(version, mode) => Some(linux::Bench::new(version, mode)?),
+        _ => None,
+    };
+    let mut bench = Bench { world: World::new(Memory::detached().context("guest memory")?), args, linux };
     for file in &files {
         let replies = match bench.file(file)? {
             Ok(replies) => replies,
@@ -184,6 +207,7 @@ type Replies = Result<Vec<(String, Reply)>, String>;
 struct Bench<'a> {
     world: World,
     args: &'a Args,
+    linux: Option<linux::Bench>,
 }
 
 impl Bench<'_> {
@@ -199,6 +223,7 @@ impl Bench<'_> {
             Which::Jit => worker::isolated(file, &entries, self.args.codegen)?,
             Which::Interpreter => entries.iter().map(|entry| self.interpret(entry)).collect(),
             Which::Verifier => entries.iter().map(|entry| self.verify(entry)).collect(),
+            Which::Linux(..) => self.linux.as_mut().context("a kernel")?.cases(&entries)?,
         };
         Ok(Ok(entries.into_iter().map(|entry| entry.name).zip(replies).collect()))
     }
@@ -222,7 +247,7 @@ impl Bench<'_> {
     }
 
     /// The programs of an object.
-    fn object(&self, file: &Path) -> anyhow::Result<Replies> {
+    fn object(&mut self, file: &Path) -> anyhow::Result<Replies> {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
@@ -250,7 +275,10 @@ impl Bench<'_> {
     }
 
     /// What becomes of a program that states no expectation.
-    fn loaded(&self, program: &Arc<Program>) -> anyhow::Result<Reply> {
+    fn loaded(&mut self, program: &Arc<Program>) -> anyhow::Result<Reply> {
+        if let Some(linux) = &mut self.linux {
+            return linux.program(program);
+        }
         if self.args.engine == Which::Interpreter {
             return Ok(Reply::passed("loaded"));
         }

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
 use crate::finding::{Finding, Objection};
 use crate::reduce::reduce;
 use crate::test::Test;
@@ -17,6 +16,8 @@ use crate::worker::{BatchReply, Launcher, Remote, RemoteError, Setup, Stats};
 
 /// Tests of a batch: a worker answers some times per second.
 const BATCH: u64 = 4096;
+/// The same where kernels are asked, which take longer.
+const BATCH_OUTSIDE: u64 = 256;
 /// Workers that may die in a batch.
 const DEATHS: usize = 8;
 /// Raw objections of one kind that are shrunk; later ones are taken for the same mistake.
@@ -116,10 +117,11 @@ impl Shared<'_> {
 
     /// The next batch: first number and count.
     fn take(&self) -> Option<(u64, u64)> {
-        let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
+        let batch = if self.options.setup.linux.is_empty() { BATCH } else { BATCH_OUTSIDE };
+        let first = self.next.fetch_add(batch, Ordering::Relaxed);
         let count = match self.options.tests {
-            Some(tests) => BATCH.min(tests.saturating_sub(first)),
-            None => BATCH,
+            Some(tests) => batch.min(tests.saturating_sub(first)),
+            None => batch,
         };
         (count > 0 && !self.done()).then_some((first, count))
     }
@@ -131,7 +133,7 @@ impl Shared<'_> {
             lock(&self.report).objections += objections.len() as u64;
             // Short programs first, and those that do not take a worker with them: they shrink fast.
             let generator = self.options.setup.generator();
-            let test = |number| generator.test(Dice::new(self.options.setup.seed, number));
+            let test = |number| self.options.setup.test(&generator, number);
             objections.sort_by_cached_key(|(number, objection)| {
                 let is_death = objection.engines == Objection::death("").engines;
                 (is_death, test(*number).program.insns().len(), *number)
@@ -192,7 +194,7 @@ impl Shared<'_> {
             *times += 1;
         }
         let setup = &self.options.setup;
-        let test = setup.generator().test(Dice::new(setup.seed, number));
+        let test = setup.test(&setup.generator(), number);
         let finding = Finding { test, objection, plant: setup.plant.clone(), target: setup.target };
         let mut broken = None;
         let (finding, tries) = reduce(finding, &mut |test: &Test| match remote.check(test) {

@@ -1,5 +1,6 @@
 //! What an oracle objects to.
 
+use semantics::engine::EngineId;
 use semantics::helper;
 use semantics::insn::{Op, Opcode};
 use semantics::outcome::Difference;
@@ -60,10 +61,35 @@ impl Objection {
         Objection::new(Oracle::Contained, &["interpreter"], format!("trap {}", trap_kind(trap)), text)
     }
 
+    /// `verdict`: the kernel refuses what our verifier accepts, with this line.
+    pub fn refused(engine: EngineId, line: &str) -> Objection {
+        let text = format!("the verifier accepts the program, {engine} refuses it: {line}");
+        Objection::new(Oracle::Verdict, &["verifier", &engine.to_string()], without_numbers(line), text)
+    }
+
+    /// `survives`: a kernel warned, hung or died.
+    pub fn complaint(engine: EngineId, text: &str) -> Objection {
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        Objection::new(Oracle::Survives, &[&engine.to_string()], without_numbers(line), format!("{engine}: {text}"))
+    }
+
     /// `no_panic`: something of ours panicked.
     pub fn panic(message: &str) -> Objection {
         Objection::new(Oracle::NoPanic, &[], message.to_owned(), format!("panic: {message}"))
     }
+}
+
+/// A line without its numbers, which change while a finding shrinks.
+fn without_numbers(line: &str) -> String {
+    let mut kind = String::with_capacity(line.len());
+    for c in line.trim().chars() {
+        match c {
+            '0'..='9' if kind.ends_with('#') => {}
+            '0'..='9' => kind.push('#'),
+            c => kind.push(c),
+        }
+    }
+    kind
 }
 
 fn contract_kind(trap: &Trap) -> String {

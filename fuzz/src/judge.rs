@@ -17,6 +17,7 @@ use verifier::{Verdict, Verifier};
 use crate::closed::{self, Closedness};
 use crate::finding::Objection;
 use crate::oracle::{self, Containment};
+use crate::outside::{Counts, Outside};
 use crate::plant::{Plant, Site};
 use crate::target::{Configuration, Target};
 use crate::test::Test;
@@ -50,6 +51,8 @@ pub struct Judge {
     world: World,
     verifier: Verifier,
     target: Target,
+    /// Kernels, which are asked apart.
+    outside: Outside,
     /// The engines that are compared with the interpreter, with the names that findings call them by.
     engines: Vec<(&'static str, Box<dyn Engine>)>,
     ours: Outcome,
@@ -104,11 +107,46 @@ impl Judge {
             world,
             verifier: Verifier::with_rules(verifier_rules),
             target,
+            outside: Outside::new(Vec::new(), target),
             engines,
             ours: Outcome::default(),
             theirs: Outcome::default(),
             tests: 0,
         })
+    }
+
+    /// The same judge, which also asks these engines with worlds of their own.
+    #[must_use]
+    pub fn with_outside(mut self, engines: Vec<Box<dyn Engine>>) -> Judge {
+        self.outside = Outside::new(engines, self.target);
+        self
+    }
+
+    /// Whether there are engines with worlds of their own.
+    pub fn has_outside(&self) -> bool {
+        !self.outside.is_empty()
+    }
+
+    /// What engines with worlds of their own object to in tests that are fine here.
+    pub fn ask_outside(&mut self, tests: &[&Test]) -> Vec<Option<Objection>> {
+        self.outside.ask(tests, &mut self.world)
+    }
+
+    /// What came of tests on them since this was last asked.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.outside.counts)
+    }
+
+    /// The engines with worlds of their own, for another judge.
+    pub fn take_outside(&mut self) -> Outside {
+        std::mem::replace(&mut self.outside, Outside::new(Vec::new(), self.target))
+    }
+
+    /// The same judge, which asks these.
+    #[must_use]
+    pub fn asking(mut self, outside: Outside) -> Judge {
+        self.outside = outside;
+        self
     }
 
     /// Gives up guest memory, so that a new judge can have it. This one is not to be used again.

@@ -15,6 +15,7 @@ pub mod finding;
 pub mod generate;
 pub mod judge;
 pub mod oracle;
+pub mod outside;
 pub mod plant;
 pub mod reduce;
 pub mod target;

@@ -20,6 +20,10 @@ pub enum Oracle {
     Contract,
     /// Nothing of ours panics.
     NoPanic,
+    /// A kernel takes what our verifier accepts by the rules of its version.
+    Verdict,
+    /// No kernel warns, hangs or dies over a test.
+    Survives,
 }
 
 impl Oracle {
@@ -30,6 +34,8 @@ impl Oracle {
             Oracle::Contained => "contained",
             Oracle::Contract => "contract",
             Oracle::NoPanic => "no_panic",
+            Oracle::Verdict => "verdict",
+            Oracle::Survives => "survives",
         }
     }
 }

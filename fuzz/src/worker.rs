@@ -8,12 +8,14 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use semantics::engine::{Engine, EngineId};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::finding::Objection;
 use crate::generate::Options;
 use crate::judge::{Judge, JudgeError, Judgement};
+use crate::outside::{self, Counts};
 use crate::plant::{self, Plant};
 use crate::target::{Configuration, Generator, Target};
 use crate::test::Test;
@@ -33,16 +35,38 @@ pub struct Setup {
     pub target: Target,
     /// How the JIT lowers; all ways in turns if not given.
     pub jit: Option<Configuration>,
+    /// Names of kernels' engines that tests are put to as well.
+    #[serde(default)]
+    pub linux: Vec<String>,
 }
 
 impl Setup {
     /// A setup of this target with nothing planted.
     pub fn new(target: Target) -> Setup {
-        Setup { seed: 0, insns: 20, helper: None, plant: None, target, jit: target.configuration() }
+        Setup { seed: 0, insns: 20, helper: None, plant: None, target, jit: target.configuration(), linux: Vec::new() }
+    }
+    /// Test `number`.
+    pub fn test(&self, generator: &Generator, number: u64) -> Test {
+        let test = generator.test(Dice::new(self.seed, number));
+        if self.linux.is_empty() { test } else { outside::fit(test) }
     }
     /// The generator of its tests.
     pub fn generator(&self) -> Generator {
         Generator::new(self.target, Options { insns: self.insns, helper: self.helper })
+    }
+    /// The kernels that tests are put to, each booted.
+    fn kernels(&self) -> Result<Vec<Box<dyn Engine>>, WorkerError> {
+        let mut machines = linux::Machines::new(linux::Settings::default());
+        let folder = linux::kernel::folder();
+        let mut kernel = |name: &String| {
+            let Ok(EngineId::Linux(version, mode)) = name.parse() else {
+                return Err(WorkerError::NoSuchEngine(name.clone()));
+            };
+            let mut engine = machines.engine(&folder, version, mode)?;
+            engine.start().map_err(linux::EngineError::from)?;
+            Ok(Box::new(engine) as Box<dyn Engine>)
+        };
+        self.linux.iter().map(&mut kernel).collect()
     }
     fn judge(&self, plant: Option<&Plant>) -> Result<Judge, JudgeError> {
         Judge::of(self.target, self.jit, plant)
@@ -88,6 +112,9 @@ pub struct Stats {
     pub executed: u64,
     /// In how many accepted programs each row of the instruction table occurs.
     pub forms: Vec<u64>,
+    /// What came of tests on kernels.
+    #[serde(default)]
+    pub outside: Counts,
 }
 
 impl Stats {
@@ -102,6 +129,9 @@ impl Stats {
         for (ours, theirs) in self.forms.iter_mut().zip(&other.forms) {
             *ours += theirs;
         }
+        for (what, count) in &other.outside {
+            *self.outside.entry(what.clone()).or_default() += count;
+        }
     }
 }
 
@@ -114,6 +144,12 @@ pub enum WorkerError {
     /// No such planted mistake.
     #[error("there is no planted mistake `{0}`")]
     NoSuchPlant(String),
+    /// No such kernel's engine.
+    #[error("there is no kernel's engine `{0}`")]
+    NoSuchEngine(String),
+    /// It cannot be had.
+    #[error(transparent)]
+    Linux(#[from] linux::EngineError),
     /// The campaign is gone.
     #[error("the campaign does not answer: {0}")]
     Pipe(#[from] std::io::Error),
@@ -144,7 +180,7 @@ pub fn serve(setup: Setup) -> Result<(), WorkerError> {
         None => None,
         Some(name) => Some(plant::by_name(name).ok_or_else(|| WorkerError::NoSuchPlant(name.clone()))?),
     };
-    let judge = setup.judge(plant.as_ref())?;
+    let judge = setup.judge(plant.as_ref())?.with_outside(setup.kernels()?);
     let generator = setup.generator();
     let mut worker = Worker { setup, plant, generator, judge };
     // A panic is an objection, not a message on the terminal.
@@ -186,18 +222,20 @@ impl Worker {
     /// A new judge in place of one that panicked; the old one gives up guest memory first.
     fn renew(&mut self) -> Result<(), WorkerError> {
         self.judge.retire();
-        self.judge = self.setup.judge(self.plant.as_ref())?;
+        let outside = self.judge.take_outside();
+        self.judge = self.setup.judge(self.plant.as_ref())?.asking(outside);
         Ok(())
     }
 
     fn batch(&mut self, first: u64, count: u64, announce: bool) -> Result<(), WorkerError> {
         let mut stats = Stats { forms: vec![0; semantics::insn::table::TABLE.len()], ..Stats::default() };
         let mut objections = Vec::new();
+        let mut fine = Vec::new();
         for number in first..first + count {
             if announce {
                 say(&Answer::At { number })?;
             }
-            let test = self.generator.test(Dice::new(self.setup.seed, number));
+            let test = self.setup.test(&self.generator, number);
             stats.tests += 1;
             match self.judge(&test, Some(number))? {
                 Judgement::Fine(executed) => {
@@ -205,6 +243,12 @@ impl Worker {
                     stats.executed += executed;
                     for insn in test.program.insns() {
                         stats.forms[insn.opcode as usize] += 1;
+                    }
+                    if self.judge.has_outside() {
+                        fine.push((number, test));
+                    }
+                    if fine.len() == outside::BATCH {
+                        self.ask_outside(&mut fine, &mut objections);
                     }
                 }
                 Judgement::Rejected(_) => stats.rejected += 1,
@@ -219,8 +263,17 @@ impl Worker {
                 }
             }
         }
+        self.ask_outside(&mut fine, &mut objections);
+        stats.outside = self.judge.take_counts();
         say(&Answer::Batch { stats, objections })?;
         Ok(())
+    }
+
+    /// Puts tests to kernels that are fine here.
+    fn ask_outside(&mut self, tests: &mut Vec<(u64, Test)>, objections: &mut Vec<(u64, Objection)>) {
+        let asked: Vec<&Test> = tests.iter().map(|(_, test)| test).collect();
+        let found = self.judge.ask_outside(&asked);
+        objections.extend(tests.drain(..).zip(found).filter_map(|((number, _), found)| Some((number, found?))));
     }
 
     fn check(&mut self, case: &str) -> Result<(), WorkerError> {
@@ -238,6 +291,9 @@ impl Worker {
                 match self.judge(&test, None)? {
                     Judgement::Objection(found) => objection = objection.or(Some(found)),
                     Judgement::Rejected(message) | Judgement::Unsupported(message) => rejected = Some(message),
+                    Judgement::Fine(_) if self.judge.has_outside() => {
+                        objection = objection.or(self.judge.ask_outside(&[&test]).remove(0));
+                    }
                     Judgement::Fine(_) => {}
                 }
             }

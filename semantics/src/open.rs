@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::helper::{self, ArgKind, Change};
+use crate::helper::{self, ArgKind, Change, ResultClass};
 use crate::insn::{AluOp, AtomicOp, Cond, Insn, Op, Reg, Size, Source, Wide, Width};
 use crate::interpreter::{Observer, Registers};
 use crate::memory::{Object, layout};
@@ -105,6 +105,8 @@ pub struct Origins {
     pending: Option<Pending>,
     /// The outermost function was left with this in R0.
     left: Option<Origin>,
+    /// Errors of map operations have 32 bits.
+    int_errors: bool,
     open: Open,
 }
 
@@ -113,11 +115,17 @@ impl Default for Origins {
         let mut regs = [Origin::Open; 11];
         (regs[Reg::R1.index()], regs[Reg::FP.index()]) = (Address, Address);
         let (callers, bytes) = (Vec::new(), HashMap::new());
-        Origins { regs, callers, bytes, pending: None, left: None, open: Open::default() }
+        Origins { regs, callers, bytes, pending: None, left: None, int_errors: false, open: Open::default() }
     }
 }
 
 impl Origins {
+    /// The same for a Linux before 6.4, whose map operations return `int`: calls of them are made directly, so the upper half of
+    /// an error is open (`BPF_CALL_IMM` of `ops->map_update_elem` in `bpf_do_misc_fixups`).
+    pub fn with_int_errors() -> Origins {
+        Origins { int_errors: true, ..Origins::default() }
+    }
+
     /// What is open in the outcome of the run, which has ended.
     pub fn finish(mut self, world: &World) -> Open {
         if let Some(pending) = self.pending.take() {
@@ -247,10 +255,14 @@ impl Origins {
     fn returned(&mut self, id: u32, args: [u64; 5], world: &World) {
         let Ok(helper) = world.helpers.get(id) else { return };
         let mut result = match world.effects.last() {
-            Some(Effect::Call { class: helper::ResultClass::MapValue, .. }) => Address,
+            Some(Effect::Call { class: ResultClass::MapValue, .. }) => Address,
             _ => Number,
         };
         if helper.changes.iter().any(|change| matches!(change, Change::Clock | Change::Random)) {
+            result = Origin::Open;
+        }
+        let is_error = matches!(world.effects.last(), Some(Effect::Call { class: ResultClass::Error(_), .. }));
+        if self.int_errors && is_error && helper.changes.contains(&Change::MapValues) {
             result = Origin::Open;
         }
         let map = layout::map_of_handle(args[0]).and_then(|at| Some((at as u32, world.maps.get(at)?)));
@@ -273,9 +285,10 @@ impl Origins {
             }
         }
         // What was stored has the origin of where it came from.
-        if let (Some((from, len)), Some((_, map)), true) = (value, map, result == Number) {
+        let is_stored = is_error || result == Number;
+        if let (Some((from, len)), Some((_, map)), true) = (value, map, is_stored) {
             let key = world.memory.peek(args[1], u64::from(map.def.key_size));
-            if let Some(to) = map.ops.lookup(key) {
+            if let Some(to) = map.ops.lookup(key).filter(|_| !is_error) {
                 for at in 0..u64::from(len) {
                     let origin = self.load(from + at, 1, world);
                     let held = self.bytes.get(&(from + at)).copied().unwrap_or(origin);

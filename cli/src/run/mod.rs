@@ -5,21 +5,25 @@
 //! of their own.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use corpus::text;
-use semantics::engine::{Engine, EngineId};
+use linux::LinuxEngine;
+use semantics::engine::{Engine, EngineId, Lack, Task};
 use semantics::insn::Reg;
 use semantics::interpreter::{self, Registers};
 use semantics::memory::{Memory, layout};
-use semantics::outcome::Outcome;
+use semantics::open::{Open, Origins};
+use semantics::outcome::{Outcome, Sight};
 use semantics::program::Program;
 use semantics::program_type::ProgramType;
-use semantics::trap::Trap;
+use semantics::trap::{Trap, Unsupported};
 use semantics::world::{Input, World};
 use serde_json::{Value, json};
 
+use crate::engines::{self, Named};
 use crate::input::{self, Loaded, Packet, Source};
 use crate::{Format, Status, judge};
 use breakpoint::{Break, Watch};
@@ -87,9 +91,10 @@ pub struct Args {
     /// The monotonic clock at the start, in nanoseconds
     #[arg(long)]
     clock_ns: Option<u64>,
-    /// What runs it. The JIT runs only what the verifier accepts, or with --unverified anything
-    #[arg(long, value_enum, default_value_t = Which::Interpreter)]
-    engine: Which,
+    /// What runs it: interpreter, jit, both, or a kernel such as linux-6.1-jit or linux-6.1-interpreter; several are compared.
+    /// The JIT runs only what the verifier accepts, or with --unverified anything; a kernel what its own verifier accepts
+    #[arg(long = "engine", value_name = "ENGINE", default_value = "interpreter", value_delimiter = ',', value_parser = engines::named)]
+    engines: Vec<Named>,
     #[command(flatten)]
     codegen: judge::Codegen,
     #[command(flatten)]
@@ -137,11 +142,32 @@ impl Look {
 }
 
 /// Which engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Which {
-    Interpreter,
-    Jit,
-    Both,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Which {
+    interpreter: bool,
+    jit: bool,
+    /// Kernels.
+    linux: Vec<EngineId>,
+}
+
+impl Which {
+    fn of(named: &[Named]) -> Which {
+        let mut which = Which::default();
+        for named in named {
+            match named {
+                Named::Both => (which.interpreter, which.jit) = (true, true),
+                Named::Engine(EngineId::Interpreter) => which.interpreter = true,
+                Named::Engine(linux @ EngineId::Linux(..)) if !which.linux.contains(linux) => which.linux.push(*linux),
+                Named::Engine(EngineId::Linux(..)) => {}
+                Named::Engine(_) => which.jit = true,
+            }
+        }
+        which
+    }
+    /// Whether the interpreter is the only one.
+    fn is_interpreter(&self) -> bool {
+        !self.jit && self.linux.is_empty()
+    }
 }
 
 /// Which packets of captures.
@@ -186,22 +212,23 @@ impl Ran {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let look = &args.look;
-    if look.is_asked_for() && args.engine == Which::Jit {
+    let which = Which::of(&args.engines);
+    if look.is_asked_for() && !which.interpreter {
         bail!("--trace, --break, --watch and --step are for the interpreter");
     }
-    if args.codegen.is_asked_for() && args.engine == Which::Interpreter {
+    if args.codegen.is_asked_for() && !which.jit {
         bail!("--blind and --no-bmi2 are for the JIT: --engine jit or both");
     }
     if look.stop && look.breaks.is_empty() && look.watches.is_empty() {
         bail!("--stop needs a --break or a --watch");
     }
-    if look.stop && args.engine == Which::Both {
+    if look.stop && !which.is_interpreter() {
         bail!("--stop is for the interpreter alone: nobody else stops there");
     }
     if look.step && args.source.path == std::path::Path::new("-") {
         bail!("--step reads commands from the standard input, so the program cannot come from there");
     }
-    if args.native.is_unverified() && args.engine == Which::Interpreter {
+    if args.native.is_unverified() && !which.jit {
         bail!("--unverified is for the JIT: --engine jit or both");
     }
     if args.native.is_to_be_contained() {
@@ -223,10 +250,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             bail!("--input {number}: there are inputs 0 to {}", count.saturating_sub(1));
         }
     }
-    let native = match args.engine {
-        Which::Interpreter => None,
+    let native = match which.jit {
+        false => None,
         // SAFETY: what is not verified runs in a process that may be lost.
-        Which::Jit | Which::Both => match unsafe { judge::fit(program, args.native.is_unverified()) } {
+        true => match unsafe { judge::fit(program, args.native.is_unverified()) } {
             Ok(verified) => {
                 let mut jit = args.codegen.jit()?;
                 jit.load(&verified).context("the JIT")?;
@@ -238,13 +265,20 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             }
         },
     };
+    let mut kernels = engines::start(&which.linux)?;
+    for kernel in &mut kernels {
+        let usable: Vec<Input> = inputs.iter().filter_map(|prepared| prepared.input.as_ref().ok().cloned()).collect();
+        if let Some(status) = load(kernel, program, usable, out)? {
+            return Ok(status);
+        }
+    }
     let memory = if native.is_some() { Memory::native() } else { Memory::detached() };
     let mut world = World::new(memory.context("guest memory")?);
     world.load(program)?;
     if look.step {
         let [Prepared { input, .. }] = <[Prepared; 1]>::try_from(inputs)
             .map_err(|inputs| anyhow!("--step takes one packet, here are {}; choose with --input N", inputs.len()))?;
-        if args.format == Format::Json || native.is_some() {
+        if args.format == Format::Json || !which.is_interpreter() {
             bail!("--step is for text and for the interpreter alone");
         }
         return debug::run(program, &mut world, &input?, args.fuel, (breaks, watches), out);
@@ -254,10 +288,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         args,
         program,
         world,
+        which,
         native,
+        kernels,
         listing,
         breaks,
         watches,
+        pc: 0,
         failed: 0,
         refused: 0,
         difference: None,
@@ -266,6 +303,24 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             .then(Vec::new),
     };
     session.all(inputs, out)
+}
+
+/// Loads the program into a kernel; how this ends, if it refuses it.
+fn load(
+    kernel: &mut LinuxEngine,
+    program: &Arc<Program>,
+    inputs: Vec<Input>,
+    out: &mut dyn Write,
+) -> anyhow::Result<Option<Status>> {
+    kernel.ahead(&[Task { program: Arc::clone(program), inputs }]);
+    match kernel.load_program(program) {
+        Ok(()) => Ok(None),
+        Err(Lack::Refused { engine, log }) => {
+            writeln!(out, "{}\n{engine} refuses it", log.trim_end())?;
+            Ok(Some(Status::Findings))
+        }
+        Err(lack) => bail!("{}: {lack}", kernel.id()),
+    }
 }
 
 /// The inputs: packets of the command line, or those of the case, or one empty one.
@@ -311,10 +366,14 @@ struct Session<'a> {
     args: &'a Args,
     program: &'a Program,
     world: World,
+    which: Which,
     native: Option<jit::Jit>,
+    kernels: Vec<LinuxEngine>,
     listing: Vec<String>,
     breaks: Vec<Break>,
     watches: Vec<Watch>,
+    /// The slot of the interpreter's last instruction.
+    pc: usize,
     /// Runs that ended in a trap.
     failed: usize,
     /// Inputs that were not run.
@@ -352,8 +411,9 @@ impl Session<'_> {
     }
 
     fn run(&mut self, at: usize, from: Option<String>, input: &Input, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut first: Option<(Outcome, usize)> = None;
-        if self.args.engine != Which::Jit {
+        let open = self.open(input)?;
+        let mut first: Option<(Outcome, EngineId, Sight)> = None;
+        if self.which.interpreter {
             let (stop, callers) = if self.args.look.is_asked_for() {
                 self.observe(at, input, out)?
             } else {
@@ -361,24 +421,70 @@ impl Session<'_> {
             };
             let outcome = self.world.outcome(stop.result);
             let state = self.state(&stop.registers, stop.pc, stop.retired, &callers);
-            first = Some((outcome.clone(), stop.pc));
+            first = Some((outcome.clone(), EngineId::Interpreter, Sight::WHOLE));
+            self.pc = stop.pc;
             let (from, stop) = (from.clone(), Some((stop.retired, stop.pc)));
             self.report(&Ran { input: at, from, engine: EngineId::Interpreter, stop, outcome, state }, out)?;
         }
         if let Some(jit) = &mut self.native {
             self.world.reset(input)?;
             let result = self.args.native.run(jit, &mut self.world, out)?;
-            let (engine, outcome) = (jit.id(), self.world.outcome(result));
-            if let Some(difference) = first.and_then(|(first, pc)| native::difference(&first, pc, &outcome)) {
-                let text = format!("input {at}: interpreter and {engine} disagree: {difference}");
-                self.difference.get_or_insert(text);
+            let ran = (self.world.outcome(result), jit.id(), Sight::WHOLE);
+            self.ran(at, &from, &mut first, &open, ran, out)?;
+        }
+        for number in 0..self.kernels.len() {
+            self.world.reset(input)?;
+            let kernel = &mut self.kernels[number];
+            let result = kernel.run(&mut self.world);
+            if let Some(complaint) = kernel.complaint() {
+                writeln!(out, "{}: {complaint}", kernel.id())?;
+                self.failed += 1;
             }
-            let mut registers = [0; 11];
-            registers[Reg::FP.index()] = layout::frame_top(0);
-            let state = self.state(&registers, 0, 0, &[]);
-            self.report(&Ran { input: at, from, engine, stop: None, outcome, state }, out)?;
+            let ran = (self.world.outcome(result), kernel.id(), kernel.sight());
+            self.ran(at, &from, &mut first, &open, ran, out)?;
         }
         Ok(())
+    }
+
+    /// What the specification leaves open of a run, where it is compared with what runs in another world.
+    fn open(&mut self, input: &Input) -> anyhow::Result<Open> {
+        if self.kernels.is_empty() {
+            return Ok(Open::default());
+        }
+        let mut origins = Origins::default();
+        interpreter::run(self.program, &mut self.world, self.args.fuel, &mut origins);
+        let open = origins.finish(&self.world);
+        self.world.reset(input)?;
+        Ok(open)
+    }
+
+    /// Another engine has run: it is compared with the first one.
+    fn ran(
+        &mut self,
+        at: usize,
+        from: &Option<String>,
+        first: &mut Option<(Outcome, EngineId, Sight)>,
+        open: &Open,
+        (outcome, engine, sight): (Outcome, EngineId, Sight),
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        // A kernel that cannot make a run has nothing to compare.
+        let is_lack = matches!(outcome.result, Err(Trap::Unsupported(Unsupported::Run { .. })));
+        let difference = first.as_ref().filter(|_| !is_lack).and_then(|(ours, _, shown)| match (sight, *shown) {
+            (Sight::WHOLE, Sight::WHOLE) => native::difference(ours, self.pc, &outcome),
+            (sight, shown) => ours.difference_within(&outcome, sight.meet(shown), open),
+        });
+        if let (Some(difference), Some((_, other, _))) = (difference, &first) {
+            let text = format!("input {at}: {other} and {engine} disagree: {difference}");
+            self.difference.get_or_insert(text);
+        }
+        if first.is_none() && !is_lack {
+            *first = Some((outcome.clone(), engine, sight));
+        }
+        let mut registers = [0; 11];
+        registers[Reg::FP.index()] = layout::frame_top(0);
+        let state = self.state(&registers, 0, 0, &[]);
+        self.report(&Ran { input: at, from: from.clone(), engine, stop: None, outcome, state }, out)
     }
 
     /// A run that is looked at, and the calls in it that wait for a return.

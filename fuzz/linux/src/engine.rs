@@ -342,10 +342,10 @@ fn context_of(world: &World) -> Result<Vec<u8>, RunLack> {
 }
 
 /// Fields of `struct __sk_buff` that a test run can be given any values of; of the length on the wire, none below the buffer's.
-const SKB_FIELDS: [&str; 5] = ["mark", "priority", "cb", "tstamp", "wire_len"];
+pub const SKB_FIELDS: [&str; 5] = ["mark", "priority", "cb", "tstamp", "wire_len"];
 
 /// The packet after a run on `before`, of what the kernel gave back.
-fn packet_after(program_type: ProgramType, before: Vec<u8>, after: Vec<u8>) -> Vec<u8> {
+pub fn packet_after(program_type: ProgramType, before: Vec<u8>, after: Vec<u8>) -> Vec<u8> {
     /// Bytes of an Ethernet header.
     const ETH_HLEN: usize = 14;
     match program_type {

@@ -1,0 +1,215 @@
+//! Cases on a kernel's engine: the verdict and the log are the kernel's, and so are the runs.
+
+use corpus::case::{Case, Element, Ending, Verdict};
+use corpus::runner::Failure;
+use corpus::suite::Entry;
+use linux::engine::wire_engine;
+use linux::job::{self, Wanted};
+use linux::{Machine, Settings, kernel, widen};
+use semantics::engine::{EngineId, LinuxMode, LinuxVersion, last_line};
+use semantics::map::MapType;
+use semantics::program::Program;
+use semantics::trap::RunLack;
+use wire::{Answer, Job, Ran, Stage};
+
+use super::Reply;
+
+/// A kernel's engine that cases are tried on.
+#[derive(Debug)]
+pub(super) struct Bench {
+    machine: Machine,
+    engine: EngineId,
+    mode: LinuxMode,
+}
+
+/// How much of its log is wanted.
+const LOG_LEVEL: u32 = 2;
+
+impl Bench {
+    /// The kernel of this version, booted.
+    pub(super) fn new(version: LinuxVersion, mode: LinuxMode) -> anyhow::Result<Bench> {
+        let kernel = linux::Kernel::find(&kernel::folder(), &version.to_string())?;
+        let mut machine = Machine::new(kernel, Settings::default());
+        machine.guest()?;
+        Ok(Bench { machine, engine: EngineId::Linux(version, mode), mode })
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { engines: vec![wire_engine(self.mode)], log_level: LOG_LEVEL, ..Wanted::default() }
+    }
+
+    /// All cases of a file, asked at once.
+    pub(super) fn cases(&mut self, entries: &[Entry]) -> anyhow::Result<Vec<Reply>> {
+        let mut jobs: Vec<Job> = Vec::new();
+        // The job of each case, and behind it perhaps one that shows R0 whole.
+        let mut places: Vec<Result<(usize, bool), Reply>> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let job = match &entry.case {
+                Ok(case) => job::of_case(case, &self.wanted()).map_err(|why| Reply::skipped(&why)),
+                Err(skip) => Err(Reply::skipped(skip)),
+            };
+            places.push(job.map(|job| {
+                let is_wide =
+                    |case: &Case| case.runs.iter().any(|run| matches!(run.expect.result, Some(Ending::Result(_))));
+                let wide = entry.case.as_ref().ok().filter(|case| is_wide(case)).and_then(|_| widen::widen(&job));
+                let at = jobs.len();
+                jobs.push(job);
+                let has_wide = wide.is_some();
+                jobs.extend(wide.map(|wide| Job { log_level: 0, ..wide }));
+                (at, has_wide)
+            }));
+        }
+        let mut answers = Vec::with_capacity(jobs.len());
+        self.machine.ask(&jobs, &mut |_, answer| answers.push(answer))?;
+        let reply = |(entry, place): (&Entry, Result<(usize, bool), Reply>)| {
+            let (at, has_wide) = place?;
+            let Ok(case) = &entry.case else { return Err(Reply::skipped(&"no case")) };
+            let wide = has_wide.then(|| answers[at + 1].as_ref().ok()).flatten();
+            match &answers[at] {
+                Ok(answer) => self.case(case, answer, wide),
+                Err(lost) => Err(self.lost(&lost.to_string())),
+            }
+        };
+        Ok(entries.iter().zip(places).map(|it| reply(it).unwrap_or_else(|reply| reply)).collect())
+    }
+
+    /// A program that states no expectation.
+    pub(super) fn program(&mut self, program: &Program) -> anyhow::Result<Reply> {
+        let wanted = Wanted { runs: false, ..self.wanted() };
+        let answer = self.machine.ask_one(&job::of_program(program, std::iter::empty(), &wanted))?;
+        Ok(match answer {
+            Err(lost) => self.lost(&lost.to_string()),
+            Ok(Answer { messages, .. }) if !messages.is_empty() => self.lost(&messages.join("\n")),
+            Ok(answer) => match answer.trials.first().map(|trial| &trial.load.result) {
+                Some(Ok(())) => Reply::passed("accepted by the kernel"),
+                Some(Err((Stage::Program(_), _))) => Reply::passed("rejected by the kernel"),
+                Some(Err((stage, errno))) => Reply::skipped(&format!("{stage:?}: error {errno}")),
+                None => Reply::skipped(&"no answer"),
+            },
+        })
+    }
+
+    fn lost(&self, what: &str) -> Reply {
+        failed(&Failure::Lost { engine: self.engine, what: what.to_owned() })
+    }
+
+    fn case(&self, case: &Case, answer: &Answer, wide: Option<&Answer>) -> Result<Reply, Reply> {
+        if !answer.messages.is_empty() {
+            return Err(self.lost(&answer.messages.join("\n")));
+        }
+        let Some(trial) = answer.trials.first() else { return Err(Reply::skipped(&"no answer")) };
+        let log = &trial.load.log;
+        match (&trial.load.result, case.verdict) {
+            (Err((Stage::Fallback, _)), _) => return Err(Reply::skipped(&"the kernel does not run it on this engine")),
+            (Err(_), Verdict::Accept | Verdict::Any)
+                if self.mode == LinuxMode::Interpreter && log.contains("non-JITed") =>
+            {
+                return Err(Reply::skipped(&last_line(log)));
+            }
+            (Err((Stage::Program(_), _)), Verdict::Accept) => return Err(failed(&Failure::Rejected(log.clone()))),
+            (Err((Stage::Program(_), _)), Verdict::Reject) => return messages(case, log),
+            (Err((Stage::Program(_), _)), Verdict::Any) => {
+                let traps = |run: &corpus::Run| matches!(run.expect.result, Some(Ending::Trap(_)));
+                let must_trap = !case.runs.is_empty() && case.runs.iter().all(traps);
+                let refused = || Reply::skipped(&format!("the kernel refuses it: {}", last_line(log)));
+                return if must_trap { Ok(Reply::Passed { note: None }) } else { Err(refused()) };
+            }
+            (Err((stage, errno)), _) => return Err(Reply::skipped(&format!("{stage:?}: error {errno}"))),
+            (Ok(()), Verdict::Reject) => return Err(failed(&Failure::Accepted)),
+            (Ok(()), Verdict::Accept) => drop(messages(case, log)?),
+            (Ok(()), Verdict::Any) => {}
+        }
+        if case.runs.is_empty() && case.verdict == Verdict::Any {
+            return Err(Reply::skipped(&"nothing to run"));
+        }
+        let mut untried = None;
+        for (at, ran) in trial.runs.iter().enumerate() {
+            match ran {
+                Err(errno) => untried = Some(RunLack::TestRun(*errno)),
+                Ok(ran) => self.run(case, at, ran, wide.and_then(|wide| whole(wide, at)))?,
+            }
+        }
+        match untried {
+            Some(lack) if case.verdict == Verdict::Any => Err(Reply::skipped(&lack)),
+            Some(lack) => Ok(Reply::passed(&format!("its verdict, not its runs: {lack}"))),
+            None => Ok(Reply::Passed { note: None }),
+        }
+    }
+
+    /// What a run must come to; `r0` is R0 whole, where that is known.
+    fn run(&self, case: &Case, at: usize, ran: &Ran, r0: Option<u64>) -> Result<(), Reply> {
+        let expected = &case.runs[at].expect;
+        let holds = match expected.result {
+            None => true,
+            Some(Ending::Return(value)) => value == ran.retval,
+            Some(Ending::Result(value)) => r0.map_or(value as u32 == ran.retval, |r0| r0 == value),
+            // A verified program does not trap.
+            Some(Ending::Trap(_)) => return Err(Reply::skipped(&"a trap is expected, which no kernel has")),
+        };
+        let (engine, found) = (self.engine, Ok(r0.unwrap_or(u64::from(ran.retval))));
+        if let (false, Some(expected)) = (holds, expected.result.clone()) {
+            return Err(failed(&Failure::Ending { engine, run: at, expected, found }));
+        }
+        let packet =
+            linux::engine::packet_after(case.program_type, case.runs[at].input.packet.clone(), ran.data.clone());
+        if let Some(expected) = expected.packet.clone().filter(|expected| *expected != packet) {
+            return Err(failed(&Failure::Packet { engine, run: at, expected, found: packet }));
+        }
+        for (map, elements) in &expected.maps {
+            let Some(Ok(found)) = ran.maps.get(*map) else { continue };
+            self.elements(case, (at, *map), elements, found)?;
+        }
+        Ok(())
+    }
+
+    /// A map is compared whole.
+    fn elements(
+        &self,
+        case: &Case,
+        (run, map): (usize, usize),
+        wanted: &[Element],
+        found: &[Element],
+    ) -> Result<(), Reply> {
+        let Some(def) = case.maps.get(map) else { return Ok(()) };
+        let fail = |key: &[u8], expected: Option<Vec<u8>>, found: Option<Vec<u8>>| {
+            let (engine, map, key) = (self.engine, def.name.clone(), key.to_vec());
+            failed(&Failure::Element { engine, run, map, key, expected, found })
+        };
+        for (key, value) in wanted {
+            let there = found.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+            if there.as_ref() != Some(value) {
+                return Err(fail(key, Some(value.clone()), there));
+            }
+        }
+        let is_array = def.map_type == MapType::ARRAY;
+        let is_surplus = |(key, value): &&Element| {
+            !wanted.iter().any(|(other, _)| other == key) && !(is_array && value.iter().all(|byte| *byte == 0))
+        };
+        match found.iter().find(is_surplus) {
+            Some((key, value)) => Err(fail(key, is_array.then(|| vec![0; value.len()]), Some(value.clone()))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(failure: &Failure) -> Reply {
+    Reply::Failed { kind: failure.kind().to_owned(), why: failure.to_string() }
+}
+
+/// All messages occur in the log, in order.
+fn messages(case: &Case, log: &str) -> Result<Reply, Reply> {
+    let mut rest = log;
+    for message in &case.message {
+        let Some(at) = rest.find(message.as_str()) else {
+            return Err(failed(&Failure::Message { missing: message.clone(), log: log.to_owned() }));
+        };
+        rest = &rest[at + message.len()..];
+    }
+    Ok(Reply::Passed { note: None })
+}
+
+/// R0 of a run of a program that was rewritten to show it.
+fn whole(answer: &Answer, run: usize) -> Option<u64> {
+    let ran = answer.trials.first()?.runs.get(run)?.as_ref().ok()?;
+    widen::r0(&mut ran.clone())
+}
