@@ -11,6 +11,8 @@ use wire::Stage;
 
 use crate::{Format, Status};
 
+mod image;
+
 /// What `--format json` prints.
 const JSON: &str = "JSON: [{version, release, suite, package, package_version, accelerator}]; boot: {version, release, \
     accelerator, boot_seconds, cases_per_second, jit_and_interpreter, btf, options: {name: value}}.";
@@ -27,6 +29,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// A program's native code as a kernel makes it, beside ours, and the instructions as its verifier translated them
+    Image(image::Args),
     /// Boot a guest, and tell how long it takes, how many cases it does, and what its kernel has
     Boot {
         /// The kernel, such as `6.1`
@@ -41,6 +45,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     match &args.command {
         None => list(args.format, out),
         Some(Command::Boot { version, format }) => boot(version, *format, out),
+        Some(Command::Image(args)) => image::run(args, out),
     }
 }
 

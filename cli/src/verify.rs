@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use semantics::engine::LinuxVersion;
 use semantics::insn::Reg;
 use semantics::program::Program;
 use serde_json::{Value, json};
@@ -10,11 +11,14 @@ use verifier::state::{Kind, State};
 use verifier::{Dialect, Options, Rejection, States, Stats, Verdict, verify};
 
 use crate::input::{self, Source};
-use crate::{Format, Status, judge};
+use crate::{Format, Status, engines, judge};
+
+mod against;
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
-    taken}], stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}.";
+    taken}], stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
+    [{kernel, ours: {who, verdict: accept|reject|none, message, log}, theirs: {..}, same_verdict, same_message, note?}]}.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
@@ -24,6 +28,9 @@ pub struct Args {
     /// The version of Linux whose rules hold: 6.1, 6.8, 7.2
     #[arg(long, default_value = "6.8", value_parser = judge::dialect)]
     dialect: Dialect,
+    /// Ask real kernels, too, and show both verdicts: linux-6.1, or several with commas; with --log both logs
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = engines::kernel, conflicts_with = "states")]
+    against: Vec<LinuxVersion>,
     /// Print the log, like the kernel's at level 2
     #[arg(long)]
     log: bool,
@@ -41,6 +48,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         Err(error) if input::is_refusal(&error, args.dialect.version) => return refused(args, &error, out),
         Err(error) => return Err(error),
     };
+    if !args.against.is_empty() {
+        return against::run(&program, &args.against, (args.log, args.format), out);
+    }
     let options = Options { dialect: args.dialect, record: args.states, log: args.log };
     let verdict = verify(&program, &options);
     match args.format {

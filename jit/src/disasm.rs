@@ -51,7 +51,12 @@ pub fn listing(insns: &[Insn], code: &Code) -> Listing {
 
 fn decode(code: &Code, range: Range<usize>) -> Vec<Native> {
     let start = range.start;
-    let mut decoder = Decoder::with_ip(64, &code.bytes()[range], start as u64, DecoderOptions::NONE);
+    natives(&code.bytes()[range], start as u64)
+}
+
+/// The instructions in these bytes, which lie at the offset `start`.
+pub fn natives(bytes: &[u8], start: u64) -> Vec<Native> {
+    let mut decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
     let mut formatter = IntelFormatter::new();
     let mut inst = Instruction::default();
     let mut natives = Vec::new();
@@ -60,7 +65,8 @@ fn decode(code: &Code, range: Range<usize>) -> Vec<Native> {
         let offset = inst.ip() as usize;
         let mut text = String::new();
         formatter.format(&inst, &mut text);
-        natives.push(Native { offset, bytes: code.bytes()[offset..offset + inst.len()].to_vec(), text });
+        let at = offset - start as usize;
+        natives.push(Native { offset, bytes: bytes[at..at + inst.len()].to_vec(), text });
     }
     natives
 }

@@ -35,7 +35,12 @@ impl Bench {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { engines: vec![wire_engine(self.mode)], log_level: LOG_LEVEL, ..Wanted::default() }
+        Wanted {
+            engines: vec![wire_engine(self.mode)],
+            log_level: LOG_LEVEL,
+            kernel: self.machine.kernel().number(),
+            ..Wanted::default()
+        }
     }
 
     /// All cases of a file, asked at once.
