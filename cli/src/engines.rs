@@ -1,6 +1,6 @@
 //! Engines as the command line names them: our own, and the kernels in `.kernels/`.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use linux::{LinuxEngine, Machines, Settings, kernel};
 use semantics::engine::{EngineId, LinuxVersion};
 
@@ -78,12 +78,4 @@ pub fn start(engines: &[EngineId]) -> anyhow::Result<Vec<LinuxEngine>> {
         started.push(engine);
     }
     Ok(started)
-}
-
-/// One engine of those that `--engine` names, for a command that takes one at a time.
-pub fn only(engines: &[Named]) -> anyhow::Result<Named> {
-    match engines {
-        [one] => Ok(*one),
-        _ => bail!("one engine at a time"),
-    }
 }

@@ -52,8 +52,10 @@ pub fn run(
         let (ours, theirs) = (ours(program, dialect), theirs(program, *version)?);
         let note = (dialect.name != version.to_string())
             .then(|| format!("there are no rules of {version} here: {} is the nearest", dialect.name));
+        // What one of them cannot judge is no difference.
+        let is_judged = ours.accepts.is_some() && theirs.accepts.is_some();
         let same = ours.accepts == theirs.accepts;
-        differ |= !same;
+        differ |= is_judged && !same;
         if format == Format::Text {
             text(program, (&ours, &theirs), note.as_deref(), with_log, out)?;
         }
@@ -120,6 +122,7 @@ fn text(
         writeln!(out, "{:16} {:6} {}", said.who, said.verdict(), said.message)?;
     }
     let how = match (ours.accepts == theirs.accepts, ours.message == theirs.message) {
+        (false, _) if ours.accepts.is_none() || theirs.accepts.is_none() => "not judged by both",
         (false, _) => "VERDICTS DIFFER",
         (true, true) => "same verdict",
         (true, false) if ours.accepts == Some(false) => "same verdict, other words",
