@@ -208,7 +208,12 @@ fn is_address(value: u64) -> bool {
 /// Whether two addresses lie in one object: their distance then follows from the input.
 fn are_together(a: u64, b: u64, world: &World) -> bool {
     let packet = |addr| (layout::PACKETS..layout::PACKETS + layout::PACKETS_LEN).contains(&addr);
-    (packet(a) && packet(b)) || world.memory.object_at(a).is_some_and(|of| world.memory.object_at(b) == Some(of))
+    // An address one behind an object, as R10 is, belongs to it.
+    let object = |addr: u64| {
+        let memory = &world.memory;
+        memory.object_at(addr).or_else(|| memory.object_at(addr.wrapping_sub(1)))
+    };
+    (packet(a) && packet(b)) || object(a).is_some_and(|of| object(b) == Some(of))
 }
 
 impl Observer for Origins {
