@@ -66,7 +66,9 @@ pub fn fit(mut test: Test) -> Test {
     let len = input.packet.len().max(PACKET_MIN);
     input.packet.resize(len, 0);
     let is_skb = program_type.declaration().context == "__sk_buff";
-    input.context.retain(|(name, _)| is_skb && linux::engine::SKB_FIELDS.contains(&name.as_str()));
+    input
+        .context
+        .retain(|(name, _)| is_skb && name != "wire_len" && linux::engine::SKB_FIELDS.contains(&name.as_str()));
     test
 }
 
