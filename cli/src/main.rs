@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod asm;
 mod check;
+mod compare;
 mod conformance_plugin;
 mod coverage;
 mod disasm;
@@ -59,6 +60,8 @@ enum Command {
     Suite(suite::Args),
     /// One program in, R0 out: an engine for the runner of `bpf_conformance`
     ConformancePlugin(conformance_plugin::Args),
+    /// Compare our verdicts with those of real kernels
+    Compare(compare::Args),
     /// All helpers of Linux and which are modelled; or one of them
     Helpers(helpers::Args),
     /// The instruction set as a document; or one instruction, also as SMT-LIB
@@ -147,6 +150,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Fuzz(args) => fuzz::run(&args, out),
         Command::Repro(args) => repro::run(&args, out),
         Command::Suite(args) => suite::run(&args, out),
+        Command::Compare(args) => compare::run(&args, out),
         Command::ConformancePlugin(args) => conformance_plugin::run(&args, out),
         Command::Helpers(args) => helpers::run(&args, out),
         Command::Isa(args) => isa::run(&args, out),

@@ -25,7 +25,7 @@ const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported,
 pub struct Args {
     #[command(flatten)]
     source: Source,
-    /// The version of Linux whose rules hold: 6.1, 6.8, 7.2
+    /// The version of Linux whose rules hold: 6.1, 6.8, 6.12, 7.2
     #[arg(long, default_value = "6.8", value_parser = judge::dialect)]
     dialect: Dialect,
     /// Ask real kernels, too, and show both verdicts: linux-6.1, or several with commas; with --log both logs

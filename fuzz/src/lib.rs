@@ -5,6 +5,7 @@
 //! [`finding::Finding`], which [`reduce`] shrinks until nothing can be left out and [`case`] writes into the corpus. A
 //! [`campaign`] does that in worker processes, so that a worker that native code kills or hangs is a finding too.
 
+pub mod against;
 pub mod bytes;
 pub mod campaign;
 pub mod case;

@@ -23,7 +23,7 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
         Kind::Fp => {
             check_stack_alignment(reg, &base, off, size)?;
             let place = stack::place(reg, &base, at, size.bytes(), Way::Read)?;
-            let filled = stack::read(state, place, size, env.dialect)?;
+            let filled = stack::read(state, place, size)?;
             Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
         }
         Kind::Ctx => {

@@ -20,11 +20,11 @@ pub(crate) fn check(
     (cond, width, source): (Cond, Width, Source),
     insn: &Insn,
 ) -> Result<Ways, Stop> {
+    let dst = *readable(state, insn.dst)?;
     let src = match source {
         Source::X => *readable(state, insn.src)?,
         Source::K => RegState::scalar((env.rules.at(width).operand)(&insn.imm)),
     };
-    let dst = *readable(state, insn.dst)?;
     match decided(env, cond, width, &dst, &src) {
         Some(true) => return Ok(Ways::Take),
         Some(false) => return Ok(Ways::Fall),
@@ -50,12 +50,20 @@ pub(crate) fn check(
 /// Which way the jump must go, if that is known (`is_branch_taken`).
 fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegState) -> Option<bool> {
     if dst.kind == Kind::Scalar && src.kind == Kind::Scalar {
-        let constant = match width {
-            Width::W64 => src.var.is_constant(),
-            Width::W32 => src.var.is_constant_32(),
+        let is_constant = |held: &RegState| match width {
+            Width::W64 => held.var.is_constant(),
+            Width::W32 => held.var.is_constant_32(),
         };
-        if !constant && !env.dialect.two_ranges_decide {
+        if !is_constant(src) && !env.dialect.two_ranges_decide {
             return None;
+        }
+        if matches!(cond, Cond::Eq | Cond::Ne) {
+            if env.dialect.bits_decide && bits_apart(width, &dst.var, &src.var) {
+                return Some(cond == Cond::Ne);
+            }
+            if !(env.dialect.apart_decides || is_constant(dst)) {
+                return None;
+            }
         }
         let taken = (env.rules.at(width).branch(cond).taken)(&dst.var, &src.var);
         // Both hold only on a path that cannot arise: either way will do.
@@ -77,6 +85,16 @@ fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegSta
         (Kind::MapValue, Kind::Scalar) if src.as_constant() == Some(0) => null_decided(cond),
         (Kind::Scalar, Kind::MapValue) if dst.as_constant() == Some(0) => null_decided(cond),
         _ => None,
+    }
+}
+
+/// Whether some bit is known of both, and differs (`tnum_overlap`).
+fn bits_apart(width: Width, dst: &Number, src: &Number) -> bool {
+    let (dst, src) = (&dst.var_off, &src.var_off);
+    let differing = (dst.value ^ src.value) & !dst.mask & !src.mask;
+    match width {
+        Width::W64 => differing != 0,
+        Width::W32 => differing as u32 != 0,
     }
 }
 

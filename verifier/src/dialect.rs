@@ -9,10 +9,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// Instructions of later versions are refused.
     pub version: Version,
-    /// A stored immediate is remembered like a spilled register (since 6.3).
-    pub st_imm_spills: bool,
-    /// Part of a spilled 0 is 0 (since 6.8).
-    pub zero_fills: bool,
+    /// A register that holds 0 is spilled like others (since 6.8); before, its bytes became zeros.
+    pub zero_spills: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
     /// The ranges of both operands decide a jump; before 6.4 the source had to be a constant.
@@ -21,6 +19,15 @@ pub struct Dialect {
     pub ne_shaves: bool,
     /// Negation keeps track of ranges (since 6.17).
     pub neg_tracked: bool,
+    /// Ranges without a common number decide `==` and `!=` (since 6.4); before, both sides had to be constants.
+    pub apart_decides: bool,
+    /// Known bits that differ decide them too (since 6.18, and in later 6.12.y).
+    pub bits_decide: bool,
+    /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
+    pub context_as_memory: bool,
+    /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
+    /// same for all programs that are followed.
+    pub memory_kinds: &'static str,
 }
 
 impl Dialect {
@@ -28,28 +35,43 @@ impl Dialect {
     pub const V6_1: Dialect = Dialect {
         name: "6.1",
         version: Version(6, 1),
-        st_imm_spills: false,
-        zero_fills: false,
+        zero_spills: false,
         st_imm_to_ctx: false,
         two_ranges_decide: false,
         ne_shaves: false,
         neg_tracked: false,
+        apart_decides: false,
+        bits_decide: false,
+        context_as_memory: false,
+        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
     };
     /// Linux 6.8, the default.
     pub const V6_8: Dialect = Dialect {
         name: "6.8",
         version: Version(6, 8),
-        st_imm_spills: true,
-        zero_fills: true,
+        zero_spills: true,
         st_imm_to_ctx: true,
         two_ranges_decide: true,
         ne_shaves: true,
         neg_tracked: false,
+        apart_decides: true,
+        bits_decide: false,
+        context_as_memory: false,
+        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
     };
+    /// Linux 6.12.
+    pub const V6_12: Dialect = Dialect { name: "6.12", version: Version(6, 12), bits_decide: true, ..Dialect::V6_8 };
     /// Linux 7.2.
-    pub const V7_2: Dialect = Dialect { name: "7.2", version: Version(7, 2), neg_tracked: true, ..Dialect::V6_8 };
+    pub const V7_2: Dialect = Dialect {
+        name: "7.2",
+        version: Version(7, 2),
+        neg_tracked: true,
+        context_as_memory: true,
+        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_, ctx",
+        ..Dialect::V6_12
+    };
     /// All of them, ascending.
-    pub const ALL: [Dialect; 3] = [Dialect::V6_1, Dialect::V6_8, Dialect::V7_2];
+    pub const ALL: [Dialect; 4] = [Dialect::V6_1, Dialect::V6_8, Dialect::V6_12, Dialect::V7_2];
 
     /// The dialect of this name.
     ///
@@ -59,6 +81,18 @@ impl Dialect {
     /// ```
     pub fn from_name(name: &str) -> Option<Dialect> {
         Dialect::ALL.into_iter().find(|dialect| dialect.name == name)
+    }
+
+    /// The dialect of a kernel of this version: the last one that is not newer, else the first.
+    ///
+    /// ```
+    /// use semantics::insn::Version;
+    /// use verifier::dialect::Dialect;
+    /// assert_eq!(Dialect::of_version(Version(6, 17)), Dialect::V6_12);
+    /// assert_eq!(Dialect::of_version(Version(5, 10)), Dialect::V6_1);
+    /// ```
+    pub fn of_version(version: Version) -> Dialect {
+        Dialect::ALL.into_iter().rfind(|dialect| dialect.version <= version).unwrap_or(Dialect::V6_1)
     }
 }
 

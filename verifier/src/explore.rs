@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::flow::Flow;
 use crate::insn::jump::Ways;
-use crate::insn::{alu, call, is_followed, load_store, mov, wide};
+use crate::insn::{alu, call, is_followed, is_unknown_at_once, load_store, mov, wide};
 use crate::log;
 use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::rules::Rules;
@@ -304,7 +304,9 @@ impl Exploration<'_> {
         store.accessed.resize(insns.len(), None);
         store.spare.reset(if self.options.record { insns.len() } else { 0 });
         let version = self.options.dialect.version;
-        if let Some(insn) = insns.iter().position(|insn| insn.op().since() > version) {
+        // Others are taken for older ones with a reserved field, which is looked at where they are followed.
+        let is_no_code = |insn: &Insn| insn.op().since() > version && is_unknown_at_once(insn.op());
+        if let Some(insn) = insns.iter().position(is_no_code) {
             return Err(Refusal::TooNew { insn, opcode: insns[insn].opcode }.into());
         }
         store.flow.analyse(insns, !self.options.record)?;
@@ -351,6 +353,9 @@ impl Exploration<'_> {
 
     fn follow(&mut self, insn: &Insn) -> Result<Next, Stop> {
         let (env, state, pc) = (&mut self.env, &mut self.state, self.at.pc);
+        if insn.op().since() > env.dialect.version {
+            return Err(Refusal::TooNew { insn: pc, opcode: insn.opcode }.into());
+        }
         match insn.op() {
             Op::Alu { op, width, source } => alu::check(env, state, op, width, source, insn)?,
             Op::Neg { width } => alu::check_neg(env, state, width, insn)?,

@@ -9,6 +9,7 @@
 //! [`dialect`] names.
 
 pub mod dialect;
+pub mod explained;
 pub mod explore;
 pub mod insn;
 pub mod log;

@@ -78,12 +78,11 @@ pub(crate) fn write(
     let off = place.min;
     let aligned = off % 8 == 0;
     let spill = match value {
+        Stored::Reg(_) if value.is_zero() && !dialect.zero_spills => None,
         Stored::Reg(reg) if reg.kind == Kind::Scalar => (aligned && reg.var != Number::unknown()).then_some(*reg),
         Stored::Reg(_) if size != Size::Dw => return Err(Refusal::SpillSize { reg: value_reg }),
         Stored::Reg(reg) => Some(*reg),
-        Stored::Imm(imm) if aligned && *imm != 0 && dialect.st_imm_spills => {
-            Some(RegState::constant(i64::from(*imm) as u64))
-        }
+        Stored::Imm(imm) if aligned && *imm != 0 => Some(RegState::constant(i64::from(*imm) as u64)),
         Stored::Imm(_) => None,
     };
     let bytes = size.bytes() as usize;
@@ -128,7 +127,7 @@ fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
 
 /// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`). Bytes that
 /// were never written may be read, and hold anything.
-pub(crate) fn read(state: &State, place: Place, size: Size, dialect: Dialect) -> Result<RegState, Refusal> {
+pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, Refusal> {
     let (off, bytes) = (place.min, size.bytes());
     if place.exact {
         let slot = state.stack.get(slot_of(off)).unwrap_or(&Slot::INVALID);
@@ -141,7 +140,7 @@ pub(crate) fn read(state: &State, place: Place, size: Size, dialect: Dialect) ->
         }
         let first = off.rem_euclid(8) as usize;
         let part = slot.bytes[first..first + bytes as usize].iter().all(|byte| *byte == Byte::Spill);
-        if dialect.zero_fills && part && slot.spill.as_constant() == Some(0) {
+        if part && slot.spill.as_constant() == Some(0) {
             return Ok(RegState::constant(0));
         }
     }

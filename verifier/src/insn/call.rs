@@ -9,9 +9,6 @@ use semantics::helper::{self, Arg, ArgKind, Change, Fact, Helper, RetKind};
 use semantics::insn::{Insn, Reg};
 use semantics::map::MapType;
 
-/// What memory arguments may point to, in the kernel's words (`mem_types`).
-const MEMORY: &str = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
-
 /// `r0 = helper(r1, ..., r5)`.
 pub(crate) fn check(env: &mut Env<'_>, state: &mut State, insn: &Insn) -> Result<(), Stop> {
     let helper = resolve(env, insn.imm as i32)?;
@@ -90,6 +87,8 @@ fn check_argument(
     }
     let expect = |fits: bool, expected| if fits { Ok(()) } else { Err(Refusal::ArgumentType { reg, kind, expected }) };
     let is_memory = matches!(kind, Kind::Fp | Kind::Packet | Kind::PacketMeta | Kind::MapValue);
+    // What is no memory at all is said apart from what is none for a helper (`check_helper_mem_access`).
+    let memory_kinds = if kind == Kind::Ctx && env.dialect.context_as_memory { "fp" } else { env.dialect.memory_kinds };
     let unsupported = || Unsupported::Argument { name: fact.name, number: reg.number() };
     let definition =
         |map: Option<u32>| map.and_then(|map| env.program.maps().get(map as usize)).ok_or_else(unsupported);
@@ -108,12 +107,12 @@ fn check_argument(
             }
         }
         ArgKind::MapKey => {
-            expect(is_memory, MEMORY)?;
+            expect(is_memory, memory_kinds)?;
             let size = definition(*map)?.key_size;
             access::helper_memory(env, state, reg, size, false)?;
         }
         ArgKind::MapValue => {
-            expect(is_memory, MEMORY)?;
+            expect(is_memory, memory_kinds)?;
             let size = definition(*map)?.value_size;
             access::helper_memory(env, state, reg, size, arg.is(Arg::UNINIT))?;
         }

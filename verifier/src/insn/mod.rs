@@ -44,6 +44,12 @@ pub const fn is_followed(op: Op) -> bool {
     }
 }
 
+/// Whether a version that does not have an instruction says so before it follows any path
+/// (`resolve_pseudo_ldimm64`): its code is none, or it is a load with a mode that is none.
+pub(crate) const fn is_unknown_at_once(op: Op) -> bool {
+    !matches!(op, Op::MovSx { .. } | Op::MulDiv { .. } | Op::LoadAcquire { .. } | Op::StoreRelease { .. })
+}
+
 /// The register, if something was written to it (`check_reg_arg`, `SRC_OP`).
 #[inline]
 pub(crate) fn readable(state: &State, reg: Reg) -> Result<&RegState, Refusal> {

@@ -1,0 +1,103 @@
+//! Our verifier against those of real kernels: what both say of many programs, and where they differ, by cause.
+//!
+//! The way of a program: [`subject`] reads or makes it ([`mutate`] makes some of them wrong), [`opinion`] is what each
+//! side says of it, [`relation`] how that relates, [`tally`] counts and groups.
+
+pub mod message;
+pub mod mutate;
+pub mod opinion;
+pub mod relation;
+pub mod subject;
+pub mod tally;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use corpus::case::Malformed;
+use linux::guest::GuestError;
+use linux::job::{self, Wanted};
+use linux::{Kernel, Order, Pool, Settings};
+use semantics::insn::Version;
+use semantics::program::Program;
+use verifier::{Dialect, Verifier};
+use wire::Job;
+
+use opinion::{Impossible, Ours, Theirs, Unsupported};
+use relation::{explain, relate};
+use subject::{Content, Lack, Subject};
+use tally::{Comparison, Tally};
+
+/// `BPF_LOG_STATS`: what the verifier says last and its counts, without the instructions that it followed. A million of
+/// those take a kernel minutes to write down.
+const LOG_STATS: u32 = 4;
+
+/// Our verifier, and one kernel that it is compared with.
+#[derive(Debug)]
+pub struct Bench {
+    verifier: Verifier,
+    dialect: Dialect,
+    pool: Pool,
+    /// What came of it so far.
+    pub tally: Tally,
+}
+
+impl Bench {
+    /// Compares `verifier`, under the dialect of the kernel's version, with that kernel in so many guests.
+    pub fn new(verifier: Verifier, kernel: &Kernel, guests: usize) -> Bench {
+        let (major, minor) = kernel.number();
+        let version = Version(major as u16, minor as u16);
+        let dialect = Dialect::of_version(version);
+        let pool = Pool::new(kernel, &Settings::default(), guests);
+        Bench { verifier, dialect, pool, tally: Tally::new(version, dialect.name) }
+    }
+
+    /// Compares what both sides say of some programs; `each` is called for every one. Those that cannot be asked about
+    /// come first, the others in order.
+    pub fn compare(&mut self, subjects: &[Subject], each: &mut dyn FnMut(&Comparison<'_>)) -> Result<(), GuestError> {
+        let start = Instant::now();
+        let wanted = Wanted { log_level: LOG_STATS, ..Wanted::verdict() };
+        let mut asked = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            match ask(subject, &wanted) {
+                Ok((program, job)) => asked.push(((subject, program), job)),
+                Err((ours, theirs)) => {
+                    let comparison = related(subject, ours, theirs, self.dialect, Vec::new());
+                    self.tally.add(&comparison);
+                    each(&comparison);
+                }
+            }
+        }
+        for done in self.pool.ask(asked, Order::Given) {
+            let ((subject, program), given) = done?;
+            let ours = Ours::ask(&mut self.verifier, &program, self.dialect);
+            let warnings = given.as_ref().map_or_else(|_| Vec::new(), |answer| answer.messages.clone());
+            let comparison = related(subject, ours, Theirs::read(&given), self.dialect, warnings);
+            self.tally.add(&comparison);
+            each(&comparison);
+        }
+        self.tally.guests = self.pool.history().started;
+        self.tally.elapsed += start.elapsed();
+        Ok(())
+    }
+}
+
+fn related(subject: &Subject, ours: Ours, theirs: Theirs, dialect: Dialect, warnings: Vec<String>) -> Comparison<'_> {
+    let cause = relate(&ours, &theirs);
+    let explained = explain(&cause, &ours, &theirs, dialect);
+    Comparison { subject, ours, theirs, cause, explained, warnings }
+}
+
+/// A program as we read it, and as a kernel is asked about it; or why nobody is asked.
+#[allow(clippy::type_complexity)] // said in one place only
+fn ask(subject: &Subject, wanted: &Wanted) -> Result<(Result<Arc<Program>, Malformed>, Job), (Ours, Theirs)> {
+    let nobody = |lack: &Lack| {
+        let ours = Ours::Unsupported(Unsupported::Read(lack.to_string()));
+        (ours, Theirs::Impossible(Impossible::Case(lack.to_string())))
+    };
+    let content = subject.content.as_ref().map_err(nobody)?;
+    let job = match content {
+        Content::Case(case) => job::of_case(case, wanted).map_err(|malformed| nobody(&Lack::Case(malformed)))?,
+        Content::Program(program) => job::of_program(program, std::iter::empty(), wanted),
+    };
+    Ok((content.program(), job))
+}
