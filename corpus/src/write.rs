@@ -194,7 +194,9 @@ impl Lines {
         for (map, elements) in maps {
             let name = case.maps.get(*map).map_or_else(|| map.to_string(), |def| scalar(&def.name));
             self.line(depth + 1, format_args!("{name}:{}", if elements.is_empty() { " []" } else { "" }));
-            elements.iter().for_each(|of| self.line(depth + 2, format_args!("- {}", element(of))));
+            for of in elements {
+                self.line(depth + 2, format_args!("- {}", element(of)));
+            }
         }
     }
 

@@ -110,6 +110,10 @@ impl Loader {
             let id = found.ok_or_else(|| (Stage::Attach(attach.name.clone()), libc::ENOENT))?;
             attr = attr.u32(108, id);
         }
+        // Of a long program the log would not fit, and to find that out takes an emulated kernel minutes.
+        if load.log_level > 0 && insns.len() / 8 > LOGGED_SLOTS {
+            load.log_level = LOG_REASON;
+        }
         if index > 0 {
             return attr.open(Command::ProgLoad).map_err(fail);
         }
@@ -143,6 +147,8 @@ impl Loader {
     }
 }
 
+/// Slots of the longest program whose instructions are logged.
+const LOGGED_SLOTS: usize = 4096;
 /// `BPF_LOG_STATS` alone: what the verifier says, without the instructions that it follows.
 const LOG_REASON: u32 = 4;
 

@@ -83,7 +83,7 @@ impl Agent {
     fn runs(&mut self, job: &Job, mut session: Session, trial: &mut Trial) {
         let mut clean = job.steps.is_empty();
         for run in &job.runs {
-            if !clean && !self.empty(job, &session) {
+            if !clean && !Agent::empty(job, &session) {
                 drop(session);
                 let (again, load) = self.loader.load(job, 0);
                 session = again;
@@ -98,17 +98,17 @@ impl Agent {
     }
 
     /// Makes all maps as they were after creation, where that can be done in place.
-    fn empty(&self, job: &Job, session: &Session) -> bool {
+    fn empty(job: &Job, session: &Session) -> bool {
         job.maps.iter().zip(0..).all(|(map, index)| match map.map_type {
             _ if map.freeze || map.btf != (0, 0) || map.flags != 0 => false,
-            HASH => self.empty_hash(map, index, session).is_ok(),
+            HASH => Agent::empty_hash(map, index, session).is_ok(),
             ARRAY if map.max_entries <= EMPTIED_MAX => empty_array(map, index, session).is_ok(),
             _ => false,
         })
     }
 
-    fn empty_hash(&self, map: &Map, index: u32, session: &Session) -> Result<(), Errno> {
-        while let Ok(key) = self.next_key(map, index, session, None) {
+    fn empty_hash(map: &Map, index: u32, session: &Session) -> Result<(), Errno> {
+        while let Ok(key) = Agent::next_key(map, index, session, None) {
             delete(session, index, &key)?;
         }
         fill(map, index, session)
@@ -133,7 +133,7 @@ impl Agent {
             }
             MapOp::Update(update) => session.update(map, update).map(|()| Vec::new()),
             MapOp::Delete { key } => delete(session, map, key).map(|()| Vec::new()),
-            MapOp::NextKey { key } => self.next_key(def, map, session, key.as_deref()),
+            MapOp::NextKey { key } => Agent::next_key(def, map, session, key.as_deref()),
             MapOp::Freeze => {
                 Attr::new().fd(0, &session.maps[map as usize]).call(Command::MapFreeze).map(|_| Vec::new())
             }
@@ -166,7 +166,7 @@ impl Agent {
         }
     }
 
-    fn next_key(&self, def: &Map, map: u32, session: &Session, key: Option<&[u8]>) -> Outcome {
+    fn next_key(def: &Map, map: u32, session: &Session, key: Option<&[u8]>) -> Outcome {
         let mut next = vec![0; def.key_size as usize];
         let attr = Attr::new().fd(0, &session.maps[map as usize]).pointer(8, key.unwrap_or_default());
         attr.room(16, &mut next).call(Command::MapNextKey)?;
@@ -177,7 +177,7 @@ impl Agent {
         let def = job.maps.get(map as usize).ok_or(libc::EBADF)?;
         let (mut elements, mut last): (Vec<Element>, Option<Vec<u8>>) = (Vec::new(), None);
         while elements.len() < ELEMENTS_MAX {
-            let key = match self.next_key(def, map, session, last.as_deref()) {
+            let key = match Agent::next_key(def, map, session, last.as_deref()) {
                 Err(libc::ENOENT) => break,
                 other => other?,
             };

@@ -66,7 +66,7 @@ impl Types {
     /// A type: name, kind with the number of entries or the linkage, size or type, and what follows.
     fn add(&mut self, name: &str, kind: u32, count: u32, size_or_type: u32, rest: &[u32]) -> TypeId {
         let tail: Vec<u8> =
-            [kind << 24 | count, size_or_type].iter().chain(rest).flat_map(|w| w.to_le_bytes()).collect();
+            [(kind << 24) | count, size_or_type].iter().chain(rest).flat_map(|w| w.to_le_bytes()).collect();
         let key = [name.as_bytes(), &[0], &tail].concat();
         if let Some(known) = self.known.get(&key) {
             return *known;
@@ -87,7 +87,7 @@ impl Types {
             4 => ("int", SIGNED),
             _ => ("u64", 0),
         };
-        self.add(name, INT, 0, bytes, &[encoding | 8 * bytes])
+        self.add(name, INT, 0, bytes, &[encoding | (8 * bytes)])
     }
 
     fn array(&mut self, of: TypeId, count: u32) -> TypeId {

@@ -1,4 +1,5 @@
-//! What a run of the model is as `BPF_PROG_TEST_RUN` of a kernel, and what none of its runs can be (net/bpf/test_run.c).
+//! What a run of the model is as `BPF_PROG_TEST_RUN` of a kernel, and what none of its runs can be
+//! (`net/bpf/test_run.c`).
 
 use semantics::program_type::ProgramType;
 use semantics::world::Input;
