@@ -195,11 +195,16 @@ fn each_chunk(
     Ok(())
 }
 
+/// Programs per second.
+#[allow(clippy::cast_precision_loss)] // nobody compares 2^52 programs
+fn rate(tally: &Tally) -> f64 {
+    tally.programs as f64 / tally.elapsed.as_secs_f64().max(0.001)
+}
+
 /// How far it is, where somebody may be looking.
 fn progress(tally: &Tally) {
     if std::io::stderr().is_terminal() {
-        let seconds = tally.elapsed.as_secs_f64().max(0.001);
-        let (rate, wrong) = (tally.programs as f64 / seconds, tally.unexplained());
+        let (rate, wrong) = (rate(tally), tally.unexplained());
         let _ = write!(
             std::io::stderr(),
             "\rlinux-{}: {} programs, {rate:.0} per second, {wrong} disagreements",
@@ -239,7 +244,7 @@ fn indented(text: &str) -> String {
 
 fn text(args: &Args, tally: &Tally, out: &mut dyn Write) -> std::io::Result<()> {
     let seconds = tally.elapsed.as_secs_f64().max(0.001);
-    let rate = tally.programs as f64 / seconds;
+    let rate = rate(tally);
     writeln!(
         out,
         "linux-{} and the dialect {}: {} programs in {seconds:.1} s, {rate:.0} per second",

@@ -96,7 +96,7 @@ fn replay(args: &Args, file: &Path, case: &Case, all: &mut Vec<Replayed>) -> any
         Some(name) => Target::by_name(name).with_context(|| format!("{}: there is no target `{name}`", place()))?,
         None => Target::default(),
     };
-    let kernels = noted.map(|note| kernels(note)).unwrap_or_default();
+    let kernels = noted.map(kernels).unwrap_or_default();
     if let Err(why) = engines::are_there(&kernels) {
         let (file, judged) = (file.to_owned(), Judged::Skipped(why.to_string()));
         all.push(Replayed { file, case: case.name.clone(), run: 0, judged, same: false });

@@ -124,18 +124,18 @@ impl Outside {
         }
         match loaded {
             Ok(()) => {}
-            Err(Lack::Unsupported(what)) => return self.count(id, format!("not run: {what}")),
-            Err(Lack::Gone { reason, .. }) => return self.count(id, format!("not asked: {reason}")),
+            Err(Lack::Unsupported(what)) => return self.count(id, &format!("not run: {what}")),
+            Err(Lack::Gone { reason, .. }) => return self.count(id, &format!("not asked: {reason}")),
             Err(Lack::Refused { log, .. }) => return self.refused(id, test, &log),
         }
         if let Err(error) = engine::run_on(&mut *self.engines[at], world, &test.input, &mut self.theirs) {
-            return self.count(id, format!("not run: {error}"));
+            return self.count(id, &format!("not run: {error}"));
         }
         if let Some(complaint) = self.engines[at].complaint() {
             return Some(Objection::complaint(id, &complaint));
         }
         if let Err(Trap::Unsupported(Unsupported::Run { why, .. })) = self.theirs.result {
-            return self.count(id, format!("not run: {why}"));
+            return self.count(id, &format!("not run: {why}"));
         }
         let (outcome, open) = ours;
         let sight = self.engines[at].sight();
@@ -148,24 +148,24 @@ impl Outside {
             (false, true, true) => "compared: whole",
             (false, true, false) => "compared: with the low half of R0",
         };
-        self.count(id, how.to_owned())
+        self.count(id, how)
     }
 
     /// A refusal of what ours accepts by the same rules is a difference; of a program that nobody verified it is none.
     fn refused(&mut self, id: EngineId, test: &Test, log: &str) -> Option<Objection> {
         let EngineId::Linux(version, _) = id else { return None };
         if self.target == Target::Closed {
-            return self.count(id, "refused: not verified here either".to_owned());
+            return self.count(id, "refused: not verified here either");
         }
         let options = Options { dialect: dialect(version), record: false, log: false };
         match self.verifier.verify(&test.program, &options) {
             Verdict::Accept(_) => Some(Objection::refused(id, engine::last_line(log))),
-            _ => self.count(id, "refused: by both".to_owned()),
+            _ => self.count(id, "refused: by both"),
         }
     }
 
     #[allow(clippy::unnecessary_wraps)] // what its callers return
-    fn count(&mut self, engine: EngineId, what: String) -> Option<Objection> {
+    fn count(&mut self, engine: EngineId, what: &str) -> Option<Objection> {
         *self.counts.entry(format!("{engine} {what}")).or_default() += 1;
         None
     }

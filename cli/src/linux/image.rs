@@ -1,6 +1,7 @@
 //! `touchstone linux image`: a kernel's native code beside ours, function by function, and what its verifier made of the
 //! instructions.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use ::linux::job::{self, Wanted};
@@ -134,7 +135,7 @@ fn xlated(bytes: &[u8]) -> String {
         let Slot { code, dst, src, off, imm } = Slot::from_bytes(*slot);
         let one = encoding::decode(slot).ok().and_then(|insns| insns.first().map(ToString::to_string));
         let raw = || format!("code {code:#04x}, r{dst}, r{src}, offset {off}, immediate {imm:#x}");
-        text.push_str(&format!("{at:4}: {}\n", one.unwrap_or_else(raw)));
+        let _ = writeln!(text, "{at:4}: {}", one.unwrap_or_else(raw));
     }
     text
 }

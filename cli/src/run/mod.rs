@@ -250,10 +250,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
             bail!("--input {number}: there are inputs 0 to {}", count.saturating_sub(1));
         }
     }
-    let native = match which.jit {
-        false => None,
+    let native = if which.jit {
         // SAFETY: what is not verified runs in a process that may be lost.
-        true => match unsafe { judge::fit(program, args.native.is_unverified()) } {
+        match unsafe { judge::fit(program, args.native.is_unverified()) } {
             Ok(verified) => {
                 let mut jit = args.codegen.jit()?;
                 jit.load(&verified).context("the JIT")?;
@@ -263,7 +262,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
                 let hint = "run it natively all the same with --unverified";
                 return refusal.report("rejected, so the JIT does not run it", hint, out);
             }
-        },
+        }
+    } else {
+        None
     };
     let mut kernels = engines::start(&which.linux)?;
     for kernel in &mut kernels {
@@ -393,7 +394,7 @@ impl Session<'_> {
         for Prepared { number: at, from, input } in inputs {
             let ran = input.and_then(|input| self.world.reset(&input).map(|()| input).map_err(Into::into));
             result = match ran {
-                Ok(input) => self.run(at, from, &input, out),
+                Ok(input) => self.run(at, from.as_deref(), &input, out),
                 // One packet of a capture that cannot be run does not keep the others from it.
                 Err(error) if from.is_some() => self.refuse(at, from, &error, out),
                 Err(error) => Err(error),
@@ -410,7 +411,7 @@ impl Session<'_> {
         Ok(Status::of(self.difference.is_none() && self.failed == 0))
     }
 
-    fn run(&mut self, at: usize, from: Option<String>, input: &Input, out: &mut dyn Write) -> anyhow::Result<()> {
+    fn run(&mut self, at: usize, from: Option<&str>, input: &Input, out: &mut dyn Write) -> anyhow::Result<()> {
         let open = self.open(input)?;
         let mut first: Option<(Outcome, EngineId, Sight)> = None;
         if self.which.interpreter {
@@ -423,14 +424,14 @@ impl Session<'_> {
             let state = self.state(&stop.registers, stop.pc, stop.retired, &callers);
             first = Some((outcome.clone(), EngineId::Interpreter, Sight::WHOLE));
             self.pc = stop.pc;
-            let (from, stop) = (from.clone(), Some((stop.retired, stop.pc)));
+            let (from, stop) = (from.map(str::to_owned), Some((stop.retired, stop.pc)));
             self.report(&Ran { input: at, from, engine: EngineId::Interpreter, stop, outcome, state }, out)?;
         }
         if let Some(jit) = &mut self.native {
             self.world.reset(input)?;
             let result = self.args.native.run(jit, &mut self.world, out)?;
             let ran = (self.world.outcome(result), jit.id(), Sight::WHOLE);
-            self.ran(at, &from, &mut first, &open, ran, out)?;
+            self.ran(at, from, &mut first, &open, ran, out)?;
         }
         for number in 0..self.kernels.len() {
             self.world.reset(input)?;
@@ -441,7 +442,7 @@ impl Session<'_> {
                 self.failed += 1;
             }
             let ran = (self.world.outcome(result), kernel.id(), kernel.sight());
-            self.ran(at, &from, &mut first, &open, ran, out)?;
+            self.ran(at, from, &mut first, &open, ran, out)?;
         }
         Ok(())
     }
@@ -462,7 +463,7 @@ impl Session<'_> {
     fn ran(
         &mut self,
         at: usize,
-        from: &Option<String>,
+        from: Option<&str>,
         first: &mut Option<(Outcome, EngineId, Sight)>,
         open: &Open,
         (outcome, engine, sight): (Outcome, EngineId, Sight),
@@ -484,7 +485,7 @@ impl Session<'_> {
         let mut registers = [0; 11];
         registers[Reg::FP.index()] = layout::frame_top(0);
         let state = self.state(&registers, 0, 0, &[]);
-        self.report(&Ran { input: at, from: from.clone(), engine, stop: None, outcome, state }, out)
+        self.report(&Ran { input: at, from: from.map(str::to_owned), engine, stop: None, outcome, state }, out)
     }
 
     /// A run that is looked at, and the calls in it that wait for a return.

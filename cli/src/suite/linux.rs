@@ -188,7 +188,8 @@ impl Bench {
         }
         let is_array = def.map_type == MapType::ARRAY;
         let is_surplus = |(key, value): &&Element| {
-            !wanted.iter().any(|(other, _)| other == key) && !(is_array && value.iter().all(|byte| *byte == 0))
+            let is_void = is_array && value.iter().all(|byte| *byte == 0);
+            !is_void && !wanted.iter().any(|(other, _)| other == key)
         };
         match found.iter().find(is_surplus) {
             Some((key, value)) => Err(fail(key, is_array.then(|| vec![0; value.len()]), Some(value.clone()))),

@@ -124,9 +124,8 @@ fn text(
     let how = match (ours.accepts == theirs.accepts, ours.message == theirs.message) {
         (false, _) if ours.accepts.is_none() || theirs.accepts.is_none() => "not judged by both",
         (false, _) => "VERDICTS DIFFER",
-        (true, true) => "same verdict",
         (true, false) if ours.accepts == Some(false) => "same verdict, other words",
-        (true, false) => "same verdict",
+        (true, _) => "same verdict",
     };
     Ok(writeln!(out, "{}: {how}\n", program.name())?)
 }

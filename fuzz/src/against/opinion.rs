@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use wire::{Engine, Load, Trial};
 
+    #[allow(clippy::unnecessary_wraps)] // what a guest gives
     fn answer(result: Result<(), (Stage, i32)>, log: &str) -> Result<Answer, Unanswered> {
         let load = Load { result, log: log.to_owned(), log_level: 2, verified_insns: 0 };
         let trial = Trial {

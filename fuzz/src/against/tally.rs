@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::against::relation::relate;
     use crate::against::subject::Lack;
+    use Relation as R;
     use corpus::runner::Skip;
 
     fn subject(number: u64) -> Subject {
@@ -241,7 +242,6 @@ mod tests {
         add(&mut tally, 7, "R0 !read_ok", "R0 !read_ok", &["WARNING: CPU: 0 PID: 1"]);
         let groups = tally.by_weight();
         let seen: Vec<_> = groups.iter().map(|(cause, group)| (cause.relation, group.count)).collect();
-        use Relation as R;
         let expected =
             [(R::Warning, 1), (R::OnlyWeAccept, 1), (R::OtherMessage, 5), (R::BothAccept, 1), (R::BothReject, 1)];
         assert_eq!(seen, expected);

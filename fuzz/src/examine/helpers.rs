@@ -26,8 +26,8 @@ const SUBJECT: i32 = 2;
 /// The cases of a helper; none for one that has none yet.
 pub fn cases(name: &str) -> Result<Vec<Case>, ProgramError> {
     match name {
-        "map_update_elem" => subjects().into_iter().map(update).collect(),
-        "map_lookup_elem" => subjects().into_iter().map(lookup).collect(),
+        "map_update_elem" => subjects().iter().map(update).collect(),
+        "map_lookup_elem" => subjects().iter().map(lookup).collect(),
         "tail_call" => Ok(tail_calls()),
         "loop" => Ok(loops()),
         "ktime_get_ns" => Ok(vec![clock()]),
@@ -74,7 +74,7 @@ fn on_stack(sheet: &mut Sheet, reg: Reg, offset: i16) {
     sheet.push(Insn::new(Opcode::StxDw).dst(Reg::FP).src(reg).off(offset));
 }
 
-fn update(subject: MapDef) -> Result<Case, ProgramError> {
+fn update(subject: &MapDef) -> Result<Case, ProgramError> {
     let mut sheet = Sheet::new();
     // A value may be longer than 8 bytes: what lies behind its start is the key.
     for item in 0..ITEMS {
@@ -93,7 +93,7 @@ fn update(subject: MapDef) -> Result<Case, ProgramError> {
 }
 
 /// Lookups before and after updates; a value that is found is changed through the pointer.
-fn lookup(subject: MapDef) -> Result<Case, ProgramError> {
+fn lookup(subject: &MapDef) -> Result<Case, ProgramError> {
     let mut sheet = Sheet::new();
     for item in 0..ITEMS {
         sheet.operand(Reg::R8, item, 0);
