@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use fuzz::against::Bench;
 use fuzz::against::relation::{Cause, Relation};
-use fuzz::against::subject::{self, Make, Maker, Origin, Subject};
+use fuzz::against::subject::{self, Examined, Make, Maker, Origin, Subject};
 use fuzz::against::tally::{Comparison, Group, Tally};
 use linux::{Kernel, Pool, kernel};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{Format, Status};
 /// What the formats print and the exit codes mean.
 const AFTER: &str = "A directory is searched with all below it, as by `suite`. Each program is compared under the dialect of the \
     kernel's version. Differences that the verifier's own list explains are counted apart.\n\
-    JSON: [{kernel, dialect, programs, both_accept, both_reject, disagreements, explained, unsupported, impossible, insns: {ours, \
+    JSON: [{kernel, dialect, programs, both_accept, both_reject, disagreements, explained, unsupported, impossible, runs: {what: count}, insns: {ours, \
     theirs, same, more, fewer}, guests, seconds, groups: [{relation, ours, theirs, count, explained?, examples: [{name, ours, \
     theirs, command}]}]}].\n\
     Exit codes: 0 no disagreement but explained ones; 1 disagreements; 2 bad input, or no kernel.";
@@ -27,7 +27,7 @@ const AFTER: &str = "A directory is searched with all below it, as by `suite`. E
 #[command(after_help = AFTER)]
 pub struct Args {
     /// Case files (.yaml), `bpf_conformance` files (.data), objects (.o), or directories with them
-    #[arg(required_unless_present = "generated")]
+    #[arg(required_unless_present_any = ["generated", "examine"])]
     paths: Vec<PathBuf>,
     /// The kernels, such as linux-6.1,linux-7.2; all that there are if not given
     #[arg(long, value_delimiter = ',', value_name = "KERNEL")]
@@ -35,6 +35,9 @@ pub struct Args {
     /// Only the case, or the object's program, of this name
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
+    /// Programs that show all about an instruction or a helper, or what user space does to maps
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    examine: Vec<Examine>,
     /// So many generated programs of each kind
     #[arg(long, value_name = "N", default_value_t = 0)]
     generated: u64,
@@ -62,6 +65,27 @@ pub struct Args {
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// What is examined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Examine {
+    /// Every instruction on the operands where its meaning changes
+    Forms,
+    /// Every helper that is modelled, on the arguments where its result changes
+    Helpers,
+    /// Which maps are made, and what commands on them come to
+    Maps,
+}
+
+impl Examine {
+    fn examined(self) -> Examined {
+        match self {
+            Examine::Forms => Examined::Forms,
+            Examine::Helpers => Examined::Helpers,
+            Examine::Maps => Examined::Maps,
+        }
+    }
 }
 
 /// Which programs are generated.
@@ -93,7 +117,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let files = files(args)?;
     let mut tallies = Vec::new();
     for kernel in kernels {
-        let mut bench = Bench::new(verifier(args.plant.as_deref())?, &kernel, args.guests);
+        let mut bench = Bench::new(verifier(args.plant.as_deref())?, &kernel, args.guests).context("guest memory")?;
         let mut listener = Listener { args, written: 0, failed: None, out: &mut *out };
         each_chunk(args, &files, &mut |subjects| {
             bench.compare(subjects, &mut |comparison| listener.hear(comparison))?;
@@ -102,6 +126,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         })?;
         if let Some(error) = listener.failed {
             return Err(error);
+        }
+        if args.examine.contains(&Examine::Maps) {
+            bench.examine_maps(args.seed, args.case.as_deref())?;
         }
         if args.format == Format::Text {
             text(args, &bench.tally, out)?;
@@ -180,6 +207,16 @@ fn each_chunk(
     if !subjects.is_empty() {
         each(&subjects)?;
     }
+    for what in &args.examine {
+        let is_wanted = |subject: &Subject| match (&args.case, &subject.origin) {
+            (Some(wanted), Origin::Examined { name, .. }) => name == wanted,
+            _ => true,
+        };
+        let subjects: Vec<Subject> = what.examined().subjects()?.into_iter().filter(is_wanted).collect();
+        if !subjects.is_empty() {
+            each(&subjects)?;
+        }
+    }
     let all = [Target::Verified, Target::Rejected, Target::Closed];
     let targets = if args.target.is_empty() { &all[..] } else { &args.target };
     for target in targets {
@@ -256,6 +293,9 @@ fn text(args: &Args, tally: &Tally, out: &mut dyn Write) -> std::io::Result<()> 
             writeln!(out, "{count:8}  {}", relation.words())?;
         }
     }
+    for (what, count) in &tally.runs {
+        writeln!(out, "{count:8}  runs on {what}")?;
+    }
     writeln!(
         out,
         "          where both accept: {} instructions followed, theirs {}; alike in {} programs, more in {}, fewer in {}",
@@ -325,7 +365,7 @@ fn to_json(tally: &Tally) -> Value {
             "ours": tally.insns.0, "theirs": tally.insns.1,
             "same": tally.same_insns, "more": tally.more_insns, "fewer": tally.fewer_insns,
         },
-        "guests": tally.guests, "seconds": tally.elapsed.as_secs_f64(), "groups": groups,
+        "runs": tally.runs, "guests": tally.guests, "seconds": tally.elapsed.as_secs_f64(), "groups": groups,
     })
 }
 

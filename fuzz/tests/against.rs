@@ -29,7 +29,7 @@ fn instructions_agree_and_a_planted_mistake_does_not() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/insn");
     let files = corpus::suite::files(&corpus).expect("the corpus");
     let cases: Vec<Subject> = files.iter().flat_map(|file| subject::read(file).expect("cases")).collect();
-    let mut bench = Bench::new(Verifier::default(), &kernel, 1);
+    let mut bench = Bench::new(Verifier::default(), &kernel, 1).expect("memory");
     if let Err(error) = bench.compare(&made(Make::Rejected, 300), &mut |_| ()) {
         eprintln!("skipped: {error}");
         return;
@@ -47,7 +47,7 @@ fn instructions_agree_and_a_planted_mistake_does_not() {
     drop(bench);
     let mut rules = Rules::default();
     (plant::by_name("packet_range_off_by_one").expect("a plant").apply)(&mut rules);
-    let mut bench = Bench::new(Verifier::with_rules(rules), &kernel, 1);
+    let mut bench = Bench::new(Verifier::with_rules(rules), &kernel, 1).expect("memory");
     bench.compare(&made(Make::Rejected, 600), &mut |_| ()).expect("a guest");
     let found = open(&bench);
     assert!(

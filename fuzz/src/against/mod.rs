@@ -7,6 +7,7 @@ pub mod message;
 pub mod mutate;
 pub mod opinion;
 pub mod relation;
+pub mod runs;
 pub mod subject;
 pub mod tally;
 
@@ -18,12 +19,15 @@ use linux::guest::GuestError;
 use linux::job::{self, Wanted};
 use linux::{Kernel, Order, Pool, Settings};
 use semantics::insn::Version;
+use semantics::memory::ArenaError;
 use semantics::program::Program;
 use verifier::{Dialect, Verifier};
 use wire::Job;
 
+use crate::examine::maps;
 use opinion::{Impossible, Ours, Theirs, Unsupported};
 use relation::{explain, relate};
+use runs::Runs;
 use subject::{Content, Lack, Subject};
 use tally::{Comparison, Tally};
 
@@ -37,18 +41,20 @@ pub struct Bench {
     verifier: Verifier,
     dialect: Dialect,
     pool: Pool,
+    runs: Runs,
     /// What came of it so far.
     pub tally: Tally,
 }
 
 impl Bench {
     /// Compares `verifier`, under the dialect of the kernel's version, with that kernel in so many guests.
-    pub fn new(verifier: Verifier, kernel: &Kernel, guests: usize) -> Bench {
+    pub fn new(verifier: Verifier, kernel: &Kernel, guests: usize) -> Result<Bench, ArenaError> {
         let (major, minor) = kernel.number();
         let version = Version(major as u16, minor as u16);
         let dialect = Dialect::of_version(version);
         let pool = Pool::new(kernel, &Settings::default(), guests);
-        Bench { verifier, dialect, pool, tally: Tally::new(version, dialect.name) }
+        let runs = Runs::on(kernel)?;
+        Ok(Bench { verifier, dialect, pool, runs, tally: Tally::new(version, dialect.name) })
     }
 
     /// Compares what both sides say of some programs; `each` is called for every one. Those that cannot be asked about
@@ -67,13 +73,50 @@ impl Bench {
                 }
             }
         }
+        let mut taken = Vec::new();
+        let mut comparisons = Vec::with_capacity(asked.len());
         for done in self.pool.ask(asked, Order::Given) {
             let ((subject, program), given) = done?;
             let ours = Ours::ask(&mut self.verifier, &program, self.dialect);
             let warnings = given.as_ref().map_or_else(|_| Vec::new(), |answer| answer.messages.clone());
             let comparison = related(subject, ours, Theirs::read(&given), self.dialect, warnings);
-            self.tally.add(&comparison);
-            each(&comparison);
+            if let (Theirs::Accept { .. }, Ok(program)) = (&comparison.theirs, program) {
+                taken.extend(runs::tests(subject, &program).into_iter().map(|test| (comparisons.len(), test)));
+            }
+            comparisons.push(comparison);
+        }
+        for (at, objection) in self.runs.ask(&taken) {
+            comparisons[at].run.get_or_insert(objection);
+        }
+        for comparison in &comparisons {
+            self.tally.add(comparison);
+            each(comparison);
+        }
+        self.tally.runs.clone_from(self.runs.counts());
+        self.tally.guests = self.pool.history().started;
+        self.tally.elapsed += start.elapsed();
+        Ok(())
+    }
+}
+
+impl Bench {
+    /// Compares what the kernel and the model say of maps and of commands on them; the sequences of commands are drawn from `seed`.
+    pub fn examine_maps(&mut self, seed: u64, only: Option<&str>) -> Result<(), GuestError> {
+        /// Sequences of commands, of 48 each.
+        const SEQUENCES: usize = 300;
+        let start = Instant::now();
+        let all = maps::creations().into_iter().chain(maps::sequences(seed, SEQUENCES));
+        let wanted = all.filter(|examination| only.is_none_or(|only| examination.name() == only));
+        let jobs = wanted.map(|examination| {
+            let job = examination.job();
+            (examination, job)
+        });
+        for done in self.pool.ask(jobs, Order::Given) {
+            let (examination, given) = done?;
+            let Some(trial) = given.ok().and_then(|answer| answer.trials.into_iter().next()) else { continue };
+            let differences =
+                examination.differences(&trial).map_err(|error| GuestError::Channel(std::io::Error::other(error)))?;
+            self.tally.add_map(&examination.name(), &differences);
         }
         self.tally.guests = self.pool.history().started;
         self.tally.elapsed += start.elapsed();
@@ -84,7 +127,7 @@ impl Bench {
 fn related(subject: &Subject, ours: Ours, theirs: Theirs, dialect: Dialect, warnings: Vec<String>) -> Comparison<'_> {
     let cause = relate(&ours, &theirs);
     let explained = explain(&cause, &ours, &theirs, dialect);
-    Comparison { subject, ours, theirs, cause, explained, warnings }
+    Comparison { subject, ours, theirs, cause, explained, warnings, run: None }
 }
 
 /// A program as we read it, and as a kernel is asked about it; or why nobody is asked.

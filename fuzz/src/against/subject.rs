@@ -8,12 +8,14 @@ use corpus::case::{Case, Code, Malformed, Run, Verdict};
 use corpus::error::ReadError;
 use corpus::runner::Skip;
 use corpus::suite;
-use semantics::encoding;
+use semantics::insn::table::TABLE;
 use semantics::loader::{LoadError, LoadOptions, Object};
-use semantics::program::Program;
+use semantics::program::{Program, ProgramError};
+use semantics::{encoding, helper};
 
 use super::mutate;
 use crate::dice::Dice;
+use crate::examine::{forms, helpers};
 use crate::generate::Options;
 use crate::target::{Generator, Target};
 use crate::test::Test;
@@ -46,6 +48,13 @@ pub enum Origin {
         /// The name.
         name: String,
     },
+    /// An examination, by its name.
+    Examined {
+        /// Of what.
+        what: Examined,
+        /// The name of its case.
+        name: String,
+    },
     /// The generator.
     Generated {
         /// How it is made.
@@ -62,6 +71,7 @@ impl Origin {
     pub fn arguments(&self) -> String {
         match self {
             Origin::File { path, name } => format!("{} --case {}", quoted(&path.display().to_string()), quoted(name)),
+            Origin::Examined { what, name } => format!("--examine {} --case {}", what.name(), quoted(name)),
             Origin::Generated { make, seed, number } => {
                 format!("--generated 1 --target {} --seed {seed} --number {number}", make.name())
             }
@@ -73,6 +83,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::File { path, name } => write!(f, "{}: {name}", path.display()),
+            Origin::Examined { name, .. } => f.write_str(name),
             Origin::Generated { make, seed, number } => write!(f, "{} {seed}/{number}", make.name()),
         }
     }
@@ -100,6 +111,43 @@ pub enum Lack {
     /// The case cannot be handed to a kernel.
     #[error("the case cannot be handed in: {0}")]
     Case(#[from] Malformed),
+}
+
+/// What programs are examinations of ([`crate::examine`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Examined {
+    /// The rows of the instruction table.
+    Forms,
+    /// The helpers that are modelled.
+    Helpers,
+    /// Maps from user space: no programs ([`super::Bench::examine_maps`]).
+    Maps,
+}
+
+impl Examined {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Examined::Forms => "forms",
+            Examined::Helpers => "helpers",
+            Examined::Maps => "maps",
+        }
+    }
+
+    /// All its programs.
+    pub fn subjects(self) -> Result<Vec<Subject>, ProgramError> {
+        let cases: Result<Vec<Vec<Case>>, ProgramError> = match self {
+            // A row without a case is shown by others.
+            Examined::Forms => TABLE.iter().map(|row| Ok(forms::cases(row.opcode)?.unwrap_or_default())).collect(),
+            Examined::Helpers => helper::modelled().map(|(_, helper)| helpers::cases(helper.fact().name)).collect(),
+            Examined::Maps => Ok(Vec::new()),
+        };
+        let subject = |case: Case| Subject {
+            origin: Origin::Examined { what: self, name: case.name.clone() },
+            content: Ok(Content::Case(Box::new(case))),
+        };
+        Ok(cases?.into_iter().flatten().map(subject).collect())
+    }
 }
 
 /// Which programs the generator makes.

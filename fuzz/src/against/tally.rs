@@ -1,15 +1,20 @@
 //! Comparisons counted and grouped by cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use corpus::case::{Case, Verdict};
 use semantics::insn::Version;
 use verifier::explained::Explained;
 
-use super::opinion::{Ours, Theirs};
+use super::message;
+use super::opinion::{Ours, Theirs, errno_name};
 use super::relation::{Cause, Relation};
-use super::subject::{Origin, Subject};
+use super::runs;
+use super::subject::{Examined, Origin, Subject};
+use crate::examine::maps;
+use crate::finding::Objection;
+use crate::outside::Counts;
 
 /// Examples that are kept of each group.
 pub const EXAMPLES: usize = 3;
@@ -29,6 +34,8 @@ pub struct Comparison<'a> {
     pub explained: Option<&'static Explained>,
     /// What the kernel wrote to its own log meanwhile.
     pub warnings: Vec<String>,
+    /// What one of the kernel's engines objects to in a run.
+    pub run: Option<Objection>,
 }
 
 /// Programs with the same cause.
@@ -78,6 +85,8 @@ pub struct Tally {
     pub guests: u32,
     /// How long it took.
     pub elapsed: Duration,
+    /// How often what came of runs on the kernel's engines.
+    pub runs: Counts,
 }
 
 impl Comparison<'_> {
@@ -135,6 +144,7 @@ impl Tally {
             fewer_insns: 0,
             guests: 0,
             elapsed: Duration::ZERO,
+            runs: Counts::new(),
         }
     }
 
@@ -156,10 +166,46 @@ impl Tally {
             theirs: comparison.theirs.words(),
         };
         self.group(comparison, comparison.cause.clone(), comparison.explained, example());
+        if let Some(objection) = &comparison.run {
+            let (ours, theirs) = ("interpreter".to_owned(), objection.kind.clone());
+            let engines = objection.engines.last().map_or_else(String::new, |engine| format!("{engine}: "));
+            let cause = Cause { relation: runs::relation(objection), ours, theirs: format!("{engines}{theirs}") };
+            self.group(comparison, cause, None, Example { theirs: objection.text.clone(), ..example() });
+        }
         if let Some(first) = comparison.warnings.first() {
             let theirs = super::message::cause(first);
             let cause = Cause { relation: Relation::Warning, ours: String::new(), theirs };
             self.group(comparison, cause, None, Example { theirs: comparison.warnings.join("\n"), ..example() });
+        }
+    }
+
+    /// Counts what a kernel and the model say of a map and of commands on it.
+    pub fn add_map(&mut self, name: &str, differences: &BTreeSet<maps::Difference>) {
+        self.programs += 1;
+        let mut count = |relation, ours: String, theirs: String| {
+            let cause = Cause { relation, ours: message::cause(&ours), theirs: message::cause(&theirs) };
+            let (examples, explained, case) = (Vec::new(), None, None);
+            let group = self.groups.entry(cause).or_insert(Group { count: 0, examples, explained, case });
+            group.count += 1;
+            if group.examples.len() < EXAMPLES {
+                let origin = Origin::Examined { what: Examined::Maps, name: name.to_owned() };
+                group.examples.push(Example { origin, ours, theirs });
+            }
+        };
+        if differences.is_empty() {
+            count(Relation::BothAccept, "alike".to_owned(), "alike".to_owned());
+        }
+        for difference in differences {
+            match difference {
+                maps::Difference::Unsupported => {
+                    count(Relation::Unsupported, "the map is not modelled".to_owned(), String::new());
+                }
+                maps::Difference::Creation { theirs, ours } => {
+                    let said = |errno: i32| if errno == 0 { "made".to_owned() } else { errno_name(errno) };
+                    count(Relation::OtherMap, said(*ours), said(*theirs));
+                }
+                maps::Difference::Step { theirs, ours, .. } => count(Relation::OtherMap, ours.clone(), theirs.clone()),
+            }
         }
     }
 
@@ -228,7 +274,7 @@ mod tests {
         };
         let cause = relate(&ours, &theirs);
         let warnings = warnings.iter().map(|&text| text.to_owned()).collect();
-        tally.add(&Comparison { subject: &subject(number), ours, theirs, cause, explained: None, warnings });
+        tally.add(&Comparison { subject: &subject(number), ours, theirs, cause, explained: None, warnings, run: None });
     }
 
     #[test]

@@ -174,13 +174,15 @@ fn tail_calls() -> Vec<Case> {
 /// Turns that are asked for. The kernel takes no more than 8 Mi.
 const TURNS: [u64; 9] = [0, 1, 2, 31, 1000, (8 << 20) + 1, 0xffff_ffff, 1 << 32, (1 << 32) + 3];
 
+/// The low half of what it returns: where Linux's verifier knows that the flags are 0 it puts the loop into the program, with
+/// -E2BIG as a number of 32 bits.
 fn loops() -> Vec<Case> {
     let array = |name: &str| super::array(name, 8);
     let maps = || vec![array("input"), array("output")];
     let asm = |stop: u32, flags: &str| {
         format!(
             "r9 = map[input][0]+0x0 ll\nr1 = *(u64 *)(r9 + 0)\nr2 = body ll\nr3 = r10\nr3 += -8\n*(u64 *)(r10 - 8) = 0\n\
-             r4 = {flags}\ncall loop\nr8 = map[output][0]+0x0 ll\n*(u64 *)(r8 + 0) = r0\nr0 = *(u64 *)(r10 - 8)\nexit\n\
+             r4 = {flags}\ncall loop\nw0 = w0\nr8 = map[output][0]+0x0 ll\n*(u64 *)(r8 + 0) = r0\nr0 = *(u64 *)(r10 - 8)\nexit\n\
              body:\nr3 = *(u64 *)(r2 + 0)\nr3 += r1\nr3 += 1\n*(u64 *)(r2 + 0) = r3\nr0 = 0\nif r1 < {stop} goto out\n\
              r0 = 1\nout: exit\n"
         )

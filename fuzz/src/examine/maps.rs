@@ -17,6 +17,8 @@ pub struct Examination {
     pub def: MapDef,
     /// What is done, in order.
     pub steps: Vec<MapOp>,
+    /// Its number among sequences of commands.
+    number: Option<usize>,
 }
 
 /// What the kernel and the model say of one thing.
@@ -53,7 +55,7 @@ pub fn creations() -> Vec<Examination> {
     for map_type in TYPES {
         let mut add = |key, value, entries, flags| {
             let def = MapDef { flags, ..MapDef::new("subject", map_type, key, value, entries) };
-            all.push(Examination { def, steps: Vec::new() });
+            all.push(Examination { def, steps: Vec::new(), number: None });
         };
         for key in [0, 1, 3, 4, 5, 8, 512] {
             for value in [0, 1, 4, 8, 1 << 12] {
@@ -91,7 +93,7 @@ pub fn sequences(seed: u64, count: usize) -> Vec<Examination> {
         .map(|number| {
             let mut dice = Dice::new(seed, number as u64);
             let steps = (0..48).map(|_| step(&mut dice, number)).collect();
-            Examination { def: def(number), steps }
+            Examination { def: def(number), steps, number: Some(number) }
         })
         .collect()
 }
@@ -112,6 +114,13 @@ fn step(dice: &mut Dice, number: usize) -> MapOp {
 }
 
 impl Examination {
+    /// What tells it from others: the shape of the map, and for sequences their number.
+    pub fn name(&self) -> String {
+        let MapDef { map_type, key_size, value_size, max_entries, flags, .. } = &self.def;
+        let sequence = self.number.map_or_else(String::new, |number| format!(", sequence {number}"));
+        format!("{map_type} key {key_size} value {value_size} entries {max_entries} flags {flags:#x}{sequence}")
+    }
+
     /// What the kernel is asked.
     pub fn job(&self) -> Job {
         Job {

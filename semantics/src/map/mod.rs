@@ -215,10 +215,12 @@ impl Map {
     /// Makes the map, number `index` of its program, with values in guest memory. One whose type or properties have no
     /// meaning here ([`MapDef::lack`]) is a handle: whatever is asked of it is a typed [`Unsupported`].
     pub fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Map, MapError> {
-        if def.lack().is_some() {
-            return Ok(Map { def: def.clone(), ops: Box::new(Unmodelled) });
+        if let Err(error) = check(def) {
+            return match error {
+                MapError::Unsupported { .. } => Ok(Map { def: def.clone(), ops: Box::new(Unmodelled) }),
+                error => Err(error),
+            };
         }
-        check(def)?;
         let ops: Box<dyn MapOps> = match def.map_type {
             MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
             MapType::HASH => Box::new(hash::Hash::create(def, index, memory)?),
@@ -231,19 +233,21 @@ impl Map {
     }
 }
 
-/// Checks a definition as the kernel does on creation, if all of it has a meaning here.
+/// Checks a definition as the kernel does on creation; what is no mistake may still have no meaning here.
 pub fn check(def: &MapDef) -> Result<(), MapError> {
-    if let Some(lack) = def.lack() {
-        return Err(MapError::Unsupported { name: def.name.clone(), lack });
-    }
-    if def.extra != 0 {
+    let is_modelled = def.map_type.is_modelled();
+    if is_modelled && def.extra != 0 {
         return refuse(def, Errno::Einval, "only a bloom filter has map_extra");
     }
     match def.map_type {
-        MapType::ARRAY => array::check(def),
-        MapType::HASH => hash::check(def),
-        MapType::PROG_ARRAY => prog_array::check(def),
-        map_type => Err(MapError::Unsupported { name: def.name.clone(), lack: Unsupported::MapType(map_type) }),
+        MapType::ARRAY => array::check(def)?,
+        MapType::HASH => hash::check(def)?,
+        MapType::PROG_ARRAY => prog_array::check(def)?,
+        _ => {}
+    }
+    match def.lack() {
+        Some(lack) => Err(MapError::Unsupported { name: def.name.clone(), lack }),
+        None => Ok(()),
     }
 }
 
@@ -327,4 +331,21 @@ fn place_values(def: &MapDef, index: usize, memory: &mut Memory) -> Result<u64, 
             name: def.name.clone(),
             bytes: stride(def).saturating_mul(value_count(def)),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel refuses is refused before anybody asks whether it has a meaning here.
+    #[test]
+    fn mistakes_come_before_what_is_not_modelled() {
+        let def = |flags| MapDef { flags, ..MapDef::new("m", MapType::HASH, 4, 8, 1) };
+        assert_eq!(check(&def(RDONLY_PROG)), Ok(()));
+        assert!(matches!(check(&def(WRONLY_PROG)), Err(MapError::Unsupported { .. })));
+        let exclusive = [RDONLY_PROG | WRONLY_PROG, RDONLY | WRONLY, WRONLY_PROG | MMAPABLE];
+        for flags in exclusive {
+            assert!(matches!(check(&def(flags)), Err(MapError::Refused { errno: Errno::Einval, .. })), "{flags:#x}");
+        }
+    }
 }
