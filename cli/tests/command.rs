@@ -134,7 +134,7 @@ fn constants_can_be_blinded() {
     let (value, code) =
         json(&["run", &object, "--packet", &drop, "--engine", "both", "--blind", "--no-bmi2", "--format", "json"]);
     assert_eq!((code, &value["agree"]), (0, &Value::Bool(true)));
-    assert_eq!(value["runs"][1]["engine"], "blinded jit");
+    assert_eq!(value["runs"][1]["engine"], "jit-blinded");
     let (_, error, code) = run(&["run", &object, "--packet", &drop, "--blind"]);
     assert!(code == 2 && error.contains("--blind and --no-bmi2 are for the JIT"), "{error}");
     let cases = format!("{CORPUS}/insn/alu.yaml");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corpus::case::Case;
-use corpus::runner::{CaseResult, Runner};
+use corpus::runner::{CaseResult, Runner, Untried};
 use fuzz::examine::maps::{Difference, Examination};
 use fuzz::examine::{forms, helpers, maps};
 use linux::{Kernel, LinuxEngine, Machine, Machines, Settings, kernel};
@@ -42,8 +42,10 @@ fn all_helpers() -> Vec<Case> {
 /// What a case comes to on one kernel's engines; `None` where it agrees.
 fn objection(world: &mut World, engines: &mut [LinuxEngine; 2], case: &Case) -> Option<String> {
     let [jit, interpreter] = engines;
+    // The kernel's interpreter has no callbacks.
+    let is_known = |untried: &Untried| untried.why.to_string().contains("needs native code");
     match Runner::new(world).engine(jit).engine(interpreter).run(case) {
-        CaseResult::Passed(untried) if untried.is_empty() => None,
+        CaseResult::Passed(untried) if untried.iter().all(is_known) => None,
         CaseResult::Passed(untried) => {
             Some(format!("{}: not tried on {} ({})", case.name, untried[0].on, untried[0].why))
         }

@@ -171,8 +171,9 @@ fn tail_calls() -> Vec<Case> {
     ]
 }
 
-/// Turns that are asked for. The kernel takes no more than 8 Mi.
-const TURNS: [u64; 9] = [0, 1, 2, 31, 1000, (8 << 20) + 1, 0xffff_ffff, 1 << 32, (1 << 32) + 3];
+/// Turns that are asked for. The kernel takes no more than 8 Mi. Of a loop that Linux's verifier puts into the program all 64 bits
+/// count, of a call 32: what has more is left out.
+const TURNS: [u64; 7] = [0, 1, 2, 31, 1000, (8 << 20) + 1, 0xffff_ffff];
 
 /// The low half of what it returns: where Linux's verifier knows that the flags are 0 it puts the loop into the program, with
 /// -E2BIG as a number of 32 bits.
