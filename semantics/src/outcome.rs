@@ -181,7 +181,8 @@ impl Outcome {
     /// ```
     /// use semantics::{open::Open, outcome::{Outcome, Sight}};
     ///
-    /// let (a, b) = (Outcome { result: Ok(1), ..Outcome::default() }, Outcome { result: Ok(1 << 32 | 1), ..Outcome::default() });
+    /// let (mut a, mut b) = (Outcome::default(), Outcome::default());
+    /// (a.result, b.result) = (Ok(1), Ok(1 << 32 | 1));
     /// assert!(a.difference_within(&b, Sight::WHOLE, &Open::default()).is_some());
     /// assert!(a.difference_within(&b, Sight::USER_SPACE, &Open::default()).is_none());
     /// ```
