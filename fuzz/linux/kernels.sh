@@ -7,7 +7,8 @@
 set -uo pipefail
 
 folder=${1:?usage: kernels.sh FOLDER}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# Where the system gets Debian's packages from, unless DEBIAN_MIRROR says otherwise.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '/debian/?$' | head -n 1)}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 suites=(bookworm bookworm-backports sid)
 
@@ -97,6 +98,7 @@ for suite in "${suites[@]}"; do
 	has "$suite" && continue
 	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { complain "apt and dpkg are needed to get them"; exit 1; }
 	[ -r "$keyring" ] || { complain "$keyring is missing: install debian-archive-keyring"; exit 1; }
+	[ -n "$mirror" ] || { complain "apt has no source of Debian's packages here: set DEBIAN_MIRROR to one"; exit 1; }
 	get "$suite" || { complain "the kernel of $suite could not be got"; status=1; }
 	rm -rf "${folder:?}/apt/$suite"
 done
