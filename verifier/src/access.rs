@@ -20,9 +20,10 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
     let unknown = || RegState::scalar((env.rules.load)(bits));
     let at = total_offset(&base, off);
     match base.kind {
+        _ if base.maybe_null() => Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
         Kind::Fp => {
             check_stack_alignment(reg, &base, off, size)?;
-            let place = stack::place(reg, &base, at, size.bytes(), Way::Read)?;
+            let place = stack::place(env, state, reg, &base, at, size.bytes(), Way::Read)?;
             let filled = stack::read(state, place, size)?;
             Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
         }
@@ -45,11 +46,11 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
             Ok(unknown())
         }
         Kind::MapPtr => {
-            let object = map_structure(env.program.maps()[base.map as usize].map_type);
+            let object = map_structure(env.map(base.map).map_type);
             check_map_structure(reg, &base, at, object)?;
             Err(Unsupported::MapStructure(object).into())
         }
-        kind => Err(Refusal::NoMemory { reg, kind }.into()),
+        _ => Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
     }
 }
 
@@ -66,14 +67,15 @@ pub(crate) fn store(
     let base = *state.reg(reg);
     let at = total_offset(&base, off);
     match base.kind {
+        _ if base.maybe_null() => return Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
         Kind::Fp => {
             check_stack_alignment(reg, &base, off, size)?;
-            let place = stack::place(reg, &base, at, size.bytes(), Way::Write)?;
+            let place = stack::place(env, state, reg, &base, at, size.bytes(), Way::Write)?;
             stack::write(state, place, size, value, value_reg, &mut env.last_id, env.dialect)?;
         }
         Kind::Ctx => {
             if matches!(value, Stored::Imm(_)) && !env.dialect.st_imm_to_ctx {
-                return Err(Refusal::ImmediateToContext { reg, kind: base.kind }.into());
+                return Err(Refusal::ImmediateToContext { reg, kind: base.ty() }.into());
             }
             context_field(env, reg, &base, at, size, true)?;
         }
@@ -85,11 +87,11 @@ pub(crate) fn store(
         }
         Kind::MapValue => check_map_value(env, reg, &base, at, size.bytes(), true)?,
         Kind::MapPtr => {
-            let object = map_structure(env.program.maps()[base.map as usize].map_type);
+            let object = map_structure(env.map(base.map).map_type);
             check_map_structure(reg, &base, at, object)?;
             return Err(Refusal::OnlyRead { reg, object }.into());
         }
-        kind => return Err(Refusal::NoMemory { reg, kind }.into()),
+        _ => return Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
     }
     Ok(())
 }
@@ -99,12 +101,12 @@ pub(crate) fn helper_memory(env: &Env<'_>, state: &mut State, reg: Reg, size: u3
     let base = *state.reg(reg);
     match base.kind {
         Kind::Fp => {
-            let place = stack::place(reg, &base, base.off, size, Way::Helper)?;
+            let place = stack::place(env, state, reg, &base, base.off, size, Way::Helper)?;
             stack::give(state, place, size);
         }
         Kind::Packet | Kind::PacketMeta => check_packet(reg, &base, i64::from(base.off), size)?,
         Kind::MapValue => check_map_value(env, reg, &base, base.off, size, written)?,
-        kind => return Err(Refusal::ArgumentType { reg, kind, expected: "fp" }.into()),
+        _ => return Err(Refusal::ArgumentType { reg, kind: base.ty(), expected: "fp" }.into()),
     }
     Ok(())
 }
@@ -126,7 +128,7 @@ fn check_stack_alignment(reg: Reg, base: &RegState, off: i16, size: Size) -> Res
 
 /// The context is accessed and passed on only as it was given (`check_ptr_off_reg`).
 pub(crate) fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal> {
-    let (kind, off, var_off) = (base.kind, base.off, base.var.var_off);
+    let (kind, off, var_off) = (base.ty(), base.off, base.var.var_off);
     if off < 0 {
         return Err(Refusal::NegativeOffset { reg, kind, off });
     }
@@ -168,7 +170,7 @@ fn check_packet(reg: Reg, base: &RegState, off: i64, size: u32) -> Result<(), Re
 
 /// `check_map_access`.
 fn check_map_value(env: &Env<'_>, reg: Reg, base: &RegState, at: i32, size: u32, write: bool) -> Result<(), Refusal> {
-    let map: &MapDef = &env.program.maps()[base.map as usize];
+    let map: &MapDef = env.map(base.map);
     let (off, value_size) = (i64::from(at), map.value_size);
     if map.flags & (if write { RDONLY_PROG } else { WRONLY_PROG }) != 0 {
         return Err(Refusal::MapRights { reg, write, value_size, off: off.wrapping_add(base.var.smin as i64), size });
@@ -199,7 +201,7 @@ fn map_structure(map_type: MapType) -> &'static str {
 
 fn check_map_structure(reg: Reg, base: &RegState, at: i32, object: &'static str) -> Result<(), Refusal> {
     if base.var.var_off.mask != 0 || base.var.var_off.value != 0 {
-        return Err(Refusal::VariableOffset { reg, kind: base.kind, var_off: base.var.var_off });
+        return Err(Refusal::VariableOffset { reg, kind: base.ty(), var_off: base.var.var_off });
     }
     if at < 0 {
         return Err(Refusal::NegativeAccess { reg, object, off: at });

@@ -5,7 +5,7 @@ use crate::env::Env;
 use crate::insn::jump::Ways;
 use crate::insn::readable;
 use crate::refusal::Stop;
-use crate::state::{AT_PACKET_END, BEYOND_PACKET_END, Kind, Number, RegState, State};
+use crate::state::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Number, RegState, State};
 use semantics::insn::{Cond, Insn, Reg, Source, Width};
 
 /// The largest offset into a packet (`MAX_PACKET_OFF`).
@@ -36,7 +36,7 @@ pub(crate) fn check(
     } else if width == Width::W64 {
         // Addresses are compared whole or not at all.
         let constant_null = source == Source::K && insn.imm == 0;
-        if constant_null && matches!(cond, Cond::Eq | Cond::Ne) && dst.kind == Kind::MapValueOrNull {
+        if constant_null && matches!(cond, Cond::Eq | Cond::Ne) && dst.maybe_null() {
             mark_null_or_not(state, dst.id, cond == Cond::Ne);
             mark_null_or_not(taken, dst.id, cond == Cond::Eq);
         } else if let Some(src_reg) = src_reg {
@@ -82,8 +82,8 @@ fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegSta
         (Kind::Packet | Kind::PacketMeta, Kind::PacketEnd) => packet_decided(cond, dst.range),
         (Kind::PacketEnd, Kind::Packet | Kind::PacketMeta) => packet_decided(flipped(cond), src.range),
         // Addresses of values are not null.
-        (Kind::MapValue, Kind::Scalar) if src.as_constant() == Some(0) => null_decided(cond),
-        (Kind::Scalar, Kind::MapValue) if dst.as_constant() == Some(0) => null_decided(cond),
+        (Kind::MapValue, Kind::Scalar) if !dst.maybe_null() && src.as_constant() == Some(0) => null_decided(cond),
+        (Kind::Scalar, Kind::MapValue) if !src.maybe_null() && dst.as_constant() == Some(0) => null_decided(cond),
         _ => None,
     }
 }
@@ -172,8 +172,12 @@ fn learn(state: &mut State, reg: Reg, before: &RegState, number: Number) {
 /// All copies of a pointer that may be null turn into 0, or into a pointer (`mark_ptr_or_null_regs`).
 fn mark_null_or_not(state: &mut State, id: u32, null: bool) {
     state.for_each(|held| {
-        if held.kind == Kind::MapValueOrNull && held.id == id {
-            *held = if null { RegState::constant(0) } else { RegState { kind: Kind::MapValue, id: 0, ..*held } };
+        if held.maybe_null() && held.id == id {
+            *held = if null {
+                RegState::constant(0)
+            } else {
+                RegState { flags: held.flags.without(Flags::MAYBE_NULL), id: 0, ..*held }
+            };
         }
     });
 }
@@ -189,7 +193,7 @@ fn learn_not_null(
     if !(dst.kind.is_pointer() && src.kind.is_pointer()) {
         return;
     }
-    let reg = match (dst.kind == Kind::MapValueOrNull, src.kind == Kind::MapValueOrNull) {
+    let reg = match (dst.maybe_null(), src.maybe_null()) {
         (true, false) => dst_reg,
         (false, true) => src_reg,
         _ => return,
@@ -199,7 +203,8 @@ fn learn_not_null(
         Cond::Ne => state,
         _ => return,
     };
-    equal.regs[reg.index()].kind = Kind::MapValue;
+    let known = &mut equal.regs[reg.index()];
+    known.flags = known.flags.without(Flags::MAYBE_NULL);
 }
 
 /// A packet pointer against the packet's end, or a metadata pointer against the packet's start

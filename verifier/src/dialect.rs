@@ -23,6 +23,8 @@ pub struct Dialect {
     pub apart_decides: bool,
     /// Known bits that differ decide them too (since 6.18, and in later 6.12.y).
     pub bits_decide: bool,
+    /// Results are compared by their signed bounds (since 6.8); before, by known bits.
+    pub results_by_bounds: bool,
     /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
     pub context_as_memory: bool,
     /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
@@ -42,6 +44,7 @@ impl Dialect {
         neg_tracked: false,
         apart_decides: false,
         bits_decide: false,
+        results_by_bounds: false,
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
     };
@@ -56,6 +59,7 @@ impl Dialect {
         neg_tracked: false,
         apart_decides: true,
         bits_decide: false,
+        results_by_bounds: true,
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
     };

@@ -6,8 +6,10 @@
 use crate::branch;
 use crate::compare::{self, IdMap};
 use crate::dialect::Dialect;
-use crate::env::Env;
+use crate::env::{Env, Later};
 use crate::flow::Flow;
+use crate::frames;
+use crate::helper;
 use crate::insn::jump::Ways;
 use crate::insn::{alu, call, is_followed, is_unknown_at_once, load_store, mov, wide};
 use crate::log;
@@ -21,6 +23,7 @@ use semantics::map::MapDef;
 use semantics::program::{Load, Program, Verified};
 use semantics::program_type::ProgramType;
 use semantics::word::Concrete;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -207,6 +210,8 @@ impl Verifier {
                 declaration: program.program_type().declaration(),
                 rules: &self.rules.clone(),
                 dialect: options.dialect,
+                stack_depths: vec![Cell::new(0); program.subprograms().len()],
+                later: Vec::new(),
                 last_id: 0,
             },
             options,
@@ -231,6 +236,20 @@ impl Verifier {
     /// Takes the memory of recorded states back, to use it for the next ones.
     pub fn recycle(&mut self, states: States) {
         self.spare = states;
+    }
+
+    /// Keeps a way for later; what it knows is swapped for something else (`push_stack`).
+    fn keep(&mut self, at: Place, state: &mut State) -> Result<(), Refusal> {
+        if let Some(parent) = self.saved.all.get_mut(at.parent as usize) {
+            parent.branches += 1;
+        }
+        let pending = self.work.push(|| Pending { state: State::entry(), at });
+        pending.at = at;
+        std::mem::swap(&mut pending.state, state);
+        if self.work.used > PENDING_MAX {
+            return Err(Refusal::TooManyJumps { jumps: self.work.used });
+        }
+        Ok(())
     }
 
     fn accept(&mut self, program: &Arc<Program>, options: &Options, stats: Stats) -> Verdict {
@@ -310,8 +329,7 @@ impl Exploration<'_> {
             return Err(Refusal::TooNew { insn, opcode: insns[insn].opcode }.into());
         }
         store.flow.analyse(insns, !self.options.record)?;
-        self.state.regs = State::entry().regs;
-        self.state.stack.clear();
+        self.state.reset();
         if self.options.log {
             self.log_state();
         }
@@ -319,7 +337,7 @@ impl Exploration<'_> {
             if let Next::Follow(pc) = self.step(insns)? {
                 self.at.pc = pc;
             } else if !self.next_path() {
-                return Ok(());
+                return Ok(frames::check(&self.env)?);
             }
         }
     }
@@ -342,6 +360,7 @@ impl Exploration<'_> {
             log::instruction(&mut self.store.log, pc, insn);
         }
         let next = self.follow(insn);
+        self.keep_later()?;
         if self.options.log {
             match next {
                 Ok(_) => log::change(&mut self.store.log, insn, &self.state, self.env.program),
@@ -374,7 +393,8 @@ impl Exploration<'_> {
                 load_store::check_store(env, state, size, source, insn)?;
                 self.check_same_pointer(insn.dst, kind)?;
             }
-            Op::CallHelper => call::check(env, state, insn)?,
+            Op::CallHelper => return Ok(Next::Follow(helper::check(env, state, insn, pc)?)),
+            Op::CallLocal => return Ok(Next::Follow(call::check_local(env, state, insn, pc)?)),
             Op::Ja => {
                 self.counts.jumps += 1;
                 return Ok(Next::Follow(insn.target(pc) as usize));
@@ -385,8 +405,7 @@ impl Exploration<'_> {
                 return Ok(self.jump(ways, insn)?);
             }
             Op::Exit => {
-                call::check_exit(state)?;
-                return Ok(Next::End);
+                return Ok(call::check_exit(env, state)?.map_or(Next::End, Next::Follow));
             }
             Op::WideTail => {}
             _ => return Err(Unsupported::Insn { name: insn.opcode.row().name }.into()),
@@ -399,6 +418,14 @@ impl Exploration<'_> {
         let seen = self.store.accessed[self.at.pc].replace(kind).unwrap_or(kind);
         if seen != kind && (seen == Kind::Ctx || kind == Kind::Ctx) {
             return Err(Refusal::DifferentPointers { reg });
+        }
+        Ok(())
+    }
+
+    /// Keeps the paths that began beside this one.
+    fn keep_later(&mut self) -> Result<(), Refusal> {
+        while let Some(Later { pc, mut state }) = self.env.later.pop() {
+            self.store.keep(Place { pc, ..self.at }, &mut state)?;
         }
         Ok(())
     }
@@ -416,15 +443,7 @@ impl Exploration<'_> {
         if ways == Ways::Both {
             let at = Place { pc: target, parent: self.at.parent, trail: decide(true) };
             self.at.trail = decide(false);
-            if let Some(parent) = store.saved.all.get_mut(at.parent as usize) {
-                parent.branches += 1;
-            }
-            let pending = store.work.push(|| Pending { state: State::entry(), at });
-            pending.at = at;
-            std::mem::swap(&mut pending.state, &mut self.taken);
-            if store.work.used > PENDING_MAX {
-                return Err(Refusal::TooManyJumps { jumps: store.work.used });
-            }
+            store.keep(at, &mut self.taken)?;
             return Ok(Next::Follow(pc + 1));
         }
         self.at.trail = decide(ways == Ways::Take);
@@ -472,7 +491,6 @@ impl Exploration<'_> {
         let (store, counts) = (&mut *self.store, &self.counts);
         let (jumps, insns) = (counts.jumps - counts.saved_jumps, counts.insns - counts.saved_insns);
         let mut worth_saving = jumps >= 2 && insns >= 8;
-        let live = store.flow.live[pc];
         let (mut before, mut next) = (NONE, store.heads[pc]);
         while next != NONE {
             let at = next;
@@ -484,7 +502,7 @@ impl Exploration<'_> {
                 }
                 // A loop in progress: its rounds are not worth saving each.
                 worth_saving &= jumps >= 20 || insns >= 100;
-            } else if compare::subsumes(&saved.state, &self.state, live, &mut store.ids) {
+            } else if compare::subsumes(&saved.state, &self.state, pc, &store.flow.live, &mut store.ids) {
                 saved.hits += 1;
                 if self.options.log {
                     let from = store.trail.get(self.at.trail as usize).map_or(0, |decision| decision.step.insn);

@@ -42,13 +42,16 @@ impl Flow {
                 continue;
             }
             let insn = &insns[at];
-            if insn.op().is_jump() {
+            if insn.op().is_jump() || insn.op().names_subprogram() {
                 self.joins[insn.target(at) as usize] = true;
             }
-            if insn.op() == Op::CallHelper && at + 1 < insns.len() {
+            if matches!(insn.op(), Op::CallHelper | Op::CallLocal) && at + 1 < insns.len() {
                 self.joins[at + 1] = true;
             }
             self.work.extend(successors(insns, at).into_iter().flatten());
+            if insn.op().names_subprogram() {
+                self.work.push(insn.target(at) as usize);
+            }
         }
     }
 
@@ -72,7 +75,7 @@ fn successors(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
     let target = || Some(insn.target(at) as usize);
     match insn.op() {
         Op::Exit => [None, None],
-        Op::Ja => [target(), None],
+        Op::Ja | Op::Gotol => [target(), None],
         Op::Jump { .. } => [Some(at + 1), target()],
         _ => [Some(at + insn.slots()), None],
     }
@@ -87,6 +90,7 @@ fn effects(insn: &Insn) -> (u16, u16) {
             let args = helper::fact(insn.imm).map_or(5, |fact| fact.args.len());
             (Reg::ARGS.iter().take(args).fold(0, |all, reg| all | bit(*reg)), 0b11_1111)
         }
+        Op::CallLocal => (Reg::ARGS.iter().fold(0, |all, reg| all | bit(*reg)), 0b11_1111),
         Op::Exit => (bit(Reg::R0), 0),
         _ => {
             let reads = if op.reads_dst() { bit(insn.dst) } else { 0 } | if op.reads_src() { bit(insn.src) } else { 0 };

@@ -28,7 +28,10 @@ mod branch;
 mod compare;
 mod env;
 mod flow;
+mod frames;
+mod helper;
 mod pointer;
+mod returns;
 mod stack;
 
 pub use dialect::Dialect;

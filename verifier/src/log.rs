@@ -20,13 +20,13 @@ impl Display for Shown<'_> {
         match reg.kind {
             Kind::Fp if var.var_off.mask == 0 => return write!(f, "fp{}", Signed(reg)),
             Kind::Scalar => f.write_str("scalar(")?,
-            kind => write!(f, "{kind}(")?,
+            _ => write!(f, "{}(", reg.ty())?,
         }
         let mut parts = Parts { f, first: true };
         if reg.id != 0 {
             parts.add("id", reg.id)?;
         }
-        if let (Kind::MapPtr | Kind::MapValue | Kind::MapValueOrNull, Some(map)) =
+        if let (Kind::MapPtr | Kind::MapValue | Kind::MapKey, Some(map)) =
             (reg.kind, program.maps().get(reg.map as usize))
         {
             parts.add("map", &map.name)?;
@@ -142,6 +142,7 @@ fn mark(byte: Byte) -> char {
         Byte::Spill => 'r',
         Byte::Misc => 'm',
         Byte::Zero => '0',
+        Byte::Dynptr => 'd',
     }
 }
 

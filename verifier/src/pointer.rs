@@ -4,7 +4,7 @@ use crate::env::Env;
 use crate::insn::alu;
 use crate::refusal::{Refusal, Stop};
 use crate::stack::MAX_VAR_OFF;
-use crate::state::{Kind, RegState};
+use crate::state::{Kind, RegState, Type};
 use semantics::insn::{AluOp, Reg, Width};
 
 /// The operator as the kernel names it in messages (`bpf_alu_string`).
@@ -38,9 +38,9 @@ pub(crate) fn arithmetic(
         // What is left is no pointer.
         return if op == AluOp::Sub { Ok(RegState::unknown()) } else { Err(Refusal::Pointer32 { reg: dst }.into()) };
     }
-    let kind = pointer.kind;
-    match kind {
-        Kind::MapValueOrNull => return Err(Refusal::NullCheckFirst { reg: dst, kind }.into()),
+    let kind = pointer.ty();
+    match pointer.kind {
+        _ if pointer.maybe_null() => return Err(Refusal::NullCheckFirst { reg: dst, kind }.into()),
         Kind::MapPtr if known && number.smin == 0 && op == AluOp::Add => {}
         Kind::MapPtr | Kind::PacketEnd => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
         _ => {}
@@ -50,7 +50,7 @@ pub(crate) fn arithmetic(
     let result = match op {
         AluOp::Add => add(env, pointer, offset),
         AluOp::Sub if reversed => return Err(Refusal::SubtractPointer { reg: dst }.into()),
-        AluOp::Sub if kind == Kind::Fp => return Err(Refusal::SubtractFromStack { reg: dst }.into()),
+        AluOp::Sub if pointer.kind == Kind::Fp => return Err(Refusal::SubtractFromStack { reg: dst }.into()),
         AluOp::Sub => sub(env, pointer, offset),
         AluOp::And | AluOp::Or | AluOp::Xor => {
             return Err(Refusal::Bitwise { reg: dst, operator: operator(op) }.into());
@@ -95,7 +95,7 @@ fn fixed(off: Option<i64>) -> Option<i32> {
 }
 
 /// Offsets stay so small that sums of them cannot wrap (`check_reg_sane_offset`).
-fn check_sane(reg: Reg, kind: Kind, of: &RegState) -> Result<(), Refusal> {
+fn check_sane(reg: Reg, kind: Type, of: &RegState) -> Result<(), Refusal> {
     let number = &of.var;
     let large = |value: i64| value >= MAX_VAR_OFF || value <= -MAX_VAR_OFF;
     let (value, smin) = (number.var_off.value as i64, number.smin as i64);

@@ -1,6 +1,7 @@
 //! Why a program is rejected: in the kernel's words for searching, in plain ones for reading.
 
-use crate::state::Kind;
+use crate::returns::{shown_bits, shown_bounds};
+use crate::state::{Flags, Kind, Type};
 use crate::tnum::Tnum;
 use semantics::insn::{Field, Op, Opcode, Reg, Size};
 use semantics::map::MapType;
@@ -40,22 +41,42 @@ pub enum Refusal {
     TooLarge { processed: u32 },
     #[error("The sequence of {jumps} jumps is too complex.")]
     TooManyJumps { jumps: usize },
+    #[error("the call stack of {frames} frames is too deep")]
+    TooManyFrames { frames: usize },
+    #[error("the call stack of {frames} frames is too deep !")]
+    CallStack { frames: usize },
+    #[error("combined stack size of {frames} calls is {depth}. Too large")]
+    CombinedStack { frames: usize, depth: u32 },
+    #[error("tail_calls are not allowed when call stack of previous frames is {depth} bytes. Too large")]
+    TailCallDepth { depth: u32 },
+    #[error("cannot return stack pointer to the caller")]
+    ReturnsStack,
+    #[error("At {place} the register R0 has {} should have been in {}", shown_bits(var_off), bits(range))]
+    ResultBits { place: &'static str, var_off: Tnum<u64>, range: Tnum<u64> },
+    #[error("At {place} the register R0 has{} should have been in [{min}, {max}]", shown_bounds(*smin, *smax))]
+    ResultBounds { place: &'static str, smin: i64, smax: i64, min: i32, max: i32 },
+    #[error("R0 not a scalar value")]
+    CallbackResult,
+    #[error("function calls are not allowed while holding a lock")]
+    CallUnderLock,
+    #[error("bpf_spin_unlock is missing")]
+    UnlockMissing,
     #[error("{} !read_ok", upper(*reg))]
     NotReadable { reg: Reg },
     #[error("frame pointer is read only")]
     FramePointer,
     #[error("{} invalid mem access '{kind}'", upper(*reg))]
-    NoMemory { reg: Reg, kind: Kind },
+    NoMemory { reg: Reg, kind: Type },
     #[error("invalid bpf_context access off={off} size={size}")]
     Context { reg: Reg, off: i64, size: u32 },
     #[error("negative offset {kind} ptr {} off={off} disallowed", upper(*reg))]
-    NegativeOffset { reg: Reg, kind: Kind, off: i32 },
+    NegativeOffset { reg: Reg, kind: Type, off: i32 },
     #[error("variable {kind} access var_off={} disallowed", bits(var_off))]
-    VariableOffset { reg: Reg, kind: Kind, var_off: Tnum<u64> },
+    VariableOffset { reg: Reg, kind: Type, var_off: Tnum<u64> },
     #[error("dereference of modified {kind} ptr {} off={off} disallowed", upper(*reg))]
-    ModifiedPointer { reg: Reg, kind: Kind, off: i32 },
+    ModifiedPointer { reg: Reg, kind: Type, off: i32 },
     #[error("BPF_ST stores into {} {kind} is not allowed", upper(*reg))]
-    ImmediateToContext { reg: Reg, kind: Kind },
+    ImmediateToContext { reg: Reg, kind: Type },
     #[error("only read from {object} is supported")]
     OnlyRead { reg: Reg, object: &'static str },
     #[error("{} is {object} invalid negative access: off={off}", upper(*reg))]
@@ -101,9 +122,9 @@ pub enum Refusal {
     #[error("{} 32-bit pointer arithmetic prohibited", upper(*reg))]
     Pointer32 { reg: Reg },
     #[error("{} pointer arithmetic on {kind} prohibited, null-check it first", upper(*reg))]
-    NullCheckFirst { reg: Reg, kind: Kind },
+    NullCheckFirst { reg: Reg, kind: Type },
     #[error("{} pointer arithmetic on {kind} prohibited", upper(*reg))]
-    PointerArithmetic { reg: Reg, kind: Kind },
+    PointerArithmetic { reg: Reg, kind: Type },
     #[error("{} tried to subtract pointer from scalar", upper(*reg))]
     SubtractPointer { reg: Reg },
     #[error("{} subtraction from stack pointer prohibited", upper(*reg))]
@@ -113,13 +134,13 @@ pub enum Refusal {
     #[error("{} pointer {operator} pointer prohibited", upper(*reg))]
     TwoPointers { reg: Reg, operator: &'static str },
     #[error("math between {kind} pointer and {value} is not allowed")]
-    OffsetConstant { reg: Reg, kind: Kind, value: i64 },
+    OffsetConstant { reg: Reg, kind: Type, value: i64 },
     #[error("{kind} pointer offset {off} is not allowed")]
-    OffsetFixed { reg: Reg, kind: Kind, off: i32 },
+    OffsetFixed { reg: Reg, kind: Type, off: i32 },
     #[error("math between {kind} pointer and register with unbounded min value is not allowed")]
-    OffsetUnbounded { reg: Reg, kind: Kind },
+    OffsetUnbounded { reg: Reg, kind: Type },
     #[error("value {value} makes {kind} pointer be out of bounds")]
-    OffsetRange { reg: Reg, kind: Kind, value: i64 },
+    OffsetRange { reg: Reg, kind: Type, value: i64 },
     #[error("invalid func unknown#{id}")]
     InvalidHelper { id: i32 },
     #[error("unknown func bpf_{name}#{id}")]
@@ -131,7 +152,7 @@ pub enum Refusal {
     #[error("helper access to the packet is not allowed")]
     HelperPacket { reg: Reg },
     #[error("{} type={kind} expected={expected}", upper(*reg))]
-    ArgumentType { reg: Reg, kind: Kind, expected: &'static str },
+    ArgumentType { reg: Reg, kind: Type, expected: &'static str },
 }
 
 /// Which end of an index's range is outside.
@@ -188,6 +209,16 @@ impl Refusal {
             | R::InfiniteLoop { .. }
             | R::TooLarge { .. }
             | R::TooManyJumps { .. }
+            | R::TooManyFrames { .. }
+            | R::CallStack { .. }
+            | R::CombinedStack { .. }
+            | R::TailCallDepth { .. }
+            | R::ReturnsStack
+            | R::CallUnderLock
+            | R::ResultBits { .. }
+            | R::ResultBounds { .. }
+            | R::CallbackResult
+            | R::UnlockMissing
             | R::InvalidHelper { .. }
             | R::ClosedHelper { .. }
             | R::GplOnly { .. }
@@ -254,15 +285,31 @@ impl Refusal {
             R::TooManyJumps { jumps } => {
                 format!("After {jumps} undecided jumps in a row no path has come to its end. Shorten loops.")
             }
+            R::TooManyFrames { .. } | R::CallStack { .. } => {
+                "Calls may be nested 8 frames deep, the program itself included.".to_owned()
+            }
+            R::CombinedStack { depth, .. } => format!(
+                "The frames of a chain of calls take {depth} bytes together; all of them have 512 bytes."
+            ),
+            R::TailCallDepth { .. } => {
+                "A function that makes tail calls may only be called while its callers use less than 256 bytes of stack.".to_owned()
+            }
+            R::ReturnsStack => "The address would lead into a frame that is gone.".to_owned(),
+            R::ResultBits { .. } | R::ResultBounds { .. } => {
+                "The result may be one that has no meaning here. Return a constant, or bound what is returned.".to_owned()
+            }
+            R::CallbackResult => "A callback has to return a number.".to_owned(),
+            R::CallUnderLock => "Release the spin lock before calling a function.".to_owned(),
+            R::UnlockMissing => "On this path the spin lock is still held at the end.".to_owned(),
             R::NotReadable { reg } => {
                 format!("{reg} is read, but on this path nothing was ever written to it (a call clears r1 to r5).")
             }
             R::FramePointer => {
                 "r10 is the frame pointer and never changes; copy it to another register and change that.".to_owned()
             }
-            R::NoMemory { reg, kind: Kind::Scalar } => format!("{reg} is used as an address but holds a number."),
-            R::NoMemory { reg, kind: Kind::MapValueOrNull } => {
-                format!("{reg} may be null, because the map may have no such key. Compare it with 0 first.")
+            R::NoMemory { reg, kind } if kind.kind == Kind::Scalar => format!("{reg} is used as an address but holds a number."),
+            R::NoMemory { reg, kind } if kind.flags.any(Flags::MAYBE_NULL) => {
+                format!("{reg} may be null. Compare it with 0 first.")
             }
             R::NoMemory { reg, kind } => format!("{reg} is a {kind}, which does not give access to memory."),
             R::Context { off, size, .. } => format!(

@@ -2,6 +2,7 @@
 //! `check_stack_range_initialized`).
 
 use crate::dialect::Dialect;
+use crate::env::Env;
 use crate::refusal::{Refusal, Way};
 use crate::state::{Byte, Kind, Number, RegState, STACK_BOTTOM, Slot, State, slot_of};
 use semantics::insn::{Reg, Size};
@@ -31,6 +32,7 @@ impl Stored {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     reg: Reg,
+    frame: u8,
     min: i64,
     max: i64,
     exact: bool,
@@ -38,7 +40,15 @@ pub(crate) struct Place {
 
 /// Where `size` bytes at `base + off` lie, if surely inside the frame (`check_stack_access_within_bounds`). `off` includes
 /// the constant part of `base`.
-pub(crate) fn place(reg: Reg, base: &RegState, off: i32, size: u32, way: Way) -> Result<Place, Refusal> {
+pub(crate) fn place(
+    env: &Env<'_>,
+    state: &State,
+    reg: Reg,
+    base: &RegState,
+    off: i32,
+    size: u32,
+    way: Way,
+) -> Result<Place, Refusal> {
     let var_off = base.var.var_off;
     let exact = var_off.mask == 0;
     let (min, max) = if exact {
@@ -58,7 +68,8 @@ pub(crate) fn place(reg: Reg, base: &RegState, off: i32, size: u32, way: Way) ->
             Refusal::VariableStackBounds { reg, way, var_off, off, size }
         });
     }
-    Ok(Place { reg, min, max, exact })
+    env.use_stack(state, base.frame, -min);
+    Ok(Place { reg, frame: base.frame, min, max, exact })
 }
 
 /// Writes `value` (`check_stack_write_fixed_off`, `check_stack_write_var_off`).
@@ -89,7 +100,7 @@ pub(crate) fn write(
     let first = off.rem_euclid(8) as usize;
     let Some(mut spill) = spill else {
         let kind = if value.is_zero() { Byte::Zero } else { Byte::Misc };
-        let slot = state.slot_mut(off);
+        let slot = state.slot_mut(place.frame, off);
         slot.scrub();
         slot.bytes[first..first + bytes].fill(kind);
         return Ok(());
@@ -106,7 +117,7 @@ pub(crate) fn write(
             spill.id = 0;
         }
     }
-    let slot = state.slot_mut(off);
+    let slot = state.slot_mut(place.frame, off);
     slot.scrub();
     slot.bytes[..bytes].fill(Byte::Spill);
     slot.spill = spill;
@@ -116,7 +127,7 @@ pub(crate) fn write(
 /// A write that may hit any of several bytes: spilled registers there are lost, zeros stay where zero is written.
 fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
     for off in place.min..place.max + i64::from(size.bytes()) {
-        let slot = state.slot_mut(off);
+        let slot = state.slot_mut(place.frame, off);
         slot.scrub();
         let byte = &mut slot.bytes[off.rem_euclid(8) as usize];
         if !(zero && *byte == Byte::Zero) {
@@ -130,7 +141,7 @@ fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
 pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, Refusal> {
     let (off, bytes) = (place.min, size.bytes());
     if place.exact {
-        let slot = state.stack.get(slot_of(off)).unwrap_or(&Slot::INVALID);
+        let slot = state.stack_of(place.frame).get(slot_of(off)).unwrap_or(&Slot::INVALID);
         let whole = off % 8 == 0 && bytes as usize == slot.spilled_bytes();
         if slot.is_spilled() && whole {
             return Ok(slot.spill);
@@ -144,14 +155,14 @@ pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, 
             return Ok(RegState::constant(0));
         }
     }
-    let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(off) == Byte::Zero);
+    let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(place.frame, off) == Byte::Zero);
     Ok(if zero { RegState::constant(0) } else { RegState::unknown() })
 }
 
 /// What a helper leaves of `size` bytes that it is given: it may have written them (`check_stack_range_initialized`).
 pub(crate) fn give(state: &mut State, place: Place, size: u32) {
     for off in place.min..place.max + i64::from(size) {
-        let slot = state.slot_mut(off);
+        let slot = state.slot_mut(place.frame, off);
         slot.scrub();
         slot.bytes[off.rem_euclid(8) as usize] = Byte::Misc;
     }

@@ -13,7 +13,7 @@ pub const SLOTS: usize = 64;
 /// The lowest offset from the frame pointer (`MAX_BPF_STACK`).
 pub const STACK_BOTTOM: i64 = -512;
 
-/// What a register holds (`enum bpf_reg_type`).
+/// What a register holds, without what [`Flags`] say of it (`enum bpf_reg_type`, `base_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Nothing that may be read.
@@ -22,7 +22,7 @@ pub enum Kind {
     Scalar,
     /// The address of the context.
     Ctx,
-    /// An address in the stack, from the frame pointer.
+    /// An address in the stack of frame [`RegState::frame`], from its frame pointer.
     Fp,
     /// An address in the packet, from its first byte.
     Packet,
@@ -34,8 +34,30 @@ pub enum Kind {
     MapPtr,
     /// An address in a value of a map, from its first byte.
     MapValue,
-    /// The address of a value of a map, or 0.
-    MapValueOrNull,
+    /// An address in a key of a map, from its first byte.
+    MapKey,
+    /// An address in `struct bpf_flow_keys`.
+    FlowKeys,
+    /// A `struct bpf_sock`.
+    Socket,
+    /// A `struct bpf_sock` of which only the part in common is there (`struct sock_common`).
+    SockCommon,
+    /// A `struct bpf_tcp_sock`.
+    TcpSock,
+    /// A `struct bpf_xdp_sock`.
+    XdpSock,
+    /// An address in the buffer of a writable tracepoint.
+    TpBuffer,
+    /// An address in an object of the kernel, whose type is [`RegState::what`] in its BTF.
+    BtfId,
+    /// An address in [`RegState::what`] bytes of memory.
+    Mem,
+    /// An address in a buffer whose length the kernel checks when it is known.
+    Buf,
+    /// The subprogram [`RegState::what`].
+    Func,
+    /// A dynptr that the kernel gave (`CONST_PTR_TO_DYNPTR`); in a slot of the stack: a dynptr that lies there.
+    Dynptr,
 }
 
 impl Kind {
@@ -51,7 +73,18 @@ impl Kind {
             Kind::PacketEnd => "pkt_end",
             Kind::MapPtr => "map_ptr",
             Kind::MapValue => "map_value",
-            Kind::MapValueOrNull => "map_value_or_null",
+            Kind::MapKey => "map_key",
+            Kind::FlowKeys => "flow_keys",
+            Kind::Socket => "sock",
+            Kind::SockCommon => "sock_common",
+            Kind::TcpSock => "tcp_sock",
+            Kind::XdpSock => "xdp_sock",
+            Kind::TpBuffer => "tp_buffer",
+            Kind::BtfId => "ptr_",
+            Kind::Mem => "mem",
+            Kind::Buf => "buf",
+            Kind::Func => "func",
+            Kind::Dynptr => "dynptr_ptr",
         }
     }
     /// Whether it is an address.
@@ -64,11 +97,91 @@ impl Kind {
     pub fn is_packet(self) -> bool {
         matches!(self, Kind::Packet | Kind::PacketMeta)
     }
+    /// Whether it is a socket of some sort (`type_is_sk_pointer`).
+    #[inline]
+    pub fn is_socket(self) -> bool {
+        matches!(self, Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock)
+    }
 }
 
-impl std::fmt::Display for Kind {
+/// What a pointer is besides its kind (`enum bpf_type_flag`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// None of them.
+    pub const NONE: Flags = Flags(0);
+    /// It may be 0 (`PTR_MAYBE_NULL`).
+    pub const MAYBE_NULL: Flags = Flags(1);
+    /// What it points to is only read (`MEM_RDONLY`).
+    pub const RDONLY: Flags = Flags(1 << 1);
+    /// A record of a ring buffer (`MEM_ALLOC` of Linux 6.1, later `MEM_RINGBUF`).
+    pub const RINGBUF: Flags = Flags(1 << 2);
+    /// An address of user space (`MEM_USER`).
+    pub const USER: Flags = Flags(1 << 3);
+    /// A variable of each CPU (`MEM_PERCPU`).
+    pub const PERCPU: Flags = Flags(1 << 4);
+    /// It may lead nowhere: only reads that cannot fault (`PTR_UNTRUSTED`).
+    pub const UNTRUSTED: Flags = Flags(1 << 5);
+    /// An object that is surely there (`PTR_TRUSTED`).
+    pub const TRUSTED: Flags = Flags(1 << 6);
+    /// There as long as a read-side critical section lasts (`MEM_RCU`).
+    pub const RCU: Flags = Flags(1 << 7);
+    /// A dynptr of local memory (`DYNPTR_TYPE_LOCAL`).
+    pub const LOCAL: Flags = Flags(1 << 8);
+
+    /// These and those.
+    #[must_use]
+    pub const fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+    /// Whether one of those is among these.
+    #[inline]
+    pub const fn any(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Kind and flags: a register's type as messages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// What it is.
+    pub kind: Kind,
+    /// What else is true of it.
+    pub flags: Flags,
+}
+
+impl From<Kind> for Type {
+    fn from(kind: Kind) -> Type {
+        Type { kind, flags: Flags::NONE }
+    }
+}
+
+impl std::fmt::Display for Type {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        let prefixes = [
+            (Flags::RDONLY, "rdonly_"),
+            (Flags::RINGBUF, "ringbuf_"),
+            (Flags::USER, "user_"),
+            (Flags::PERCPU, "percpu_"),
+            (Flags::RCU, "rcu_"),
+            (Flags::UNTRUSTED, "untrusted_"),
+            (Flags::TRUSTED, "trusted_"),
+        ];
+        for (_, prefix) in prefixes.iter().filter(|(flag, _)| self.flags.any(*flag)) {
+            f.write_str(prefix)?;
+        }
+        f.write_str(self.kind.name())?;
+        match (self.flags.any(Flags::MAYBE_NULL), self.kind) {
+            (true, Kind::BtfId) => f.write_str("or_null_"),
+            (true, _) => f.write_str("_or_null"),
+            (false, _) => Ok(()),
+        }
     }
 }
 
@@ -82,8 +195,18 @@ pub const BEYOND_PACKET_END: i32 = -2;
 pub struct RegState {
     /// What it holds.
     pub kind: Kind,
-    /// The map, by index, of map pointers and values.
+    /// What else is true of that.
+    pub flags: Flags,
+    /// Of addresses in a stack: the frame, 0 for the outermost.
+    pub frame: u8,
+    /// Whether a verdict depends on the exact number (`precise`): where states are compared as Linux does.
+    pub precise: bool,
+    /// The map, by index, of map pointers, keys and values.
     pub map: u32,
+    /// Of memory its bytes, of an object of the kernel its type in BTF, of a subprogram its number.
+    pub what: u32,
+    /// The reference that it holds, or that was held by what it was made from (`ref_obj_id`); 0 for none.
+    pub reference: u32,
     /// Registers of one kind with the same id, not 0, hold the same: number, variable part, or address that may be null.
     pub id: u32,
     /// The constant part of an address, bytes.
@@ -108,11 +231,38 @@ const ZERO: Number = Scalar {
 
 impl RegState {
     /// Nothing that may be read.
-    pub const NOT_INIT: RegState = RegState { kind: Kind::NotInit, map: 0, id: 0, off: 0, range: 0, var: ZERO };
+    pub const NOT_INIT: RegState = RegState {
+        kind: Kind::NotInit,
+        flags: Flags::NONE,
+        frame: 0,
+        precise: false,
+        map: 0,
+        what: 0,
+        reference: 0,
+        id: 0,
+        off: 0,
+        range: 0,
+        var: ZERO,
+    };
 
     /// The start of what `kind` points to.
     pub const fn pointer(kind: Kind) -> RegState {
         RegState { kind, ..RegState::NOT_INIT }
+    }
+    /// Kind and flags.
+    #[inline]
+    pub fn ty(&self) -> Type {
+        Type { kind: self.kind, flags: self.flags }
+    }
+    /// Whether it is of this kind and surely not null.
+    #[inline]
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind && !self.maybe_null()
+    }
+    /// Whether it is an address that may be 0.
+    #[inline]
+    pub fn maybe_null(&self) -> bool {
+        self.flags.any(Flags::MAYBE_NULL)
     }
     /// A number.
     #[inline]
@@ -167,6 +317,8 @@ pub enum Byte {
     Misc,
     /// Zero.
     Zero,
+    /// Part of a dynptr.
+    Dynptr,
 }
 
 /// 8 bytes of the stack. A spilled register of `n` bytes lies in the `n` lowest of them.
@@ -203,22 +355,104 @@ impl Slot {
     }
 }
 
-/// Registers and stack at one point of one path.
+/// What a helper calls back, and what the result may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// The helper's number.
+    pub helper: u32,
+    /// The largest result, from 0.
+    pub result_max: u32,
+    /// Whether it runs later, on its own (`in_async_callback_fn`).
+    pub is_async: bool,
+}
+
+/// How a frame was entered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The call, in slots.
+    pub site: usize,
+    /// The subprogram, by number.
+    pub subprogram: u32,
+    /// By which helper, if by one.
+    pub callback: Option<Callback>,
+    /// How many timers deep (`async_entry_cnt`).
+    pub async_depth: u8,
+}
+
+/// The frame of a caller that waits (`struct bpf_func_state`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// R0 to R10.
+    pub regs: [RegState; 11],
+    /// Slots from the frame pointer downwards, as deep as was written.
+    pub stack: Vec<Slot>,
+    /// How it was entered.
+    pub entry: Entry,
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        Frame { regs: self.regs, stack: self.stack.clone(), entry: self.entry }
+    }
+    fn clone_from(&mut self, source: &Self) {
+        (self.regs, self.entry) = (source.regs, source.entry);
+        self.stack.clone_from(&source.stack);
+    }
+}
+
+/// A reference that the program holds (`struct bpf_reference_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its id, not 0.
+    pub id: u32,
+    /// Where it was acquired, in slots.
+    pub insn: usize,
+    /// The frame of the callback that acquired it; 0 outside of callbacks.
+    pub callback: u8,
+}
+
+/// The spin lock that is held (`active_spin_lock`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// The id of the value that it lies in.
+    pub id: u32,
+    /// The map of the value.
+    pub map: u32,
+}
+
+/// Registers and stack of all frames at one point of one path. The current frame lies here itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct State {
     /// R0 to R10.
     pub regs: [RegState; 11],
     /// Slots from the frame pointer downwards, as deep as was written.
     pub stack: Vec<Slot>,
+    /// How the current frame was entered.
+    pub entry: Entry,
+    /// The frames that wait, outermost first.
+    pub callers: Vec<Frame>,
+    /// References held.
+    pub references: Vec<Reference>,
+    /// The spin lock held.
+    pub lock: Option<Lock>,
 }
 
 impl Clone for State {
     fn clone(&self) -> Self {
-        State { regs: self.regs, stack: self.stack.clone() }
+        State {
+            regs: self.regs,
+            stack: self.stack.clone(),
+            entry: self.entry,
+            callers: self.callers.clone(),
+            references: self.references.clone(),
+            lock: self.lock,
+        }
     }
     fn clone_from(&mut self, source: &Self) {
-        self.regs = source.regs;
+        (self.regs, self.entry, self.lock) = (source.regs, source.entry, source.lock);
         self.stack.clone_from(&source.stack);
+        self.callers.clone_from(&source.callers);
+        self.references.clone_from(&source.references);
     }
 }
 
@@ -228,7 +462,48 @@ impl State {
         let mut regs = [RegState::NOT_INIT; 11];
         regs[Reg::R1.index()] = RegState::pointer(Kind::Ctx);
         regs[Reg::FP.index()] = RegState::pointer(Kind::Fp);
-        State { regs, stack: Vec::new() }
+        State {
+            regs,
+            stack: Vec::new(),
+            entry: Entry::default(),
+            callers: Vec::new(),
+            references: Vec::new(),
+            lock: None,
+        }
+    }
+    /// Back to the entry, keeping memory.
+    pub(crate) fn reset(&mut self) {
+        self.regs = State::entry().regs;
+        (self.entry, self.lock) = (Entry::default(), None);
+        self.stack.clear();
+        self.callers.clear();
+        self.references.clear();
+    }
+    /// The number of the current frame: 0 outside of calls (`curframe`).
+    #[inline]
+    pub fn depth(&self) -> usize {
+        self.callers.len()
+    }
+    /// Enters a subprogram: the current frame waits, and the new one has nothing but its frame pointer.
+    pub fn push_frame(&mut self, entry: Entry) {
+        let mut regs = [RegState::NOT_INIT; 11];
+        let frame = self.depth() as u8 + 1;
+        regs[Reg::FP.index()] = RegState { frame, ..RegState::pointer(Kind::Fp) };
+        let caller = Frame {
+            regs: std::mem::replace(&mut self.regs, regs),
+            stack: std::mem::take(&mut self.stack),
+            entry: std::mem::replace(&mut self.entry, entry),
+        };
+        self.callers.push(caller);
+    }
+    /// Leaves a subprogram: its frame, if there is one that waits.
+    pub fn pop_frame(&mut self) -> Option<Frame> {
+        let caller = self.callers.pop()?;
+        Some(Frame {
+            regs: std::mem::replace(&mut self.regs, caller.regs),
+            stack: std::mem::replace(&mut self.stack, caller.stack),
+            entry: std::mem::replace(&mut self.entry, caller.entry),
+        })
     }
     /// The register.
     #[inline]
@@ -240,23 +515,50 @@ impl State {
     pub fn set(&mut self, reg: Reg, state: RegState) {
         self.regs[reg.index()] = state;
     }
-    /// The byte at this offset from the frame pointer, -512 to -1.
+    /// The stack of this frame.
     #[inline]
-    pub fn byte(&self, off: i64) -> Byte {
-        self.stack.get(slot_of(off)).map_or(Byte::Invalid, |slot| slot.bytes[off.rem_euclid(8) as usize])
+    pub fn stack_of(&self, frame: u8) -> &Vec<Slot> {
+        self.callers.get(usize::from(frame)).map_or(&self.stack, |caller| &caller.stack)
     }
-    /// The slot that holds this offset, made if need be.
-    pub fn slot_mut(&mut self, off: i64) -> &mut Slot {
-        let at = slot_of(off);
-        if at >= self.stack.len() {
-            self.stack.resize(at + 1, Slot::INVALID);
+    /// The same, to change it.
+    #[inline]
+    pub fn stack_of_mut(&mut self, frame: u8) -> &mut Vec<Slot> {
+        match self.callers.get_mut(usize::from(frame)) {
+            Some(caller) => &mut caller.stack,
+            None => &mut self.stack,
         }
-        &mut self.stack[at]
     }
-    /// Every register that holds something, spilled ones too.
+    /// The byte at this offset from the frame pointer of a frame, -512 to -1.
+    #[inline]
+    pub fn byte(&self, frame: u8, off: i64) -> Byte {
+        self.stack_of(frame).get(slot_of(off)).map_or(Byte::Invalid, |slot| slot.bytes[off.rem_euclid(8) as usize])
+    }
+    /// The slot of a frame that holds this offset, made if need be.
+    pub fn slot_mut(&mut self, frame: u8, off: i64) -> &mut Slot {
+        let (at, stack) = (slot_of(off), self.stack_of_mut(frame));
+        if at >= stack.len() {
+            stack.resize(at + 1, Slot::INVALID);
+        }
+        &mut stack[at]
+    }
+    /// Every register of every frame, spilled ones too (`bpf_for_each_reg_in_vstate`).
     pub fn for_each(&mut self, mut change: impl FnMut(&mut RegState)) {
-        self.regs.iter_mut().for_each(&mut change);
-        self.stack.iter_mut().filter(|slot| slot.is_spilled()).for_each(|slot| change(&mut slot.spill));
+        let own = (&mut self.regs, &mut self.stack);
+        let frames = self.callers.iter_mut().map(|caller| (&mut caller.regs, &mut caller.stack)).chain([own]);
+        for (regs, stack) in frames {
+            regs.iter_mut().for_each(&mut change);
+            stack.iter_mut().filter(|slot| slot.is_spilled()).for_each(|slot| change(&mut slot.spill));
+        }
+    }
+    /// Holds a new reference (`acquire_reference_state`).
+    pub fn acquire(&mut self, id: u32, insn: usize) {
+        let callback = if self.entry.callback.is_some() { self.depth() as u8 } else { 0 };
+        self.references.push(Reference { id, insn, callback });
+    }
+    /// Gives a reference back; whether it was held (`release_reference_state`).
+    pub fn release(&mut self, id: u32) -> bool {
+        let held = self.references.iter().position(|reference| reference.id == id);
+        held.map(|at| self.references.swap_remove(at)).is_some()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Recorded states, and whether a run stays inside them: the containment oracle.
 
+use crate::env::INNER;
 use crate::state::{Byte, Kind, RegState, Slot, State};
 use semantics::insn::Reg;
 use semantics::memory::{Memory, Object, layout};
@@ -118,7 +119,7 @@ impl States {
         self.used == 0
     }
 
-    /// Whether some state explored before `insn` contains the run, which is in its first frame. Does not allocate.
+    /// Whether some state explored before `insn` contains the run. Does not allocate.
     pub fn contains(&self, insn: usize, run: &Snapshot<'_>) -> Result<(), Escape> {
         let mut closest = (0, Escape::Unexplored { insn });
         let Some(list) = self.lists.get(insn) else { return Err(closest.1) };
@@ -140,17 +141,29 @@ impl States {
 
 /// The first value that is outside, and how many were inside before it.
 fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
+    // The frame pointer says how many calls deep the run is.
+    if !reg_contains(state.reg(Reg::FP), run.regs[Reg::FP.index()], run) {
+        return Err((0, Escape::Register { insn, reg: Reg::FP, value: run.regs[Reg::FP.index()] }));
+    }
     for (at, (held, value)) in state.regs.iter().zip(run.regs).enumerate() {
         if !reg_contains(held, *value, run) {
             return Err((at, Escape::Register { insn, reg: Reg::ALL[at], value: *value }));
         }
     }
-    if state.stack.is_empty() {
+    for (depth, caller) in state.callers.iter().enumerate() {
+        stack_contains(depth as u64, &caller.stack, insn, run)?;
+    }
+    stack_contains(state.depth() as u64, &state.stack, insn, run)
+}
+
+/// The first slot of this frame that is outside.
+fn stack_contains(depth: u64, stack: &[Slot], insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
+    if stack.is_empty() {
         return Ok(());
     }
-    let frame = run.memory.peek(layout::frame_bottom(0), layout::FRAME_LEN);
+    let frame = run.memory.peek(layout::frame_bottom(depth), layout::FRAME_LEN);
     let (words, _) = frame.as_chunks::<8>();
-    for (at, (slot, bytes)) in state.stack.iter().zip(words.iter().rev()).enumerate() {
+    for (at, (slot, bytes)) in stack.iter().zip(words.iter().rev()).enumerate() {
         if !slot_contains(slot, *bytes, run) {
             let value = u64::from_le_bytes(*bytes);
             return Err((11 + at, Escape::Stack { insn, depth: 8 * (at + 1), value }));
@@ -183,10 +196,24 @@ fn slot_contains(slot: &Slot, bytes: [u8; 8], run: &Snapshot<'_>) -> bool {
 fn reg_contains(held: &RegState, value: u64, run: &Snapshot<'_>) -> bool {
     let beyond = |start: u64| value.wrapping_sub(start).wrapping_sub(i64::from(held.off) as u64);
     match held.kind {
-        Kind::NotInit => true,
+        _ if held.maybe_null() && value == 0 => true,
+        // Addresses of the kernel's objects are left open.
+        Kind::NotInit
+        | Kind::MapKey
+        | Kind::FlowKeys
+        | Kind::Socket
+        | Kind::SockCommon
+        | Kind::TcpSock
+        | Kind::XdpSock
+        | Kind::TpBuffer
+        | Kind::BtfId
+        | Kind::Mem
+        | Kind::Buf
+        | Kind::Func
+        | Kind::Dynptr => true,
         Kind::Scalar => held.var.contains(&value),
         Kind::Ctx => held.var.contains(&beyond(layout::CONTEXT)),
-        Kind::Fp => held.var.contains(&beyond(layout::frame_top(0))),
+        Kind::Fp => held.var.contains(&beyond(layout::frame_top(u64::from(held.frame)))),
         Kind::Packet => {
             let var = beyond(layout::PACKET);
             held.var.contains(&var) && range_holds(held, var, value, run)
@@ -194,9 +221,9 @@ fn reg_contains(held: &RegState, value: u64, run: &Snapshot<'_>) -> bool {
         // No modelled helper makes room for metadata: they are empty, and begin where the packet does.
         Kind::PacketMeta => held.var.contains(&beyond(layout::PACKET)),
         Kind::PacketEnd => value == layout::PACKET + run.packet_len,
-        Kind::MapPtr => layout::map_of_handle(value) == Some(held.map as usize),
+        Kind::MapPtr => held.map & INNER != 0 || layout::map_of_handle(value) == Some(held.map as usize),
+        Kind::MapValue if held.map & INNER != 0 => true,
         Kind::MapValue => map_value_contains(held, value, run.memory),
-        Kind::MapValueOrNull => value == 0 || map_value_contains(held, value, run.memory),
     }
 }
 

@@ -1,126 +1,98 @@
-//! Helper calls, checked from the helper's declaration, and exit (kernel: `check_helper_call`).
+//! Calls of the program's own subprograms, and exit (kernel: `check_func_call`, `prepare_func_exit`).
 
-use super::readable;
-use crate::access;
-use crate::env::Env;
-use crate::refusal::{Refusal, Stop, Unsupported};
-use crate::state::{Kind, RegState, State};
-use semantics::helper::{self, Arg, ArgKind, Change, Fact, Helper, RetKind};
+use crate::env::{Env, Later};
+use crate::refusal::{Refusal, Stop};
+use crate::returns;
+use crate::state::{Callback, Entry, Kind, RegState, State};
 use semantics::insn::{Insn, Reg};
-use semantics::map::MapType;
+use semantics::memory::layout::FRAMES_MAX;
 
-/// `r0 = helper(r1, ..., r5)`.
-pub(crate) fn check(env: &mut Env<'_>, state: &mut State, insn: &Insn) -> Result<(), Stop> {
-    let helper = resolve(env, insn.imm as i32)?;
-    let fact = helper.fact();
-    let mut map = None;
-    for (arg, reg) in fact.args.iter().zip(Reg::ARGS) {
-        check_argument(env, state, helper, arg, reg, &mut map)?;
+/// What a call leaves without meaning for the caller: R0 to R5 (`caller_saved`).
+const CALLER_SAVED: [Reg; 6] = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+
+/// `call subprogram` at `pc`: where the path goes on.
+pub(crate) fn check_local(env: &Env<'_>, state: &mut State, insn: &Insn, pc: usize) -> Result<usize, Stop> {
+    if state.lock.is_some() {
+        return Err(Refusal::CallUnderLock.into());
     }
-    for reg in Reg::ARGS {
+    let target = insn.target(pc) as usize;
+    let entry = Entry { site: pc, subprogram: env.subprogram_at(target), ..Entry::default() };
+    enter(state, entry)?;
+    Ok(target)
+}
+
+/// Gives the subprogram its frame; it gets R1 to R5, which the caller loses (`__check_func_call`).
+fn enter(state: &mut State, entry: Entry) -> Result<(), Refusal> {
+    let frames = state.depth() + 2;
+    if frames > FRAMES_MAX as usize {
+        return Err(Refusal::TooManyFrames { frames });
+    }
+    let arguments = Reg::ARGS.map(|reg| *state.reg(reg));
+    for reg in CALLER_SAVED {
         state.set(reg, RegState::NOT_INIT);
     }
-    let result = match (fact.ret, map) {
-        (RetKind::Integer, _) => RegState::unknown(),
-        (RetKind::Void, _) => RegState::NOT_INIT,
-        (RetKind::MapValueOrNull, Some(map)) => {
-            RegState { map, id: env.new_id(), ..RegState::pointer(Kind::MapValueOrNull) }
+    state.push_frame(entry);
+    for (reg, held) in Reg::ARGS.into_iter().zip(arguments) {
+        state.set(reg, held);
+    }
+    Ok(())
+}
+
+/// `exit`: where the path goes on, or `None` where it ends.
+pub(crate) fn check_exit(env: &Env<'_>, state: &mut State) -> Result<Option<usize>, Stop> {
+    if state.lock.is_some() {
+        return Err(Refusal::UnlockMissing.into());
+    }
+    if state.depth() == 0 {
+        crate::returns::check(env, state)?;
+        return Ok(None);
+    }
+    let result = *state.reg(Reg::R0);
+    if result.kind == Kind::Fp {
+        return Err(Refusal::ReturnsStack.into());
+    }
+    let entry = state.entry;
+    if let Some(callback) = entry.callback {
+        if result.kind != Kind::Scalar {
+            return Err(Refusal::CallbackResult.into());
         }
-        _ => return Err(Unsupported::Result { name: fact.name }.into()),
-    };
+        returns::check_range(env, &result, (0, callback.result_max as i32), "callback return")?;
+        state.pop_frame();
+        // The helper may call back once more.
+        return Ok(Some(entry.site));
+    }
+    state.pop_frame();
     state.set(Reg::R0, result);
-    if fact.changes_packet() {
-        state.for_each(|held| {
-            if held.kind.is_packet() || held.kind == Kind::PacketEnd {
-                *held = RegState::unknown();
-            }
-        });
-    }
-    Ok(())
+    Ok(Some(entry.site + 1))
 }
 
-/// `exit`: R0 is the result.
-pub(crate) fn check_exit(state: &State) -> Result<(), Stop> {
-    readable(state, Reg::R0)?;
-    Ok(())
-}
-
-/// The helper, if the program may call it.
-fn resolve(env: &Env<'_>, id: i32) -> Result<&'static Helper, Stop> {
-    let number = u32::try_from(id).map_err(|_| Refusal::InvalidHelper { id })?;
-    if number == 0 {
-        return Err(Refusal::ClosedHelper { name: "unspec", id: 0 }.into());
-    }
-    let fact: &Fact = helper::fact(number).ok_or(Refusal::InvalidHelper { id })?;
-    if !fact.is_open_to(env.program.program_type()) {
-        return Err(Refusal::ClosedHelper { name: fact.name, id: number }.into());
-    }
-    if fact.gpl_only() && !env.program.is_gpl_compatible() {
-        return Err(Refusal::GplOnly { name: fact.name }.into());
-    }
-    if fact.might_sleep() {
-        return Err(Refusal::Sleeps { name: fact.name }.into());
-    }
-    helper::by_id(number).ok_or_else(|| Unsupported::Helper { id: number, name: fact.name }.into())
-}
-
-/// One argument (`check_func_arg`); `map` is the map that an earlier argument named.
-fn check_argument(
+/// A helper that is called at `pc` may call `function` back, with these arguments, any number of times: that becomes a path
+/// of its own, which comes back to the call as it was before it. `state` is that before the call. An asynchronous callback
+/// runs later, on its own (`push_callback_call`).
+#[expect(dead_code, reason = "for the helpers that take functions")]
+pub(crate) fn call_back(
     env: &mut Env<'_>,
-    state: &mut State,
-    helper: &Helper,
-    arg: &Arg,
-    reg: Reg,
-    map: &mut Option<u32>,
+    state: &State,
+    callback: Callback,
+    function: &RegState,
+    arguments: [RegState; 5],
+    pc: usize,
 ) -> Result<(), Stop> {
-    let held = *readable(state, reg)?;
-    let fact = helper.fact();
-    let kind = held.kind;
-    if arg.kind == ArgKind::Anything {
-        return Ok(());
-    }
-    if kind.is_packet() && !fact.packet_access() {
-        return Err(Refusal::HelperPacket { reg }.into());
-    }
-    if arg.is(Arg::OR_NULL) && held.as_constant() == Some(0) {
-        return Ok(());
-    }
-    let expect = |fits: bool, expected| if fits { Ok(()) } else { Err(Refusal::ArgumentType { reg, kind, expected }) };
-    let is_memory = matches!(kind, Kind::Fp | Kind::Packet | Kind::PacketMeta | Kind::MapValue);
-    // What is no memory at all is said apart from what is none for a helper (`check_helper_mem_access`).
-    let memory_kinds = if kind == Kind::Ctx && env.dialect.context_as_memory { "fp" } else { env.dialect.memory_kinds };
-    let unsupported = || Unsupported::Argument { name: fact.name, number: reg.number() };
-    let definition =
-        |map: Option<u32>| map.and_then(|map| env.program.maps().get(map as usize)).ok_or_else(unsupported);
-    match arg.kind {
-        ArgKind::ConstMapPtr => {
-            expect(kind == Kind::MapPtr, "map_ptr")?;
-            *map = Some(held.map);
-            let map_type = definition(*map)?.map_type;
-            // `check_map_func_compatibility`: programs and tail calls go together.
-            if (map_type == MapType::PROG_ARRAY) != (helper.id == helper::tail_call::ID) {
-                return Err(Refusal::HelperMapType { reg, map_type, name: fact.name, id: helper.id }.into());
-            }
-            let read_only = definition(*map)?.flags & access::RDONLY_PROG != 0;
-            if read_only && helper.changes.contains(&Change::MapValues) {
-                return Err(Refusal::HelperMapWrite { reg }.into());
-            }
+    let target = env.program.subprograms()[function.what as usize];
+    let entry = Entry { site: pc, subprogram: function.what, callback: Some(callback), ..Entry::default() };
+    let mut called = if callback.is_async { State::entry() } else { state.clone() };
+    if callback.is_async {
+        called.entry = Entry { async_depth: state.entry.async_depth + 1, ..entry };
+    } else {
+        let frames = state.depth() + 2;
+        if frames > FRAMES_MAX as usize {
+            return Err(Refusal::TooManyFrames { frames }.into());
         }
-        ArgKind::MapKey => {
-            expect(is_memory, memory_kinds)?;
-            let size = definition(*map)?.key_size;
-            access::helper_memory(env, state, reg, size, false)?;
-        }
-        ArgKind::MapValue => {
-            expect(is_memory, memory_kinds)?;
-            let size = definition(*map)?.value_size;
-            access::helper_memory(env, state, reg, size, arg.is(Arg::UNINIT))?;
-        }
-        ArgKind::Ctx => {
-            expect(kind == Kind::Ctx, "ctx")?;
-            access::check_unmodified(reg, &held)?;
-        }
-        _ => return Err(unsupported().into()),
+        called.push_frame(entry);
     }
+    for (reg, held) in Reg::ARGS.into_iter().zip(arguments) {
+        called.set(reg, held);
+    }
+    env.later.push(Later { pc: target, state: called });
     Ok(())
 }

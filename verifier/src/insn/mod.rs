@@ -27,6 +27,7 @@ pub const fn is_followed(op: Op) -> bool {
         | Op::Jump { .. }
         | Op::Ja
         | Op::CallHelper
+        | Op::CallLocal
         | Op::Exit => true,
         Op::Shift { .. }
         | Op::MulDiv { .. }
@@ -39,7 +40,6 @@ pub const fn is_followed(op: Op) -> bool {
         | Op::StoreRelease { .. }
         | Op::Packet { .. }
         | Op::Gotol
-        | Op::CallLocal
         | Op::CallKfunc => false,
     }
 }
