@@ -1,10 +1,13 @@
 //! Which accesses to memory are in bounds, and what a read yields (kernel: `check_mem_access`).
 
+use crate::dialect::Dialect;
 use crate::env::Env;
+use crate::insn::alu;
 use crate::refusal::{Edge, Refusal, Stop, Unsupported, Way};
 use crate::stack::{self, MAX_VAR_OFF, Stored};
-use crate::state::{Kind, RegState, State};
-use semantics::insn::{Reg, Size};
+use crate::state::{Kind, Number, RegState, State};
+use crate::tnum::Tnum;
+use semantics::insn::{AluOp, Reg, Size, Width};
 use semantics::map::{MapDef, MapType};
 use semantics::program_type::{ContextField, FieldKind};
 
@@ -22,8 +25,8 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
     match base.kind {
         _ if base.maybe_null() => Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
         Kind::Fp => {
-            check_stack_alignment(reg, &base, off, size)?;
-            let place = stack::place(env, state, reg, &base, at, size.bytes(), Way::Read)?;
+            check_stack_alignment(env.dialect, reg, &base, off, size)?;
+            let place = stack::place(env, state, reg, &base, off.into(), size.bytes(), Way::Read)?;
             let filled = stack::read(state, place, size)?;
             Ok(if filled.kind == Kind::Scalar { filled.cut_to(size) } else { filled })
         }
@@ -38,16 +41,16 @@ pub(crate) fn load(env: &Env<'_>, state: &State, reg: Reg, off: i16, size: Size)
             }
         }
         Kind::Packet | Kind::PacketMeta => {
-            check_packet(reg, &base, i64::from(at), size.bytes())?;
+            check_packet(env.dialect, reg, &base, off.into(), size.bytes())?;
             Ok(unknown())
         }
         Kind::MapValue => {
-            check_map_value(env, reg, &base, at, size.bytes(), false)?;
+            check_map_value(env, reg, &base, off.into(), size.bytes(), false)?;
             Ok(unknown())
         }
         Kind::MapPtr => {
             let object = map_structure(env.map(base.map).map_type);
-            check_map_structure(reg, &base, at, object)?;
+            check_map_structure(env.dialect, reg, &base, at, object)?;
             Err(Unsupported::MapStructure(object).into())
         }
         _ => Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
@@ -69,8 +72,8 @@ pub(crate) fn store(
     match base.kind {
         _ if base.maybe_null() => return Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
         Kind::Fp => {
-            check_stack_alignment(reg, &base, off, size)?;
-            let place = stack::place(env, state, reg, &base, at, size.bytes(), Way::Write)?;
+            check_stack_alignment(env.dialect, reg, &base, off, size)?;
+            let place = stack::place(env, state, reg, &base, off.into(), size.bytes(), Way::Write)?;
             stack::write(state, place, size, value, value_reg, &mut env.last_id, env.dialect)?;
         }
         Kind::Ctx => {
@@ -83,12 +86,12 @@ pub(crate) fn store(
             if !env.declaration.packet_write {
                 return Err(Refusal::PacketWrite { reg }.into());
             }
-            check_packet(reg, &base, i64::from(at), size.bytes())?;
+            check_packet(env.dialect, reg, &base, off.into(), size.bytes())?;
         }
-        Kind::MapValue => check_map_value(env, reg, &base, at, size.bytes(), true)?,
+        Kind::MapValue => check_map_value(env, reg, &base, off.into(), size.bytes(), true)?,
         Kind::MapPtr => {
             let object = map_structure(env.map(base.map).map_type);
-            check_map_structure(reg, &base, at, object)?;
+            check_map_structure(env.dialect, reg, &base, at, object)?;
             return Err(Refusal::OnlyRead { reg, object }.into());
         }
         _ => return Err(Refusal::NoMemory { reg, kind: base.ty() }.into()),
@@ -101,11 +104,18 @@ pub(crate) fn helper_memory(env: &Env<'_>, state: &mut State, reg: Reg, size: u3
     let base = *state.reg(reg);
     match base.kind {
         Kind::Fp => {
-            let place = stack::place(env, state, reg, &base, base.off, size, Way::Helper)?;
-            stack::give(state, place, size);
+            let way = match (env.dialect.helper_ways, written) {
+                (false, _) => Way::Helper,
+                (true, false) => Way::Read,
+                (true, true) => Way::Write,
+            };
+            let place = stack::place(env, state, reg, &base, 0, size, way)?;
+            if way != Way::Read {
+                stack::give(state, place, size);
+            }
         }
-        Kind::Packet | Kind::PacketMeta => check_packet(reg, &base, i64::from(base.off), size)?,
-        Kind::MapValue => check_map_value(env, reg, &base, base.off, size, written)?,
+        Kind::Packet | Kind::PacketMeta => check_packet(env.dialect, reg, &base, 0, size)?,
+        Kind::MapValue => check_map_value(env, reg, &base, 0, size, written)?,
         _ => return Err(Refusal::ArgumentType { reg, kind: base.ty(), expected: "fp" }.into()),
     }
     Ok(())
@@ -116,19 +126,36 @@ fn total_offset(base: &RegState, off: i16) -> i32 {
     base.off.wrapping_add(i32::from(off))
 }
 
+/// The variable part of the address, and the constant part with `off`: as the version keeps them.
+pub(crate) fn parts(dialect: Dialect, base: &RegState, off: i32) -> (Number, i32) {
+    if !dialect.one_offset {
+        return (base.var, base.off.wrapping_add(off));
+    }
+    let fixed = Number::constant(&(i64::from(base.off) as u64));
+    let var = if base.off == 0 { base.var } else { alu::transfer(AluOp::Add, Width::W64, &base.var, &fixed) };
+    (var, off)
+}
+
 /// The stack is tracked in slots, so accesses to it are always aligned (`check_ptr_alignment`).
-fn check_stack_alignment(reg: Reg, base: &RegState, off: i16, size: Size) -> Result<(), Refusal> {
-    let (var_off, off, bytes) = (base.var.var_off, i32::from(off), size.bytes());
-    let at = crate::tnum::Tnum::constant(i64::from(base.off.wrapping_add(off)) as u64).add(&var_off);
-    if at.is_aligned(&u64::from(bytes)) {
+fn check_stack_alignment(dialect: Dialect, reg: Reg, base: &RegState, off: i16, size: Size) -> Result<(), Refusal> {
+    let (off, size) = (i32::from(off), size.bytes());
+    let (var, whole) = parts(dialect, base, off);
+    if Tnum::constant(i64::from(whole) as u64).add(&var.var_off).is_aligned(&u64::from(size)) {
         return Ok(());
     }
-    Err(Refusal::MisalignedStack { reg, var_off, fixed: base.off, off, size: bytes })
+    let fixed = (!dialect.one_offset).then_some(base.off);
+    Err(Refusal::MisalignedStack { reg, var_off: dialect.bits(var.var_off), fixed, off, size })
 }
 
 /// The context is accessed and passed on only as it was given (`check_ptr_off_reg`).
-pub(crate) fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal> {
-    let (kind, off, var_off) = (base.ty(), base.off, base.var.var_off);
+pub(crate) fn check_unmodified(dialect: Dialect, reg: Reg, base: &RegState) -> Result<(), Refusal> {
+    let (var, off) = parts(dialect, base, 0);
+    let (kind, var_off) = (base.ty(), var.var_off);
+    let is_variable = || Refusal::VariableOffset { reg, kind, var_off: dialect.bits(var_off) };
+    if dialect.one_offset && var_off.mask != 0 {
+        return Err(is_variable());
+    }
+    let off = if dialect.one_offset { var_off.value as i32 } else { off };
     if off < 0 {
         return Err(Refusal::NegativeOffset { reg, kind, off });
     }
@@ -136,7 +163,7 @@ pub(crate) fn check_unmodified(reg: Reg, base: &RegState) -> Result<(), Refusal>
         return Err(Refusal::ModifiedPointer { reg, kind, off });
     }
     if var_off.mask != 0 || var_off.value != 0 {
-        return Err(Refusal::VariableOffset { reg, kind, var_off });
+        return Err(is_variable());
     }
     Ok(())
 }
@@ -149,13 +176,24 @@ fn context_field(
     size: Size,
     write: bool,
 ) -> Result<&'static ContextField, Refusal> {
-    check_unmodified(reg, base)?;
+    check_unmodified(env.dialect, reg, base)?;
     let field = env.declaration.access(env.program.attach_type(), i64::from(at), size, write);
     field.ok_or(Refusal::Context { reg, off: i64::from(at), size: size.bytes() })
 }
 
 /// `check_packet_access`.
-fn check_packet(reg: Reg, base: &RegState, off: i64, size: u32) -> Result<(), Refusal> {
+fn check_packet(dialect: Dialect, reg: Reg, base: &RegState, off: i32, size: u32) -> Result<(), Refusal> {
+    if dialect.one_offset {
+        if base.range < 0 {
+            return Err(Refusal::PacketEnd { reg });
+        }
+        let id = base.id;
+        // Ranges are counted from the start of what varies here, from the largest place of it there.
+        let range = if base.range == 0 { 0 } else { i64::from(base.range) + base.var.umax as i64 };
+        let outside = |off, edge| Refusal::PacketRegion { reg, off, size, id, range, edge };
+        return check_region(&parts(dialect, base, off), reg, size, range, outside);
+    }
+    let off = i64::from(base.off.wrapping_add(off));
     if (base.var.smin as i64) < 0 {
         return Err(Refusal::NegativeIndex { reg });
     }
@@ -171,25 +209,38 @@ fn check_packet(reg: Reg, base: &RegState, off: i64, size: u32) -> Result<(), Re
 /// `check_map_access`.
 fn check_map_value(env: &Env<'_>, reg: Reg, base: &RegState, at: i32, size: u32, write: bool) -> Result<(), Refusal> {
     let map: &MapDef = env.map(base.map);
-    let (off, value_size) = (i64::from(at), map.value_size);
+    let (value_size, parts) = (map.value_size, parts(env.dialect, base, at));
     if map.flags & (if write { RDONLY_PROG } else { WRONLY_PROG }) != 0 {
-        return Err(Refusal::MapRights { reg, write, value_size, off: off.wrapping_add(base.var.smin as i64), size });
+        let off = i64::from(parts.1).wrapping_add(parts.0.smin as i64);
+        return Err(Refusal::MapRights { reg, write, value_size, off, size });
     }
-    let smin = base.var.smin as i64;
+    let outside = |off, edge| Refusal::MapBounds { reg, value_size, off, size, edge };
+    check_region(&parts, reg, size, value_size.into(), outside)
+}
+
+/// Whether `size` bytes lie inside `bytes`, at the least offset and at the greatest (`check_mem_region_access`).
+fn check_region(
+    (var, off): &(Number, i32),
+    reg: Reg,
+    size: u32,
+    bytes: i64,
+    outside: impl Fn(i64, Edge) -> Refusal,
+) -> Result<(), Refusal> {
+    let (smin, off) = (var.smin as i64, i64::from(*off));
     let least = off.wrapping_add(smin);
     if smin < 0 && (smin == i64::MIN || least != i64::from(least as i32) || least < 0) {
         return Err(Refusal::NegativeIndex { reg });
     }
-    let inside = |off: i64| off >= 0 && off.saturating_add(i64::from(size)) <= i64::from(value_size);
+    let inside = |off: i64| off >= 0 && off.saturating_add(i64::from(size)) <= bytes;
     if !inside(least) {
-        return Err(Refusal::MapBounds { reg, value_size, off: least, size, edge: Edge::Min });
+        return Err(outside(least, Edge::Min));
     }
-    if base.var.umax >= MAX_VAR_OFF as u64 {
+    if var.umax >= MAX_VAR_OFF as u64 {
         return Err(Refusal::Unbounded { reg });
     }
-    let most = off + base.var.umax as i64;
+    let most = off + var.umax as i64;
     if !inside(most) {
-        return Err(Refusal::MapBounds { reg, value_size, off: most, size, edge: Edge::Max });
+        return Err(outside(most, Edge::Max));
     }
     Ok(())
 }
@@ -199,9 +250,15 @@ fn map_structure(map_type: MapType) -> &'static str {
     if map_type == MapType::HASH { "bpf_htab" } else { "bpf_array" }
 }
 
-fn check_map_structure(reg: Reg, base: &RegState, at: i32, object: &'static str) -> Result<(), Refusal> {
+fn check_map_structure(
+    dialect: Dialect,
+    reg: Reg,
+    base: &RegState,
+    at: i32,
+    object: &'static str,
+) -> Result<(), Refusal> {
     if base.var.var_off.mask != 0 || base.var.var_off.value != 0 {
-        return Err(Refusal::VariableOffset { reg, kind: base.ty(), var_off: base.var.var_off });
+        return Err(Refusal::VariableOffset { reg, kind: base.ty(), var_off: dialect.bits(base.var.var_off) });
     }
     if at < 0 {
         return Err(Refusal::NegativeAccess { reg, object, off: at });

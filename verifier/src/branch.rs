@@ -7,6 +7,7 @@ use crate::insn::readable;
 use crate::refusal::Stop;
 use crate::state::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Number, RegState, State};
 use semantics::insn::{Cond, Insn, Reg, Source, Width};
+use semantics::word::Concrete;
 
 /// The largest offset into a packet (`MAX_PACKET_OFF`).
 const MAX_PACKET_OFF: i64 = 0xffff;
@@ -25,12 +26,15 @@ pub(crate) fn check(
         Source::X => *readable(state, insn.src)?,
         Source::K => RegState::scalar((env.rules.at(width).operand)(&insn.imm)),
     };
-    match decided(env, cond, width, &dst, &src) {
+    let src_reg = (source == Source::X).then_some(insn.src);
+    let is_same = src_reg == Some(insn.dst) && dst.kind == Kind::Scalar;
+    let of_itself =
+        if is_same && env.dialect.same_register_decides { decided_by_itself(cond, width, &dst.var) } else { None };
+    match of_itself.or_else(|| decided(env, cond, width, &dst, &src)) {
         Some(true) => return Ok(Ways::Take),
         Some(false) => return Ok(Ways::Fall),
         None => taken.clone_from(state),
     }
-    let src_reg = (source == Source::X).then_some(insn.src);
     if dst.kind == Kind::Scalar && src.kind == Kind::Scalar {
         learn_numbers(env, state, taken, (cond, width), (insn.dst, dst), (src_reg, src));
     } else if width == Width::W64 {
@@ -45,6 +49,21 @@ pub(crate) fn check(
         }
     }
     Ok(Ways::Both)
+}
+
+/// Which way a comparison of a number with itself must go, if that is known (`is_scalar_branch_taken`).
+fn decided_by_itself(cond: Cond, width: Width, number: &Number) -> Option<bool> {
+    match cond {
+        Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => Some(true),
+        Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => Some(false),
+        Cond::Set => {
+            let is_one_sign = match width {
+                Width::W64 => number.smin as i64 > 0 || (number.smax as i64) < 0,
+                Width::W32 => number.s32_min as i32 > 0 || (number.s32_max as i32) < 0,
+            };
+            is_one_sign.then_some(true)
+        }
+    }
 }
 
 /// Which way the jump must go, if that is known (`is_branch_taken`).
@@ -71,6 +90,8 @@ fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegSta
             Some(true)
         } else if taken.never {
             Some(false)
+        } else if env.dialect.empty_decides {
+            the_other_is_empty(env, cond, width, &dst.var, &src.var)
         } else {
             None
         };
@@ -85,6 +106,22 @@ fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegSta
         (Kind::MapValue, Kind::Scalar) if !dst.maybe_null() && src.as_constant() == Some(0) => null_decided(cond),
         (Kind::Scalar, Kind::MapValue) if !src.maybe_null() && dst.as_constant() == Some(0) => null_decided(cond),
         _ => None,
+    }
+}
+
+/// Which way is left where the other cannot arise (`simulate_both_branches_taken`).
+fn the_other_is_empty(env: &Env<'_>, cond: Cond, width: Width, dst: &Number, src: &Number) -> Option<bool> {
+    let row = env.rules.at(width).branch(cond);
+    let is_empty = |refine: crate::rules::Refine<Concrete>| {
+        let refined = refine(dst, src);
+        !refined.dst.well_formed() || !refined.src.well_formed()
+    };
+    if is_empty(row.fails) {
+        Some(true)
+    } else if is_empty(row.holds) {
+        Some(false)
+    } else {
+        None
     }
 }
 
@@ -252,10 +289,11 @@ fn is_packet_start(reg: &RegState) -> bool {
 /// The bytes before the pointer are there, for all pointers with the same variable part (`find_good_pkt_pointers`).
 fn mark_packet_range(env: &Env<'_>, state: &mut State, pointer: &RegState, strictly: bool) {
     let off = i64::from(pointer.off);
-    if off < 0 || off == 0 && strictly {
+    let umax = pointer.var.umax;
+    let is_start = off == 0 && (umax == 0 || !env.dialect.one_offset);
+    if off < 0 || is_start && strictly {
         return;
     }
-    let umax = pointer.var.umax;
     if umax > MAX_PACKET_OFF as u64 || umax as i64 + off > MAX_PACKET_OFF {
         return;
     }

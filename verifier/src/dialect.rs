@@ -1,6 +1,8 @@
 //! Where versions of Linux differ, as far as the modelled instructions can tell.
 
-use semantics::insn::Version;
+use crate::refusal::{Bits, Constant};
+use crate::tnum::Tnum;
+use semantics::insn::{Op, Version};
 
 /// The rules of one version, as named differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +13,8 @@ pub struct Dialect {
     pub version: Version,
     /// A register that holds 0 is spilled like others (since 6.8); before, its bytes became zeros.
     pub zero_spills: bool,
+    /// An immediate 0 is spilled like others (since 6.9); before, its bytes became zeros.
+    pub zero_imm_spills: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
     /// The ranges of both operands decide a jump; before 6.4 the source had to be a constant.
@@ -25,6 +29,29 @@ pub struct Dialect {
     pub bits_decide: bool,
     /// Results are compared by their signed bounds (since 6.8); before, by known bits.
     pub results_by_bounds: bool,
+    /// `|=` and `^=` with a number that is not known give one of which something is known (since 6.10); before, nothing was,
+    /// not even that the high half is zero after a 32-bit operation.
+    pub or_xor_of_unknown: bool,
+    /// `gotol` is there before its time (6.6): later 6.1.y got the jump, and none of the other instructions that came with it.
+    pub gotol_early: bool,
+    /// A comparison of a register with itself is decided (in 7.2, not in 6.12).
+    pub same_register_decides: bool,
+    /// A way on which nothing could be in a register is not followed (in 7.2, not in 6.12); before, the register is taken
+    /// for unknown there.
+    pub empty_decides: bool,
+    /// Values of arrays at an index that is known and inside are not null (in 7.2, not in 6.12).
+    pub constant_keys: bool,
+    /// An address has one offset: what is constant in it is part of what varies (in 7.2, not in 6.12). Its bounds then
+    /// are those of the sum.
+    pub one_offset: bool,
+    /// Whether a helper reads or writes memory that it is given is known (in 7.2, not in 6.12): what it only reads stays.
+    pub helper_ways: bool,
+    /// What is known whole is printed as a number (since 6.8; in 7.2 with a sign); before, as bits.
+    pub constant: Constant,
+    /// The constant part of a variable offset into the stack is printed (since 6.8).
+    pub variable_stack_off: bool,
+    /// What is said of a helper that programs of a type may not call: other words since 6.10.
+    pub closed_helper: &'static str,
     /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
     pub context_as_memory: bool,
     /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
@@ -38,6 +65,7 @@ impl Dialect {
         name: "6.1",
         version: Version(6, 1),
         zero_spills: false,
+        zero_imm_spills: false,
         st_imm_to_ctx: false,
         two_ranges_decide: false,
         ne_shaves: false,
@@ -45,6 +73,16 @@ impl Dialect {
         apart_decides: false,
         bits_decide: false,
         results_by_bounds: false,
+        or_xor_of_unknown: false,
+        gotol_early: true,
+        same_register_decides: false,
+        empty_decides: false,
+        constant_keys: false,
+        one_offset: false,
+        helper_ways: false,
+        constant: Constant::Bits,
+        variable_stack_off: false,
+        closed_helper: "unknown func",
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
     };
@@ -53,6 +91,7 @@ impl Dialect {
         name: "6.8",
         version: Version(6, 8),
         zero_spills: true,
+        zero_imm_spills: false,
         st_imm_to_ctx: true,
         two_ranges_decide: true,
         ne_shaves: true,
@@ -60,22 +99,56 @@ impl Dialect {
         apart_decides: true,
         bits_decide: false,
         results_by_bounds: true,
+        or_xor_of_unknown: false,
+        gotol_early: false,
+        same_register_decides: false,
+        empty_decides: false,
+        constant_keys: false,
+        one_offset: false,
+        helper_ways: false,
+        constant: Constant::Unsigned,
+        variable_stack_off: true,
+        closed_helper: "unknown func",
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
     };
     /// Linux 6.12.
-    pub const V6_12: Dialect = Dialect { name: "6.12", version: Version(6, 12), bits_decide: true, ..Dialect::V6_8 };
+    pub const V6_12: Dialect = Dialect {
+        name: "6.12",
+        version: Version(6, 12),
+        bits_decide: true,
+        zero_imm_spills: true,
+        or_xor_of_unknown: true,
+        closed_helper: "program of this type cannot use helper",
+        ..Dialect::V6_8
+    };
     /// Linux 7.2.
     pub const V7_2: Dialect = Dialect {
         name: "7.2",
         version: Version(7, 2),
         neg_tracked: true,
+        same_register_decides: true,
+        empty_decides: true,
+        constant_keys: true,
+        one_offset: true,
+        helper_ways: true,
+        constant: Constant::Signed,
         context_as_memory: true,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_, ctx",
         ..Dialect::V6_12
     };
     /// All of them, ascending.
     pub const ALL: [Dialect; 4] = [Dialect::V6_1, Dialect::V6_8, Dialect::V6_12, Dialect::V7_2];
+
+    /// Whether it has the instruction.
+    pub fn has(&self, op: Op) -> bool {
+        op.since() <= self.version || self.gotol_early && op == Op::Gotol
+    }
+
+    /// Known bits as its messages show them.
+    pub(crate) fn bits(&self, tnum: Tnum<u64>) -> Bits {
+        Bits { tnum, constant: self.constant }
+    }
 
     /// The dialect of this name.
     ///

@@ -194,7 +194,7 @@ impl Verifier {
         if let Some(lack) = program.maps().iter().find_map(MapDef::lack) {
             return Verdict::Unsupported(Unsupported::Map(lack));
         }
-        let is_known = |insn: &Insn| insn.op().since() <= options.dialect.version;
+        let is_known = |insn: &Insn| options.dialect.has(insn.op());
         if let Some((_, insn)) = program.instructions().find(|(_, insn)| is_known(insn) && !is_followed(insn.op())) {
             return Verdict::Unsupported(Unsupported::Insn { name: insn.opcode.row().name });
         }
@@ -322,9 +322,9 @@ impl Exploration<'_> {
         store.accessed.clear();
         store.accessed.resize(insns.len(), None);
         store.spare.reset(if self.options.record { insns.len() } else { 0 });
-        let version = self.options.dialect.version;
+        let dialect = self.options.dialect;
         // Others are taken for older ones with a reserved field, which is looked at where they are followed.
-        let is_no_code = |insn: &Insn| insn.op().since() > version && is_unknown_at_once(insn.op());
+        let is_no_code = |insn: &Insn| !dialect.has(insn.op()) && is_unknown_at_once(insn.op());
         if let Some(insn) = insns.iter().position(is_no_code) {
             return Err(Refusal::TooNew { insn, opcode: insns[insn].opcode }.into());
         }
@@ -372,7 +372,7 @@ impl Exploration<'_> {
 
     fn follow(&mut self, insn: &Insn) -> Result<Next, Stop> {
         let (env, state, pc) = (&mut self.env, &mut self.state, self.at.pc);
-        if insn.op().since() > env.dialect.version {
+        if !env.dialect.has(insn.op()) {
             return Err(Refusal::TooNew { insn: pc, opcode: insn.opcode }.into());
         }
         match insn.op() {

@@ -1,5 +1,6 @@
 //! Arithmetic on pointers (kernel: `adjust_ptr_min_max_vals`).
 
+use crate::access;
 use crate::env::Env;
 use crate::insn::alu;
 use crate::refusal::{Refusal, Stop};
@@ -45,8 +46,8 @@ pub(crate) fn arithmetic(
         Kind::MapPtr | Kind::PacketEnd => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
         _ => {}
     }
-    check_sane(dst, kind, offset)?;
-    check_sane(dst, kind, pointer)?;
+    check_sane(env, dst, kind, offset)?;
+    check_sane(env, dst, kind, pointer)?;
     let result = match op {
         AluOp::Add => add(env, pointer, offset),
         AluOp::Sub if reversed => return Err(Refusal::SubtractPointer { reg: dst }.into()),
@@ -56,14 +57,14 @@ pub(crate) fn arithmetic(
             return Err(Refusal::Bitwise { reg: dst, operator: operator(op) }.into());
         }
     };
-    check_sane(dst, kind, &result)?;
+    check_sane(env, dst, kind, &result)?;
     Ok(RegState { var: result.var.sync(), ..result })
 }
 
 /// A known number goes to the constant part as long as that holds it; another to the variable part.
 fn add(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
     if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_add(n as i64))) {
-        return moved_by(pointer, off);
+        return moved_by(env, pointer, off);
     }
     let var = alu::unsynced(AluOp::Add, Width::W64, &pointer.var, &offset.var);
     let moved = RegState { var, ..*pointer };
@@ -72,7 +73,7 @@ fn add(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
 
 fn sub(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
     if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_sub(n as i64))) {
-        return moved_by(pointer, off);
+        return moved_by(env, pointer, off);
     }
     let var = alu::unsynced(AluOp::Sub, Width::W64, &pointer.var, &offset.var);
     let mut moved = RegState { var, ..*pointer };
@@ -84,9 +85,10 @@ fn sub(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
     moved
 }
 
-/// The pointer with another constant part. Further down it may lie below the packet's end again.
-fn moved_by(pointer: &RegState, off: i32) -> RegState {
-    let range = if off < pointer.off { pointer.range.max(0) } else { pointer.range };
+/// The pointer with another constant part. Further down it may lie below the packet's end again;
+/// since 7.2 nothing is known of that wherever it is moved.
+fn moved_by(env: &Env<'_>, pointer: &RegState, off: i32) -> RegState {
+    let range = if off < pointer.off || env.dialect.one_offset { pointer.range.max(0) } else { pointer.range };
     RegState { off, range, ..*pointer }
 }
 
@@ -95,15 +97,22 @@ fn fixed(off: Option<i64>) -> Option<i32> {
 }
 
 /// Offsets stay so small that sums of them cannot wrap (`check_reg_sane_offset`).
-fn check_sane(reg: Reg, kind: Type, of: &RegState) -> Result<(), Refusal> {
-    let number = &of.var;
+fn check_sane(env: &Env<'_>, reg: Reg, kind: Type, of: &RegState) -> Result<(), Refusal> {
     let large = |value: i64| value >= MAX_VAR_OFF || value <= -MAX_VAR_OFF;
+    let (number, off) = access::parts(env.dialect, of, 0);
     let (value, smin) = (number.var_off.value as i64, number.smin as i64);
+    if env.dialect.one_offset && of.kind.is_pointer() {
+        return match (number.var_off.mask == 0 && large(value), large(smin)) {
+            (true, _) => Err(Refusal::OffsetFixed { reg, kind, off: value }),
+            (_, true) => Err(Refusal::OffsetFixed { reg, kind, off: smin }),
+            _ => Ok(()),
+        };
+    }
     if number.var_off.mask == 0 && large(value) {
         return Err(Refusal::OffsetConstant { reg, kind, value });
     }
-    if large(i64::from(of.off)) {
-        return Err(Refusal::OffsetFixed { reg, kind, off: of.off });
+    if large(i64::from(off)) {
+        return Err(Refusal::OffsetFixed { reg, kind, off: off.into() });
     }
     if smin == i64::MIN {
         return Err(Refusal::OffsetUnbounded { reg, kind });

@@ -71,8 +71,8 @@ pub enum Refusal {
     Context { reg: Reg, off: i64, size: u32 },
     #[error("negative offset {kind} ptr {} off={off} disallowed", upper(*reg))]
     NegativeOffset { reg: Reg, kind: Type, off: i32 },
-    #[error("variable {kind} access var_off={} disallowed", bits(var_off))]
-    VariableOffset { reg: Reg, kind: Type, var_off: Tnum<u64> },
+    #[error("variable {kind} access var_off={var_off} disallowed")]
+    VariableOffset { reg: Reg, kind: Type, var_off: Bits },
     #[error("dereference of modified {kind} ptr {} off={off} disallowed", upper(*reg))]
     ModifiedPointer { reg: Reg, kind: Type, off: i32 },
     #[error("BPF_ST stores into {} {kind} is not allowed", upper(*reg))]
@@ -81,12 +81,12 @@ pub enum Refusal {
     OnlyRead { reg: Reg, object: &'static str },
     #[error("{} is {object} invalid negative access: off={off}", upper(*reg))]
     NegativeAccess { reg: Reg, object: &'static str, off: i32 },
-    #[error("misaligned stack access off {}+{fixed}+{off} size {size}", bits(var_off))]
-    MisalignedStack { reg: Reg, var_off: Tnum<u64>, fixed: i32, off: i32, size: u32 },
+    #[error("misaligned stack access off {var_off}{}+{off} size {size}", plus(*fixed))]
+    MisalignedStack { reg: Reg, var_off: Bits, fixed: Option<i32>, off: i32, size: u32 },
     #[error("invalid{way} stack {} off={off} size={size}", upper(*reg))]
     StackBounds { reg: Reg, way: Way, off: i64, size: u32 },
-    #[error("invalid variable-offset{way} stack {} var_off={} off={off} size={size}", upper(*reg), bits(var_off))]
-    VariableStackBounds { reg: Reg, way: Way, var_off: Tnum<u64>, off: i32, size: u32 },
+    #[error("invalid variable-offset{way} stack {} var_off={var_off}{} size={size}", upper(*reg), with_off(*off))]
+    VariableStackBounds { reg: Reg, way: Way, var_off: Bits, off: Option<i32>, size: u32 },
     #[error("invalid unbounded variable-offset{way} stack {}", upper(*reg))]
     UnboundedStack { reg: Reg, way: Way },
     #[error("invalid size of register spill")]
@@ -100,6 +100,11 @@ pub enum Refusal {
         upper(*reg)
     )]
     PacketBounds { reg: Reg, off: i64, size: u32, id: u32, range: i32 },
+    #[error(
+        "invalid access to packet, off={off} size={size}, {}(id={id},off={off},r={range})\n{0} {edge} value is outside of the allowed memory range",
+        upper(*reg)
+    )]
+    PacketRegion { reg: Reg, off: i64, size: u32, id: u32, range: i64, edge: Edge },
     #[error("{} offset is outside of the packet", upper(*reg))]
     PacketEnd { reg: Reg },
     #[error("invalid access to map value, value_size={value_size} off={off} size={size}\n{} {edge} value is outside of the allowed memory range", upper(*reg))]
@@ -136,15 +141,15 @@ pub enum Refusal {
     #[error("math between {kind} pointer and {value} is not allowed")]
     OffsetConstant { reg: Reg, kind: Type, value: i64 },
     #[error("{kind} pointer offset {off} is not allowed")]
-    OffsetFixed { reg: Reg, kind: Type, off: i32 },
+    OffsetFixed { reg: Reg, kind: Type, off: i64 },
     #[error("math between {kind} pointer and register with unbounded min value is not allowed")]
     OffsetUnbounded { reg: Reg, kind: Type },
     #[error("value {value} makes {kind} pointer be out of bounds")]
     OffsetRange { reg: Reg, kind: Type, value: i64 },
     #[error("invalid func unknown#{id}")]
     InvalidHelper { id: i32 },
-    #[error("unknown func bpf_{name}#{id}")]
-    ClosedHelper { name: &'static str, id: u32 },
+    #[error("{words} bpf_{name}#{id}")]
+    ClosedHelper { words: &'static str, name: &'static str, id: u32 },
     #[error("cannot call GPL-restricted function from non-GPL compatible program")]
     GplOnly { name: &'static str },
     #[error("helper call might sleep in a non-sleepable prog")]
@@ -174,6 +179,58 @@ impl std::fmt::Display for Edge {
 
 fn upper(reg: Reg) -> impl std::fmt::Display {
     std::fmt::from_fn(move |f| write!(f, "R{}", reg.number()))
+}
+
+/// Known bits as a message shows them (`tnum_strn`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// The bits.
+    pub tnum: Tnum<u64>,
+    /// What is known whole is shown so.
+    pub constant: Constant,
+}
+
+/// How messages show bits that are all known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// Like others.
+    Bits,
+    /// As a number, which has no sign.
+    Unsigned,
+    /// As a number with a sign.
+    Signed,
+}
+
+impl std::fmt::Display for Bits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tnum { value, mask } = self.tnum;
+        let is_small = i16::try_from(value as i64).is_ok();
+        if mask != 0 || self.constant == Constant::Bits {
+            bits(&self.tnum).fmt(f)
+        } else if value <= u64::from(u16::MAX) {
+            write!(f, "{value}")
+        } else if self.constant == Constant::Signed && is_small {
+            write!(f, "{}", value as i64)
+        } else {
+            write!(f, "{value:#x}")
+        }
+    }
+}
+
+/// An offset behind others, in versions that have it.
+fn plus(off: Option<i32>) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| off.map_or(Ok(()), |off| write!(f, "+{off}")))
+}
+
+fn with_off(off: Option<i32>) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| off.map_or(Ok(()), |off| write!(f, " off={off}")))
+}
+
+fn short_packet(reg: Reg, off: i64, size: u32, range: i64) -> String {
+    let known = range.max(0);
+    format!(
+        "{size} bytes at {reg} (packet offset {off}) are read or written, but on this path only {known} bytes of the packet are known to be there. Compare the pointer with data_end first, and leave where the packet is too short."
+    )
 }
 
 /// Known bits as the kernel prints them.
@@ -241,6 +298,7 @@ impl Refusal {
             | R::FillSize { reg }
             | R::PacketWrite { reg }
             | R::PacketBounds { reg, .. }
+            | R::PacketRegion { reg, .. }
             | R::PacketEnd { reg }
             | R::MapBounds { reg, .. }
             | R::NegativeIndex { reg }
@@ -346,10 +404,8 @@ impl Refusal {
             R::SpillSize { .. } => "A pointer can only be stored to the stack whole, in 8 bytes.".to_owned(),
             R::FillSize { .. } => "A pointer can only be loaded from the stack whole, in 8 bytes.".to_owned(),
             R::PacketWrite { .. } => "Programs of this type may read the packet, not write it.".to_owned(),
-            R::PacketBounds { reg, off, size, range, .. } => format!(
-                "{size} bytes at {reg} (packet offset {off}) are read or written, but on this path only {} bytes of the packet are known to be there. Compare the pointer with data_end first, and leave where the packet is too short.",
-                range.max(0)
-            ),
+            R::PacketBounds { reg, off, size, range, .. } => short_packet(reg, off, size, range.into()),
+            R::PacketRegion { reg, off, size, range, .. } => short_packet(reg, off, size, range),
             R::PacketEnd { reg } => format!("{reg} was found to lie at or beyond the packet's end on this path."),
             R::MapBounds { value_size, off, size, .. } => {
                 format!("{size} bytes at offset {off} do not lie inside the map's value of {value_size} bytes.")

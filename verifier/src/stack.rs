@@ -1,6 +1,7 @@
 //! The stack: spills, fills, and bytes that are merely written (kernel: `check_stack_read`, `check_stack_write`,
 //! `check_stack_range_initialized`).
 
+use crate::access;
 use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::refusal::{Refusal, Way};
@@ -38,8 +39,8 @@ pub(crate) struct Place {
     exact: bool,
 }
 
-/// Where `size` bytes at `base + off` lie, if surely inside the frame (`check_stack_access_within_bounds`). `off` includes
-/// the constant part of `base`.
+/// Where `size` bytes at `base + off` lie, if surely inside the frame (`check_stack_access_within_bounds`). `off` is that of
+/// the instruction.
 pub(crate) fn place(
     env: &Env<'_>,
     state: &State,
@@ -49,13 +50,14 @@ pub(crate) fn place(
     size: u32,
     way: Way,
 ) -> Result<Place, Refusal> {
-    let var_off = base.var.var_off;
+    let (var, off) = access::parts(env.dialect, base, off);
+    let var_off = var.var_off;
     let exact = var_off.mask == 0;
     let (min, max) = if exact {
         let at = (var_off.value as i64).saturating_add(i64::from(off));
         (at, at)
     } else {
-        let (smin, smax) = (base.var.smin as i64, base.var.smax as i64);
+        let (smin, smax) = (var.smin as i64, var.smax as i64);
         if smax >= MAX_VAR_OFF || smin <= -MAX_VAR_OFF {
             return Err(Refusal::UnboundedStack { reg, way });
         }
@@ -65,7 +67,8 @@ pub(crate) fn place(
         return Err(if exact {
             Refusal::StackBounds { reg, way, off: min, size }
         } else {
-            Refusal::VariableStackBounds { reg, way, var_off, off, size }
+            let off = env.dialect.variable_stack_off.then_some(off);
+            Refusal::VariableStackBounds { reg, way, var_off: env.dialect.bits(var_off), off, size }
         });
     }
     env.use_stack(state, base.frame, -min);
@@ -93,7 +96,9 @@ pub(crate) fn write(
         Stored::Reg(reg) if reg.kind == Kind::Scalar => (aligned && reg.var != Number::unknown()).then_some(*reg),
         Stored::Reg(_) if size != Size::Dw => return Err(Refusal::SpillSize { reg: value_reg }),
         Stored::Reg(reg) => Some(*reg),
-        Stored::Imm(imm) if aligned && *imm != 0 => Some(RegState::constant(i64::from(*imm) as u64)),
+        Stored::Imm(imm) if aligned && (*imm != 0 || dialect.zero_imm_spills) => {
+            Some(RegState::constant(i64::from(*imm) as u64))
+        }
         Stored::Imm(_) => None,
     };
     let bytes = size.bytes() as usize;
@@ -157,6 +162,22 @@ pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, 
     }
     let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(place.frame, off) == Byte::Zero);
     Ok(if zero { RegState::constant(0) } else { RegState::unknown() })
+}
+
+/// The key of an array that lies here, if it is known (`get_constant_map_key`): zeros, or a number that was spilled with
+/// as many bytes.
+pub(crate) fn constant_key(state: &State, key: &RegState, size: u32) -> Option<u64> {
+    let off = key.var.is_constant().then(|| i64::from(key.off).wrapping_add(key.var.var_off.value as i64))?;
+    if !(STACK_BOTTOM..0).contains(&off) {
+        return None;
+    }
+    let slot = state.stack_of(key.frame).get(slot_of(off))?;
+    let bytes = &slot.bytes[off.rem_euclid(8) as usize..];
+    let run = |kind: Byte| bytes.iter().take_while(|byte| **byte == kind).count();
+    if run(Byte::Zero) >= size as usize {
+        return Some(0);
+    }
+    if slot.is_spilled() && run(Byte::Spill) == size as usize { slot.spill.as_constant() } else { None }
 }
 
 /// What a helper leaves of `size` bytes that it is given: it may have written them (`check_stack_range_initialized`).

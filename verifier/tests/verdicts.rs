@@ -77,7 +77,7 @@ fn stack() {
     accepts("*(u64 *)(r10 - 8) = r1\n r1 = *(u64 *)(r10 - 8)\n r0 = *(u32 *)(r1 + 12)\n exit");
     rejects("invalid write to stack R10 off=0 size=8", "*(u64 *)(r10 + 0) = r1\n r0 = 0\n exit");
     rejects("invalid write to stack R10 off=-520 size=8", "*(u64 *)(r10 - 520) = r1\n r0 = 0\n exit");
-    rejects("misaligned stack access off (0x0; 0x0)+0+-4 size 8", "r0 = *(u64 *)(r10 - 4)\n exit");
+    rejects("misaligned stack access off 0+0+-4 size 8", "r0 = *(u64 *)(r10 - 4)\n exit");
     rejects("invalid size of register spill", "*(u32 *)(r10 - 8) = r1\n r0 = 0\n exit");
     rejects("invalid size of register fill", "*(u64 *)(r10 - 8) = r1\n r0 = *(u32 *)(r10 - 8)\n exit");
     let overwritten =
@@ -387,7 +387,6 @@ fn an_older_linux_does_not_have_newer_instructions() {
         (Opcode::Sdiv64K, "BPF_ALU uses reserved fields"),
         (Opcode::LdxsB, "BPF_LDX uses reserved fields"),
         (Opcode::Bswap16, "unknown opcode d7"),
-        (Opcode::Gotol, "unknown opcode 06"),
     ];
     for (opcode, message) in cases {
         assert_eq!(verdict(Insn::new(opcode), Dialect::V6_1), (1, message.to_owned()));

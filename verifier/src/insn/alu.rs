@@ -92,6 +92,7 @@ pub(crate) fn check(
     let dst = *readable(state, insn.dst)?;
     writable(insn.dst)?;
     let result = match (dst.kind.is_pointer(), src.kind.is_pointer()) {
+        (false, false) if is_given_up(env, op, width, &src) => RegState::unknown(),
         (false, false) => RegState::scalar(rules.alu(op)(&dst.var, &src.var)),
         (true, false) => pointer::arithmetic(env, op, width, insn.dst, &dst, &src, false)?,
         (false, true) => pointer::arithmetic(env, op, width, insn.dst, &src, &dst, true)?,
@@ -103,6 +104,15 @@ pub(crate) fn check(
     };
     state.set(insn.dst, result);
     Ok(())
+}
+
+/// Whether a version does not follow the operator with this source, which it does not know (`!src_known`).
+fn is_given_up(env: &Env<'_>, op: AluOp, width: Width, src: &RegState) -> bool {
+    let is_known = match width {
+        Width::W64 => src.var.is_constant(),
+        Width::W32 => src.var.is_constant_32(),
+    };
+    matches!(op, AluOp::Or | AluOp::Xor) && !env.dialect.or_xor_of_unknown && !is_known
 }
 
 /// `dst = -dst`: of a pointer, some number.
