@@ -1,6 +1,7 @@
 //! What the rules of one verification lean on.
 
 use crate::dialect::Dialect;
+use crate::prune::liveness::Touched;
 use crate::rules::Rules;
 use crate::state::State;
 use semantics::map::MapDef;
@@ -18,6 +19,8 @@ pub(crate) struct Env<'a> {
     pub dialect: Dialect,
     /// By subprogram, the bytes of its frame that are used (`stack_depth`).
     pub stack_depths: Vec<Cell<u32>>,
+    /// What the instruction did to the stack.
+    pub touched: Touched,
     /// Paths that begin beside the one that is followed.
     pub later: Vec<Later>,
     /// The last id given to pointers or linked numbers (`id_gen`).
@@ -34,6 +37,8 @@ pub(crate) struct Later {
     pub pc: usize,
     /// What is known there.
     pub state: State,
+    /// Whether it runs on its own, not as part of this path.
+    pub alone: bool,
 }
 
 impl<'a> Env<'a> {

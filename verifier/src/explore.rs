@@ -1,10 +1,8 @@
 //! All paths, depth first (kernel: `do_check`, `is_state_visited`).
 //!
-//! A state that an earlier one covers is not followed again. That is exact: every range of every register that is still
-//! wanted is compared, and only with states whose paths have all been followed to the end.
+//! A state that an earlier one covers is not followed again: see [`prune`](crate::prune).
 
 use crate::branch;
-use crate::compare::{self, IdMap};
 use crate::dialect::Dialect;
 use crate::env::{Env, Later};
 use crate::flow::Flow;
@@ -13,12 +11,16 @@ use crate::helper;
 use crate::insn::jump::Ways;
 use crate::insn::{alu, call, is_followed, is_unknown_at_once, load_store, mov, wide};
 use crate::log;
+use crate::prune::Pruning;
+use crate::prune::compare::IdMap;
+use crate::prune::liveness::{Slots, Touched};
+use crate::prune::precision::{Note, Traced};
 use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::rules::Rules;
 use crate::state::{Kind, State};
 use crate::states::States;
 use crate::verdict::{Accepted, Rejection, Stats, Step, Verdict};
-use semantics::insn::{Insn, Op, Reg};
+use semantics::insn::{Insn, Op, Reg, Source};
 use semantics::map::MapDef;
 use semantics::program::{Load, Program, Verified};
 use semantics::program_type::ProgramType;
@@ -35,7 +37,8 @@ pub const RECORDS_MAX: usize = 1 << 16;
 /// The most ways that wait to be followed (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
 const PENDING_MAX: usize = 8192;
 
-const NONE: u32 = u32::MAX;
+/// No number.
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// How to verify.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +48,8 @@ pub struct Options {
     /// Keep the states before every instruction, [`RECORDS_MAX`] at most, for [`States::contains`]. Registers that nobody reads any more are then
     /// compared like others.
     pub record: bool,
+    /// How states are compared; exactly where states are recorded.
+    pub pruning: Pruning,
     /// Write a log like the kernel's at level 2.
     pub log: bool,
 }
@@ -52,27 +57,29 @@ pub struct Options {
 /// A verifier: rules, and memory that is used again from program to program.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    rules: Rules<Concrete>,
-    flow: Flow,
-    ids: IdMap,
-    current: Option<State>,
-    taken: Option<State>,
+    pub(crate) rules: Rules<Concrete>,
+    pub(crate) flow: Flow,
+    pub(crate) ids: IdMap,
+    pub(crate) current: Option<State>,
+    pub(crate) taken: Option<State>,
     work: Pool<Pending>,
-    saved: Pool<Saved>,
+    pub(crate) saved: Pool<Saved>,
     /// By instruction, the last saved state.
-    heads: Vec<u32>,
+    pub(crate) heads: Vec<u32>,
     /// By instruction, what it accessed.
-    accessed: Vec<Option<Kind>>,
+    pub(crate) accessed: Vec<Option<Kind>>,
     trail: Vec<Trail>,
-    spare: States,
-    log: String,
+    /// Every instruction on every path, where what a verdict depends on is followed back.
+    pub(crate) history: Vec<Traced>,
+    pub(crate) spare: States,
+    pub(crate) log: String,
 }
 
 /// A list whose elements keep their memory when it is emptied.
 #[derive(Debug)]
-struct Pool<T> {
-    all: Vec<T>,
-    used: usize,
+pub(crate) struct Pool<T> {
+    pub(crate) all: Vec<T>,
+    pub(crate) used: usize,
 }
 
 impl<T> Default for Pool<T> {
@@ -83,7 +90,7 @@ impl<T> Default for Pool<T> {
 
 impl<T> Pool<T> {
     /// An element to fill: an old one, or what `new` makes.
-    fn push(&mut self, new: impl FnOnce() -> T) -> &mut T {
+    pub(crate) fn push(&mut self, new: impl FnOnce() -> T) -> &mut T {
         if self.used == self.all.len() {
             self.all.push(new());
         }
@@ -101,24 +108,36 @@ struct Pending {
 
 /// Where a path is, and how it got there.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    pc: usize,
+pub(crate) struct Place {
+    pub(crate) pc: usize,
     /// The last saved state on the path.
-    parent: u32,
+    pub(crate) parent: u32,
     /// The last decision on the path.
-    trail: u32,
+    pub(crate) trail: u32,
+    /// The last instruction on the path.
+    pub(crate) step: u32,
+    /// Slots written since the last saved state.
+    pub(crate) written: Slots,
 }
 
 /// A state that later ones are compared with (`struct bpf_verifier_state_list`).
 #[derive(Debug)]
-struct Saved {
-    state: State,
-    parent: u32,
-    next: u32,
+pub(crate) struct Saved {
+    pub(crate) state: State,
+    /// The instruction.
+    pub(crate) pc: usize,
+    pub(crate) parent: u32,
+    pub(crate) next: u32,
     /// Paths from here that are not at their end.
-    branches: u32,
-    hits: u32,
-    misses: u32,
+    pub(crate) branches: u32,
+    pub(crate) hits: u32,
+    pub(crate) misses: u32,
+    /// The last instruction before it.
+    pub(crate) step: u32,
+    /// Slots that are read behind it before they are written.
+    pub(crate) read: Slots,
+    /// Slots that were written on the way to it from the one before it.
+    pub(crate) written: Slots,
 }
 
 /// A decision: at this jump, taken or not.
@@ -130,11 +149,13 @@ struct Trail {
 
 /// What the kernel counts to decide whether a state is worth saving.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    insns: u32,
-    jumps: u32,
-    saved_insns: u32,
-    saved_jumps: u32,
+pub(crate) struct Counts {
+    pub(crate) insns: u32,
+    pub(crate) jumps: u32,
+    pub(crate) saved_insns: u32,
+    pub(crate) saved_jumps: u32,
+    /// The most states saved at one instruction.
+    pub(crate) most_here: u32,
 }
 
 /// Where a path goes on.
@@ -177,8 +198,7 @@ impl Verifier {
         for (start, part) in program.parts() {
             match self.verify_alone(&Arc::new(part), options) {
                 Verdict::Accept(accepted) => {
-                    stats =
-                        Stats { insns: stats.insns + accepted.stats.insns, saved: stats.saved + accepted.stats.saved };
+                    stats = stats + accepted.stats;
                     log.push_str(&accepted.log);
                 }
                 Verdict::Reject(rejection) => return Verdict::Reject(rejection.behind(start)),
@@ -211,6 +231,7 @@ impl Verifier {
                 rules: &self.rules.clone(),
                 dialect: options.dialect,
                 stack_depths: vec![Cell::new(0); program.subprograms().len()],
+                touched: Touched::default(),
                 later: Vec::new(),
                 last_id: 0,
             },
@@ -218,14 +239,15 @@ impl Verifier {
             counts: Counts::default(),
             state: self.current.take().unwrap_or_else(State::entry),
             taken: self.taken.take().unwrap_or_else(State::entry),
-            at: Place { pc: 0, parent: NONE, trail: NONE },
+            at: Place { pc: 0, parent: NONE, trail: NONE, step: NONE, written: [u64::MAX; 8] },
+            looked_at: 0,
             store: self,
         };
         let result = exploration.run();
         let Exploration { counts, at, state, taken, .. } = exploration;
         self.current = Some(state);
         self.taken = Some(taken);
-        let stats = Stats { insns: counts.insns, saved: self.saved.used as u32 };
+        let stats = Stats { insns: counts.insns, saved: self.saved.used as u32, most_here: counts.most_here };
         match result {
             Ok(()) => self.accept(program, options, stats),
             Err(Stop::Unsupported(unsupported)) => Verdict::Unsupported(unsupported),
@@ -299,15 +321,17 @@ fn load_property(program: &Program) -> Option<&'static str> {
 }
 
 /// One verification under way.
-struct Exploration<'a> {
-    env: Env<'a>,
-    options: &'a Options,
-    counts: Counts,
-    state: State,
+pub(crate) struct Exploration<'a> {
+    pub(crate) env: Env<'a>,
+    pub(crate) options: &'a Options,
+    pub(crate) counts: Counts,
+    pub(crate) state: State,
     /// Where a jump's other way is made.
-    taken: State,
-    at: Place,
-    store: &'a mut Verifier,
+    pub(crate) taken: State,
+    pub(crate) at: Place,
+    /// The registers whose numbers the instruction looked at, a bit each.
+    pub(crate) looked_at: u16,
+    pub(crate) store: &'a mut Verifier,
 }
 
 impl Exploration<'_> {
@@ -316,6 +340,7 @@ impl Exploration<'_> {
         let store = &mut *self.store;
         (store.work.used, store.saved.used) = (0, 0);
         store.trail.clear();
+        store.history.clear();
         store.log.clear();
         store.heads.clear();
         store.heads.resize(insns.len(), NONE);
@@ -359,7 +384,15 @@ impl Exploration<'_> {
         if self.options.log {
             log::instruction(&mut self.store.log, pc, insn);
         }
-        let next = self.follow(insn);
+        let next = if self.options.marks() {
+            let before = (self.at, self.state.depth());
+            self.trace(insn);
+            let next = self.follow(insn);
+            self.learn(&before.0, before.1);
+            next
+        } else {
+            self.follow(insn)
+        };
         self.keep_later()?;
         if self.options.log {
             match next {
@@ -395,17 +428,32 @@ impl Exploration<'_> {
             }
             Op::CallHelper => return Ok(Next::Follow(helper::check(env, state, insn, pc)?)),
             Op::CallLocal => return Ok(Next::Follow(call::check_local(env, state, insn, pc)?)),
-            Op::Ja => {
+            Op::Ja | Op::Gotol => {
                 self.counts.jumps += 1;
                 return Ok(Next::Follow(insn.target(pc) as usize));
             }
             Op::Jump { cond, width, source } => {
                 self.counts.jumps += 1;
+                let operands = [Some(insn.dst), (source == Source::X).then_some(insn.src)];
+                let held = operands.into_iter().flatten().map(|reg| (reg, *state.reg(reg)));
+                let numbers = held.filter(|(_, held)| held.kind == Kind::Scalar);
+                let (looked_at, linked) = numbers
+                    .fold((0, false), |(all, linked), (reg, held)| (all | 1 << reg.number(), linked || held.id != 0));
                 let ways = branch::check(env, state, &mut self.taken, (cond, width, source), insn)?;
+                if ways != Ways::Both {
+                    self.looked_at |= looked_at;
+                } else if linked && self.options.marks() {
+                    self.store.history[self.at.step as usize].note = Note::linked();
+                }
                 return Ok(self.jump(ways, insn)?);
             }
             Op::Exit => {
-                return Ok(call::check_exit(env, state)?.map_or(Next::End, Next::Follow));
+                let callback = state.entry.callback.filter(|_| state.depth() > 0);
+                let Some(next) = call::check_exit(env, state)? else { return Ok(Next::End) };
+                if callback.is_some() {
+                    self.widen(next);
+                }
+                return Ok(Next::Follow(next));
             }
             Op::WideTail => {}
             _ => return Err(Unsupported::Insn { name: insn.opcode.row().name }.into()),
@@ -424,8 +472,13 @@ impl Exploration<'_> {
 
     /// Keeps the paths that began beside this one.
     fn keep_later(&mut self) -> Result<(), Refusal> {
-        while let Some(Later { pc, mut state }) = self.env.later.pop() {
-            self.store.keep(Place { pc, ..self.at }, &mut state)?;
+        while let Some(Later { pc, mut state, alone }) = self.env.later.pop() {
+            let mut at = Place { pc, ..self.at };
+            at.written[state.depth()] = u64::MAX;
+            if alone {
+                (at.parent, at.step) = (NONE, NONE);
+            }
+            self.store.keep(at, &mut state)?;
         }
         Ok(())
     }
@@ -441,7 +494,7 @@ impl Exploration<'_> {
             store.trail.len() as u32 - 1
         };
         if ways == Ways::Both {
-            let at = Place { pc: target, parent: self.at.parent, trail: decide(true) };
+            let at = Place { pc: target, trail: decide(true), ..self.at };
             self.at.trail = decide(false);
             store.keep(at, &mut self.taken)?;
             return Ok(Next::Follow(pc + 1));
@@ -475,69 +528,12 @@ impl Exploration<'_> {
         true
     }
 
-    fn decision_at(&self) -> usize {
+    pub(crate) fn decision_at(&self) -> usize {
         self.store.trail.get(self.at.trail as usize).map_or(0, |decision| decision.step.insn)
     }
 
     fn log_state(&mut self) {
         log::state(&mut self.store.log, &self.state, self.env.program);
         self.store.log.push('\n');
-    }
-
-    /// Compares with the states saved here: true where one covers this state. Else this one may be saved
-    /// (`is_state_visited`).
-    fn visit(&mut self) -> Result<bool, Stop> {
-        let pc = self.at.pc;
-        let (store, counts) = (&mut *self.store, &self.counts);
-        let (jumps, insns) = (counts.jumps - counts.saved_jumps, counts.insns - counts.saved_insns);
-        let mut worth_saving = jumps >= 2 && insns >= 8;
-        let (mut before, mut next) = (NONE, store.heads[pc]);
-        while next != NONE {
-            let at = next;
-            let saved = &mut store.saved.all[at as usize];
-            next = saved.next;
-            if saved.branches > 0 {
-                if compare::equal(&saved.state, &self.state, &mut store.ids) {
-                    return Err(Refusal::InfiniteLoop { insn: pc }.into());
-                }
-                // A loop in progress: its rounds are not worth saving each.
-                worth_saving &= jumps >= 20 || insns >= 100;
-            } else if compare::subsumes(&saved.state, &self.state, pc, &store.flow.live, &mut store.ids) {
-                saved.hits += 1;
-                if self.options.log {
-                    let from = store.trail.get(self.at.trail as usize).map_or(0, |decision| decision.step.insn);
-                    let _ = writeln!(store.log, "from {from} to {pc}: safe");
-                }
-                return Ok(true);
-            }
-            // What never matches is not looked at again.
-            saved.misses += u32::from(worth_saving);
-            if saved.misses > saved.hits * 3 + 3 {
-                match before {
-                    NONE => store.heads[pc] = next,
-                    before => store.saved.all[before as usize].next = next,
-                }
-            } else {
-                before = at;
-            }
-        }
-        if worth_saving {
-            self.save();
-        }
-        Ok(false)
-    }
-
-    fn save(&mut self) {
-        let (pc, parent) = (self.at.pc, self.at.parent);
-        let store = &mut *self.store;
-        let next = store.heads[pc];
-        let saved = store.saved.push(|| Saved { state: State::entry(), parent, next, branches: 0, hits: 0, misses: 0 });
-        saved.state.clone_from(&self.state);
-        (saved.parent, saved.next, saved.branches, saved.hits, saved.misses) = (parent, next, 1, 0, 0);
-        let at = store.saved.used as u32 - 1;
-        store.heads[pc] = at;
-        self.at.parent = at;
-        self.counts.saved_jumps = self.counts.jumps;
-        self.counts.saved_insns = self.counts.insns;
     }
 }

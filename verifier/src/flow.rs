@@ -10,6 +10,8 @@ use semantics::insn::{Insn, Op, Opcode, Reg};
 pub(crate) struct Flow {
     /// Paths may join here.
     pub joins: Vec<bool>,
+    /// The helper that is called here may call a function of the program.
+    pub calls_back: Vec<bool>,
     /// Registers, a bit each, that some path from here reads before it writes them.
     pub live: Vec<u16>,
     reached: Vec<bool>,
@@ -31,7 +33,7 @@ impl Flow {
     }
 
     fn reach(&mut self, insns: &[Insn]) {
-        for marks in [&mut self.reached, &mut self.joins] {
+        for marks in [&mut self.reached, &mut self.joins, &mut self.calls_back] {
             marks.clear();
             marks.resize(insns.len(), false);
         }
@@ -44,6 +46,10 @@ impl Flow {
             let insn = &insns[at];
             if insn.op().is_jump() || insn.op().names_subprogram() {
                 self.joins[insn.target(at) as usize] = true;
+            }
+            let takes_function = |fact: &helper::Fact| fact.args.iter().any(|arg| arg.kind == helper::ArgKind::Func);
+            if insn.op() == Op::CallHelper && helper::fact(insn.imm).is_some_and(takes_function) {
+                (self.joins[at], self.calls_back[at]) = (true, true);
             }
             if matches!(insn.op(), Op::CallHelper | Op::CallLocal) && at + 1 < insns.len() {
                 self.joins[at + 1] = true;

@@ -14,6 +14,7 @@ pub mod explore;
 pub mod insn;
 pub mod log;
 pub mod plant;
+pub mod prune;
 pub mod range;
 pub mod refusal;
 pub mod rules;
@@ -25,7 +26,6 @@ pub mod verdict;
 
 mod access;
 mod branch;
-mod compare;
 mod env;
 mod flow;
 mod frames;
@@ -36,6 +36,7 @@ mod stack;
 
 pub use dialect::Dialect;
 pub use explore::{Options, PROGRAM_TYPES, Verifier, verify};
+pub use prune::Pruning;
 pub use refusal::{Refusal, Unsupported};
 pub use states::{Escape, Snapshot, States};
 pub use verdict::{Accepted, Rejection, Stats, Step, Verdict};

@@ -2,8 +2,9 @@
 
 use crate::insn::jump::{Refined, Taken};
 use crate::insn::{alu, jump, mov};
+use crate::prune::precision::{Traced, Wanted};
 use crate::scalar::Scalar;
-use semantics::insn::{AluOp, Cond, Width};
+use semantics::insn::{AluOp, Cond, Insn, Width};
 use semantics::word::Algebra;
 
 /// A rule for an operation of two operands: destination, source.
@@ -14,6 +15,9 @@ pub type Unary<A> = fn(&Scalar<A>) -> Scalar<A>;
 pub type Immediate<A> = fn(&<A as Algebra>::W32) -> Scalar<A>;
 /// A rule for what a jump's way teaches of destination and source.
 pub type Refine<A> = fn(&Scalar<A>, &Scalar<A>) -> Refined<A>;
+
+/// A rule for following a number back over an instruction.
+pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
 
 /// The rules of one condition at one width.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,9 @@ pub struct Rules<A: Algebra> {
     /// How many bytes of a packet a comparison proves: from the constant offset of the pointer that was compared with the
     /// packet's end, and whether it was found strictly below the end.
     pub packet_range: fn(i64, bool) -> i64,
+    /// Follows what a verdict depends on back over an instruction: to the number of the one behind it, in the frame behind it,
+    /// which becomes that before it.
+    pub backtrack: Backtrack,
 }
 
 impl<A: Algebra> Rules<A> {
@@ -122,7 +129,13 @@ macro_rules! at_width {
 
 impl<A: Algebra> Default for Rules<A> {
     fn default() -> Self {
-        Rules { w64: at_width!(Width::W64), w32: at_width!(Width::W32), load: Scalar::of_bits, packet_range }
+        Rules {
+            w64: at_width!(Width::W64),
+            w32: at_width!(Width::W32),
+            load: Scalar::of_bits,
+            packet_range,
+            backtrack: Wanted::backtrack,
+        }
     }
 }
 

@@ -72,6 +72,14 @@ pub(crate) fn place(
         });
     }
     env.use_stack(state, base.frame, -min);
+    match way {
+        Way::Write if exact && size == 8 && min % 8 == 0 => env.touched.write(base.frame, min),
+        Way::Write => {}
+        Way::Read | Way::Helper => env.touched.read(base.frame, min, max + i64::from(size)),
+    }
+    if exact && way != Way::Helper {
+        env.touched.moves(base.frame, min);
+    }
     Ok(Place { reg, frame: base.frame, min, max, exact })
 }
 

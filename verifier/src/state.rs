@@ -471,6 +471,18 @@ impl State {
             lock: None,
         }
     }
+    /// Nothing at all.
+    pub(crate) const fn empty() -> State {
+        let entry = Entry { site: 0, subprogram: 0, callback: None, async_depth: 0 };
+        State {
+            regs: [RegState::NOT_INIT; 11],
+            stack: Vec::new(),
+            entry,
+            callers: Vec::new(),
+            references: Vec::new(),
+            lock: None,
+        }
+    }
     /// Back to the entry, keeping memory.
     pub(crate) fn reset(&mut self) {
         self.regs = State::entry().regs;

@@ -114,13 +114,27 @@ pub struct Stats {
     pub insns: u32,
     /// States kept to compare with.
     pub saved: u32,
+    /// The most of them at one instruction.
+    pub most_here: u32,
+}
+
+impl std::ops::Add for Stats {
+    type Output = Stats;
+
+    fn add(self, other: Stats) -> Stats {
+        Stats {
+            insns: self.insns + other.insns,
+            saved: self.saved + other.saved,
+            most_here: self.most_here.max(other.most_here),
+        }
+    }
 }
 
 impl fmt::Display for Stats {
     /// The last line of the kernel's log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stats { insns, saved } = self;
+        let Stats { insns, saved, most_here } = self;
         let limit = crate::explore::STEPS_MAX;
-        write!(f, "processed {insns} insns (limit {limit}) total_states {saved}")
+        write!(f, "processed {insns} insns (limit {limit}) max_states_per_insn {most_here} total_states {saved}")
     }
 }

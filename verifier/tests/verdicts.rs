@@ -296,7 +296,7 @@ fn log_reads_like_the_kernels() {
         "1: (57) r0 &= 0xff ; R0=scalar(smin=smin32=0,smax=umax=smax32=umax32=255,var_off=(0x0; 0xff))",
         "from 2 to 4: R0=7 R1=ctx() R10=fp0",
         "R2 !read_ok",
-        "processed 5 insns (limit 1000000) total_states 0",
+        "processed 5 insns (limit 1000000) max_states_per_insn 0 total_states 0",
     ] {
         assert!(rejection.log.lines().any(|l| l == line), "{line}\n{}", rejection.log);
     }

@@ -93,6 +93,6 @@ pub(crate) fn call_back(
     for (reg, held) in Reg::ARGS.into_iter().zip(arguments) {
         called.set(reg, held);
     }
-    env.later.push(Later { pc: target, state: called });
+    env.later.push(Later { pc: target, state: called, alone: callback.is_async });
     Ok(())
 }
