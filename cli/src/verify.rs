@@ -8,7 +8,7 @@ use semantics::program::Program;
 use serde_json::{Value, json};
 use verifier::log::Shown;
 use verifier::state::{Kind, State};
-use verifier::{Dialect, Options, Rejection, States, Stats, Verdict, verify};
+use verifier::{Dialect, Options, Pruning, Rejection, States, Stats, Verdict, verify};
 
 use crate::input::{self, Source};
 use crate::{Format, Status, engines, judge};
@@ -17,7 +17,7 @@ mod against;
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
-    taken}], stats: {insns, states}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
+    taken}], stats: {insns, states, max_states_per_insn}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
     [{kernel, ours: {who, verdict: accept|reject|none, message, log}, theirs: {..}, same_verdict, same_message, note?}]}.";
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,9 @@ pub struct Args {
     /// Ask real kernels, too, and show both verdicts: linux-6.1, or several with commas; with --log both logs
     #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = engines::kernel, conflicts_with = "states")]
     against: Vec<LinuxVersion>,
+    /// How states are compared: linux (by what a verdict depends on), exact (every range), off (not at all)
+    #[arg(long, default_value = "linux", value_parser = pruning)]
+    pruning: Pruning,
     /// Print the log, like the kernel's at level 2
     #[arg(long)]
     log: bool,
@@ -42,6 +45,10 @@ pub struct Args {
     format: Format,
 }
 
+fn pruning(name: &str) -> Result<Pruning, String> {
+    Pruning::from_name(name).ok_or_else(|| format!("{name} is none of {}", Pruning::ALL.map(Pruning::name).join(", ")))
+}
+
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let program = match args.source.load() {
         Ok(loaded) => loaded.program,
@@ -51,7 +58,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if !args.against.is_empty() {
         return against::run(&program, &args.against, (args.log, args.format), out);
     }
-    let options = Options { dialect: args.dialect, record: args.states, log: args.log };
+    let options = Options { dialect: args.dialect, record: args.states, pruning: args.pruning, log: args.log };
     let verdict = verify(&program, &options);
     match args.format {
         Format::Text => text(&program, &verdict, out)?,
@@ -126,7 +133,7 @@ fn known<'a>(program: &'a Program, state: &'a State) -> impl Iterator<Item = (Re
 }
 
 fn stats(stats: Stats) -> Value {
-    json!({"insns": stats.insns, "states": stats.saved})
+    json!({"insns": stats.insns, "states": stats.saved, "max_states_per_insn": stats.most_here})
 }
 
 fn to_json(program: &Program, verdict: &Verdict) -> Value {

@@ -157,7 +157,7 @@ impl Outside {
         if self.target == Target::Closed {
             return self.count(id, "refused: not verified here either");
         }
-        let options = Options { dialect: dialect(version), record: false, log: false };
+        let options = Options { dialect: dialect(version), ..Options::default() };
         match self.verifier.verify(&test.program, &options) {
             Verdict::Accept(_) => Some(Objection::refused(id, engine::last_line(log))),
             _ => self.count(id, "refused: by both"),

@@ -71,7 +71,7 @@ pub fn run(
 
 fn ours(program: &Arc<Program>, dialect: Dialect) -> Said {
     let who = format!("ours ({})", dialect.name);
-    match verify(program, &Options { dialect, record: false, log: true }) {
+    match verify(program, &Options { dialect, log: true, ..Options::default() }) {
         Verdict::Accept(accepted) => Said { who, accepts: Some(true), message: String::new(), log: accepted.log },
         Verdict::Reject(rejection) => {
             Said { who, accepts: Some(false), message: rejection.message(), log: rejection.log }
