@@ -4,11 +4,15 @@ use crate::domain::{self, claim_contains, claim_contains_by};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::word::{Algebra, Flag, Word};
+use verifier::Domain;
 use verifier::scalar::Scalar;
 
 /// A function from one scalar to one scalar that loses no value.
 #[derive(Clone, Copy, Debug)]
 enum Piece {
+    LearnSigns,
+    Deduce64Crossing,
+    SingleValue,
     BoundsFromTnum32,
     BoundsFromTnum64,
     Deduce32FromUnsigned,
@@ -21,13 +25,16 @@ enum Piece {
     OrUnknownIfEmpty,
 }
 
-const PIECES: [(&str, Piece); 10] = [
+const PIECES: [(&str, Piece); 13] = [
     ("bounds_from_tnum_32", Piece::BoundsFromTnum32),
     ("bounds_from_tnum_64", Piece::BoundsFromTnum64),
     ("deduce_32_from_unsigned", Piece::Deduce32FromUnsigned),
     ("deduce_32_from_signed", Piece::Deduce32FromSigned),
     ("deduce_32_signs", Piece::Deduce32Signs),
     ("deduce_64", Piece::Deduce64),
+    ("learn_signs", Piece::LearnSigns),
+    ("deduce_64_crossing", Piece::Deduce64Crossing),
+    ("single_value", Piece::SingleValue),
     ("deduce_mixed", Piece::DeduceMixed),
     ("deduce_sign_extended", Piece::DeduceSignExtended),
     ("tnum_from_bounds", Piece::TnumFromBounds),
@@ -43,6 +50,9 @@ impl Piece {
             Piece::Deduce32FromSigned => scalar.deduce_32_from(&scalar.smin, &scalar.smax),
             Piece::Deduce32Signs => scalar.deduce_32_signs(),
             Piece::Deduce64 => scalar.deduce_64(),
+            Piece::LearnSigns => scalar.learn_signs(),
+            Piece::Deduce64Crossing => scalar.deduce_64_crossing(),
+            Piece::SingleValue => scalar.single_value(),
             Piece::DeduceMixed => scalar.deduce_mixed(),
             Piece::DeduceSignExtended => scalar.deduce_sign_extended(),
             Piece::TnumFromBounds => scalar.tnum_from_bounds(),
@@ -77,22 +87,42 @@ impl Statement for Piece {
 /// `sync` is nothing but the pieces one after another, each proven by itself: as one query it takes minutes.
 struct Sync;
 
-impl Statement for Sync {
-    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
-        const ROUND: [Piece; 5] = [
-            Piece::Deduce32FromUnsigned,
-            Piece::Deduce32FromSigned,
-            Piece::Deduce32Signs,
-            Piece::Deduce64,
-            Piece::DeduceMixed,
-        ];
+impl Sync {
+    fn pieces(level: verifier::domain::Sync) -> Vec<Piece> {
+        use verifier::domain::Sync as Level;
         const BOUNDS: [Piece; 2] = [Piece::BoundsFromTnum32, Piece::BoundsFromTnum64];
+        const HALF: [Piece; 3] = [Piece::Deduce32FromUnsigned, Piece::Deduce32FromSigned, Piece::Deduce32Signs];
+        let halves = [&HALF[..], &[Piece::Deduce64, Piece::DeduceMixed]].concat();
+        let crossing =
+            [&HALF[..], &[Piece::Deduce64, Piece::Deduce64Crossing, Piece::DeduceMixed, Piece::DeduceSignExtended]];
+        let crossing = crossing.concat().repeat(3);
+        let single = [Piece::SingleValue];
+        let (before, rounds, after): (&[Piece], _, &[Piece]) = match level {
+            Level::Signs => (&[], vec![Piece::LearnSigns], &[]),
+            Level::Halves => (&[], halves.repeat(2), &[]),
+            Level::Crossing => (&[], crossing, &[]),
+            Level::Single => (&single, crossing, &single),
+        };
+        [&BOUNDS[..], before, &rounds, &[Piece::TnumFromBounds], &BOUNDS, after].concat()
+    }
+}
+
+impl Statement for Sync {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let domain = &Domain::ALL[case];
         let word: A::W64 = cx.word("x");
         let scalar = domain::scalar(cx, "x", &word);
-        let run = |scalar: &Scalar<A>, pieces: &[Piece]| pieces.iter().fold(scalar.clone(), |s, piece| piece.apply(&s));
-        let pieces = [&BOUNDS[..], &ROUND, &ROUND, &[Piece::TnumFromBounds], &BOUNDS].concat();
-        let lemma = domain::same(&scalar.sync(), &run(&scalar, &pieces));
-        claim_contains_by(cx, "the result", &scalar.sync(), &word, &[lemma]);
+        let pieces = Sync::pieces(domain.sync);
+        let by_pieces = pieces.iter().fold(scalar.clone(), |scalar, piece| piece.apply(&scalar));
+        let synced = scalar.sync_in(domain);
+        let lemma = domain::same(&synced, &by_pieces);
+        claim_contains_by(cx, "the result", &synced, &word, &[lemma]);
     }
 }
 

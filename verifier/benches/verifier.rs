@@ -67,7 +67,7 @@ fn scalars(criterion: &mut Criterion) {
     let rules = Rules::<Concrete>::default();
     let (a, b) = (Scalar::<Concrete>::of_bits(16), Scalar::of_bits(8));
     criterion.bench_function("add two scalars", |bench| {
-        bench.iter(|| rules.at(Width::W64).alu(AluOp::Add)(black_box(&a), black_box(&b)));
+        bench.iter(|| rules.at(Width::W64).alu(AluOp::Add)(&verifier::Domain::V6_8, black_box(&a), black_box(&b)));
     });
     criterion.bench_function("synchronise a scalar", |bench| bench.iter(|| black_box(&a).sync()));
 }

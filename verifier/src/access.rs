@@ -132,7 +132,11 @@ pub(crate) fn parts(dialect: Dialect, base: &RegState, off: i32) -> (Number, i32
         return (base.var, base.off.wrapping_add(off));
     }
     let fixed = Number::constant(&(i64::from(base.off) as u64));
-    let var = if base.off == 0 { base.var } else { alu::transfer(AluOp::Add, Width::W64, &base.var, &fixed) };
+    let var = if base.off == 0 {
+        base.var
+    } else {
+        alu::transfer(AluOp::Add, Width::W64, &dialect.domain, &base.var, &fixed)
+    };
     (var, off)
 }
 

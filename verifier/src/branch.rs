@@ -2,12 +2,11 @@
 //! null (kernel: `check_cond_jmp_op`).
 
 use crate::env::Env;
-use crate::insn::jump::Ways;
+use crate::insn::jump::{Ways, flipped};
 use crate::insn::readable;
 use crate::refusal::Stop;
 use crate::state::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Number, RegState, State};
 use semantics::insn::{Cond, Insn, Reg, Source, Width};
-use semantics::word::Concrete;
 
 /// The largest offset into a packet (`MAX_PACKET_OFF`).
 const MAX_PACKET_OFF: i64 = 0xffff;
@@ -27,10 +26,7 @@ pub(crate) fn check(
         Source::K => RegState::scalar((env.rules.at(width).operand)(&insn.imm)),
     };
     let src_reg = (source == Source::X).then_some(insn.src);
-    let is_same = src_reg == Some(insn.dst) && dst.kind == Kind::Scalar;
-    let of_itself =
-        if is_same && env.dialect.same_register_decides { decided_by_itself(cond, width, &dst.var) } else { None };
-    match of_itself.or_else(|| decided(env, cond, width, &dst, &src)) {
+    match decided(env, (cond, width), (insn.dst, &dst), (src_reg, &src)) {
         Some(true) => return Ok(Ways::Take),
         Some(false) => return Ok(Ways::Fall),
         None => taken.clone_from(state),
@@ -51,47 +47,24 @@ pub(crate) fn check(
     Ok(Ways::Both)
 }
 
-/// Which way a comparison of a number with itself must go, if that is known (`is_scalar_branch_taken`).
-fn decided_by_itself(cond: Cond, width: Width, number: &Number) -> Option<bool> {
-    match cond {
-        Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => Some(true),
-        Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => Some(false),
-        Cond::Set => {
-            let is_one_sign = match width {
-                Width::W64 => number.smin as i64 > 0 || (number.smax as i64) < 0,
-                Width::W32 => number.s32_min as i32 > 0 || (number.s32_max as i32) < 0,
-            };
-            is_one_sign.then_some(true)
-        }
-    }
-}
-
 /// Which way the jump must go, if that is known (`is_branch_taken`).
-fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegState) -> Option<bool> {
+fn decided(
+    env: &Env<'_>,
+    (cond, width): (Cond, Width),
+    (dst_reg, dst): (Reg, &RegState),
+    (src_reg, src): (Option<Reg>, &RegState),
+) -> Option<bool> {
     if dst.kind == Kind::Scalar && src.kind == Kind::Scalar {
-        let is_constant = |held: &RegState| match width {
-            Width::W64 => held.var.is_constant(),
-            Width::W32 => held.var.is_constant_32(),
+        let (domain, row) = (&env.dialect.domain, env.rules.at(width).branch(cond));
+        let taken = match src_reg {
+            Some(src_reg) if src_reg == dst_reg => (row.taken_itself)(domain, &dst.var),
+            _ => (row.taken)(domain, &dst.var, &src.var),
         };
-        if !is_constant(src) && !env.dialect.two_ranges_decide {
-            return None;
-        }
-        if matches!(cond, Cond::Eq | Cond::Ne) {
-            if env.dialect.bits_decide && bits_apart(width, &dst.var, &src.var) {
-                return Some(cond == Cond::Ne);
-            }
-            if !(env.dialect.apart_decides || is_constant(dst)) {
-                return None;
-            }
-        }
-        let taken = (env.rules.at(width).branch(cond).taken)(&dst.var, &src.var);
         // Both hold only on a path that cannot arise: either way will do.
         return if taken.always {
             Some(true)
         } else if taken.never {
             Some(false)
-        } else if env.dialect.empty_decides {
-            the_other_is_empty(env, cond, width, &dst.var, &src.var)
         } else {
             None
         };
@@ -106,32 +79,6 @@ fn decided(env: &Env<'_>, cond: Cond, width: Width, dst: &RegState, src: &RegSta
         (Kind::MapValue, Kind::Scalar) if !dst.maybe_null() && src.as_constant() == Some(0) => null_decided(cond),
         (Kind::Scalar, Kind::MapValue) if !src.maybe_null() && dst.as_constant() == Some(0) => null_decided(cond),
         _ => None,
-    }
-}
-
-/// Which way is left where the other cannot arise (`simulate_both_branches_taken`).
-fn the_other_is_empty(env: &Env<'_>, cond: Cond, width: Width, dst: &Number, src: &Number) -> Option<bool> {
-    let row = env.rules.at(width).branch(cond);
-    let is_empty = |refine: crate::rules::Refine<Concrete>| {
-        let refined = refine(dst, src);
-        !refined.dst.well_formed() || !refined.src.well_formed()
-    };
-    if is_empty(row.fails) {
-        Some(true)
-    } else if is_empty(row.holds) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// Whether some bit is known of both, and differs (`tnum_overlap`).
-fn bits_apart(width: Width, dst: &Number, src: &Number) -> bool {
-    let (dst, src) = (&dst.var_off, &src.var_off);
-    let differing = (dst.value ^ src.value) & !dst.mask & !src.mask;
-    match width {
-        Width::W64 => differing != 0,
-        Width::W32 => differing as u32 != 0,
     }
 }
 
@@ -152,21 +99,6 @@ fn packet_decided(cond: Cond, range: i32) -> Option<bool> {
     }
 }
 
-/// The condition with its operands exchanged (`flip_opcode`).
-fn flipped(cond: Cond) -> Cond {
-    match cond {
-        Cond::Gt => Cond::Lt,
-        Cond::Lt => Cond::Gt,
-        Cond::Ge => Cond::Le,
-        Cond::Le => Cond::Ge,
-        Cond::Sgt => Cond::Slt,
-        Cond::Slt => Cond::Sgt,
-        Cond::Sge => Cond::Sle,
-        Cond::Sle => Cond::Sge,
-        Cond::Eq | Cond::Ne | Cond::Set => cond,
-    }
-}
-
 /// Both ways of a comparison of numbers (`reg_set_min_max`).
 fn learn_numbers(
     env: &Env<'_>,
@@ -176,14 +108,11 @@ fn learn_numbers(
     (dst_reg, dst): (Reg, RegState),
     (src_reg, src): (Option<Reg>, RegState),
 ) {
-    let row = env.rules.at(width).branch(cond);
-    for (state, refine, differs) in [(taken, row.holds, cond == Cond::Ne), (state, row.fails, cond == Cond::Eq)] {
-        if differs && !env.dialect.ne_shaves {
-            continue;
-        }
-        let refined = refine(&dst.var, &src.var);
+    let (domain, row) = (&env.dialect.domain, env.rules.at(width).branch(cond));
+    for (state, refine) in [(taken, row.holds), (state, row.fails)] {
+        let refined = refine(domain, &dst.var, &src.var);
         if src_reg == Some(dst_reg) {
-            learn(state, dst_reg, &dst, refined.aliased());
+            learn(state, dst_reg, &dst, refined.aliased(domain));
             continue;
         }
         if let Some(src_reg) = src_reg {

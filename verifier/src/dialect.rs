@@ -1,5 +1,6 @@
 //! Where versions of Linux differ, as far as the modelled instructions can tell.
 
+use crate::domain::Domain;
 use crate::refusal::{Bits, Constant};
 use crate::tnum::Tnum;
 use semantics::insn::{Op, Version};
@@ -17,28 +18,10 @@ pub struct Dialect {
     pub zero_imm_spills: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
-    /// The ranges of both operands decide a jump; before 6.4 the source had to be a constant.
-    pub two_ranges_decide: bool,
-    /// `!=` a constant at the end of a range shaves it off (since 6.8).
-    pub ne_shaves: bool,
-    /// Negation keeps track of ranges (since 6.17).
-    pub neg_tracked: bool,
-    /// Ranges without a common number decide `==` and `!=` (since 6.4); before, both sides had to be constants.
-    pub apart_decides: bool,
-    /// Known bits that differ decide them too (since 6.18, and in later 6.12.y).
-    pub bits_decide: bool,
     /// Results are compared by their signed bounds (since 6.8); before, by known bits.
     pub results_by_bounds: bool,
-    /// `|=` and `^=` with a number that is not known give one of which something is known (since 6.10); before, nothing was,
-    /// not even that the high half is zero after a 32-bit operation.
-    pub or_xor_of_unknown: bool,
     /// `gotol` is there before its time (6.6): later 6.1.y got the jump, and none of the other instructions that came with it.
     pub gotol_early: bool,
-    /// A comparison of a register with itself is decided (in 7.2, not in 6.12).
-    pub same_register_decides: bool,
-    /// A way on which nothing could be in a register is not followed (in 7.2, not in 6.12); before, the register is taken
-    /// for unknown there.
-    pub empty_decides: bool,
     /// Values of arrays at an index that is known and inside are not null (in 7.2, not in 6.12).
     pub constant_keys: bool,
     /// An address has one offset: what is constant in it is part of what varies (in 7.2, not in 6.12). Its bounds then
@@ -52,6 +35,10 @@ pub struct Dialect {
     pub variable_stack_off: bool,
     /// What is said of a helper that programs of a type may not call: other words since 6.10.
     pub closed_helper: &'static str,
+    /// A 32-bit move of a number that fits 32 bits links the copy (since 6.4).
+    pub links_narrow_moves: bool,
+    /// How closely numbers are followed.
+    pub domain: Domain,
     /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
     pub context_as_memory: bool,
     /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
@@ -67,22 +54,16 @@ impl Dialect {
         zero_spills: false,
         zero_imm_spills: false,
         st_imm_to_ctx: false,
-        two_ranges_decide: false,
-        ne_shaves: false,
-        neg_tracked: false,
-        apart_decides: false,
-        bits_decide: false,
         results_by_bounds: false,
-        or_xor_of_unknown: false,
         gotol_early: true,
-        same_register_decides: false,
-        empty_decides: false,
         constant_keys: false,
         one_offset: false,
         helper_ways: false,
         constant: Constant::Bits,
         variable_stack_off: false,
         closed_helper: "unknown func",
+        links_narrow_moves: false,
+        domain: Domain::V6_1,
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
     };
@@ -93,22 +74,16 @@ impl Dialect {
         zero_spills: true,
         zero_imm_spills: false,
         st_imm_to_ctx: true,
-        two_ranges_decide: true,
-        ne_shaves: true,
-        neg_tracked: false,
-        apart_decides: true,
-        bits_decide: false,
         results_by_bounds: true,
-        or_xor_of_unknown: false,
         gotol_early: false,
-        same_register_decides: false,
-        empty_decides: false,
         constant_keys: false,
         one_offset: false,
         helper_ways: false,
         constant: Constant::Unsigned,
         variable_stack_off: true,
         closed_helper: "unknown func",
+        links_narrow_moves: true,
+        domain: Domain::V6_8,
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
     };
@@ -116,9 +91,8 @@ impl Dialect {
     pub const V6_12: Dialect = Dialect {
         name: "6.12",
         version: Version(6, 12),
-        bits_decide: true,
         zero_imm_spills: true,
-        or_xor_of_unknown: true,
+        domain: Domain::V6_12,
         closed_helper: "program of this type cannot use helper",
         ..Dialect::V6_8
     };
@@ -126,13 +100,11 @@ impl Dialect {
     pub const V7_2: Dialect = Dialect {
         name: "7.2",
         version: Version(7, 2),
-        neg_tracked: true,
-        same_register_decides: true,
-        empty_decides: true,
         constant_keys: true,
         one_offset: true,
         helper_ways: true,
         constant: Constant::Signed,
+        domain: Domain::V7_2,
         context_as_memory: true,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_, ctx",
         ..Dialect::V6_12

@@ -9,7 +9,7 @@ use crate::flow::Flow;
 use crate::frames;
 use crate::helper;
 use crate::insn::jump::Ways;
-use crate::insn::{alu, call, is_followed, is_unknown_at_once, load_store, mov, wide};
+use crate::insn::{alu, atomic, call, endian, is_followed, is_unknown_at_once, load_store, mov, muldiv, shift, wide};
 use crate::log;
 use crate::prune::Pruning;
 use crate::prune::compare::IdMap;
@@ -412,6 +412,10 @@ impl Exploration<'_> {
             Op::Alu { op, width, source } => alu::check(env, state, op, width, source, insn)?,
             Op::Neg { width } => alu::check_neg(env, state, width, insn)?,
             Op::Mov { width, source } => mov::check(env, state, width, source, insn)?,
+            Op::Shift { op, width, source } => shift::check(env, state, (op, width, source), insn)?,
+            Op::MulDiv { op, width, source } => muldiv::check(env, state, (op, width, source), insn)?,
+            Op::MovSx { from, width } => mov::check_sx(env, state, (from, width), insn)?,
+            Op::Endian { order, size } => endian::check(env, state, (order, size), insn)?,
             Op::Wide(kind) => {
                 wide::check(state, kind, insn)?;
                 return Ok(Next::Follow(pc + 2));
@@ -426,6 +430,18 @@ impl Exploration<'_> {
                 load_store::check_store(env, state, size, source, insn)?;
                 self.check_same_pointer(insn.dst, kind)?;
             }
+            Op::LoadSx { size } => {
+                let kind = state.reg(insn.src).kind;
+                load_store::check_load_sx(env, state, size, insn)?;
+                self.check_same_pointer(insn.src, kind)?;
+            }
+            Op::Atomic { op, fetch, size } => {
+                let kind = state.reg(insn.dst).kind;
+                atomic::check(env, state, (op, fetch, size), insn)?;
+                self.check_same_pointer(insn.dst, kind)?;
+            }
+            Op::LoadAcquire { size } => atomic::check_load_acquire(env, state, size, insn)?,
+            Op::StoreRelease { size } => atomic::check_store_release(env, state, size, insn)?,
             Op::CallHelper => return Ok(Next::Follow(helper::check(env, state, insn, pc)?)),
             Op::CallLocal => return Ok(Next::Follow(call::check_local(env, state, insn, pc)?)),
             Op::Ja | Op::Gotol => {

@@ -9,6 +9,7 @@
 //! [`dialect`] names.
 
 pub mod dialect;
+pub mod domain;
 pub mod explained;
 pub mod explore;
 pub mod insn;
@@ -35,6 +36,7 @@ mod returns;
 mod stack;
 
 pub use dialect::Dialect;
+pub use domain::Domain;
 pub use explore::{Options, PROGRAM_TYPES, Verifier, verify};
 pub use prune::Pruning;
 pub use refusal::{Refusal, Unsupported};

@@ -86,60 +86,61 @@ fn mov32_sign_extended<A: Algebra>(rules: &mut Rules<A>) {
 }
 
 fn mov32_signed_bounds<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w32.mov = |src| {
+    rules.w32.mov = |domain, src| {
         let wrong = src.zero_extend_32();
         let positive = src.s32_max.is_negative().not().and(&src.s32_max.is_zero().not());
         let smax = A::W64::select(&positive, &A::zext(&src.s32_max), &wrong.smax);
-        Scalar { smax, ..wrong }.sync()
+        Scalar { smax, ..wrong }.sync_in(domain)
     };
 }
 
 fn add32_on_64_bits<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w32.alu[AluOp::Add as usize] = |dst, src| alu::transfer(AluOp::Add, Width::W64, dst, src);
+    rules.w32.alu[AluOp::Add as usize] = |domain, dst, src| alu::transfer(AluOp::Add, Width::W64, domain, dst, src);
 }
 
 fn sub64_ignores_overflow<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w64.alu[AluOp::Sub as usize] = |dst, src| {
-        let right = alu::unsynced(AluOp::Sub, Width::W64, dst, src);
-        Scalar { smin: dst.smin.sub(&src.smax), smax: dst.smax.sub(&src.smin), ..right }.sync()
+    rules.w64.alu[AluOp::Sub as usize] = |domain, dst, src| {
+        let right = alu::unsynced(AluOp::Sub, Width::W64, domain, dst, src);
+        Scalar { smin: dst.smin.sub(&src.smax), smax: dst.smax.sub(&src.smin), ..right }.sync_in(domain)
     };
 }
 
 fn and64_stale_half<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w64.alu[AluOp::And as usize] = |dst, src| {
-        let right = alu::unsynced(AluOp::And, Width::W64, dst, src);
+    rules.w64.alu[AluOp::And as usize] = |domain, dst, src| {
+        let right = alu::unsynced(AluOp::And, Width::W64, domain, dst, src);
         let stale = Scalar::from_views(right.var_off.clone(), right.wide(), dst.half());
-        Scalar::select(&dst.is_constant_32().and(&src.is_constant_32()), &stale, &right).sync()
+        Scalar::select(&dst.is_constant_32().and(&src.is_constant_32()), &stale, &right).sync_in(domain)
     };
 }
 
 fn or32_upper_bound<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w32.alu[AluOp::Or as usize] = |dst, src| {
+    rules.w32.alu[AluOp::Or as usize] = |domain, dst, src| {
         let bits: Tnum<A::W32> = dst.var_off.cast::<A::W32>().or(&src.var_off.cast());
         let (dst, src) = (dst.half(), src.half());
-        Scalar::from_half(&bits, Range::unsigned(dst.umin.umax(&src.umin), dst.umax.umax(&src.umax))).sync()
+        Scalar::from_half(&bits, Range::unsigned(dst.umin.umax(&src.umin), dst.umax.umax(&src.umax))).sync_in(domain)
     };
 }
 
 fn jslt64_off_by_one<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w64.branch[Cond::Slt as usize].holds = |dst, src| {
+    rules.w64.branch[Cond::Slt as usize].holds = |domain, dst, src| {
         let mut refined = jump::unsynced(Cond::Slt, Width::W64, true, dst, src);
         refined.dst.smax = dst.smax.smin(&src.smax.sub(&A::W64::lit(2)));
-        refined.sync()
+        refined.sync_in(domain)
     };
 }
 
 fn jset64_learns_all_bits<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w64.branch[Cond::Set as usize].holds = |dst, src| {
+    rules.w64.branch[Cond::Set as usize].holds = |domain, dst, src| {
         let mut refined = jump::unsynced(Cond::Set, Width::W64, true, dst, src);
         let wrong = Scalar { var_off: dst.var_off.or(&src.var_off), ..dst.clone() };
         refined.dst = Scalar::select(&src.is_constant(), &wrong, &refined.dst);
-        refined.sync()
+        refined.sync_in(domain)
     };
 }
 
 fn jeq32_narrows_64_bits<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w32.branch[Cond::Eq as usize].holds = |dst, src| jump::refine(Cond::Eq, Width::W64, true, dst, src);
+    rules.w32.branch[Cond::Eq as usize].holds =
+        |domain, dst, src| jump::refine(Cond::Eq, Width::W64, domain, true, dst, src);
 }
 
 fn packet_range_off_by_one<A: Algebra>(rules: &mut Rules<A>) {

@@ -2,27 +2,16 @@
 
 use crate::access;
 use crate::env::Env;
-use crate::insn::alu;
+use crate::insn::alu::{self, Operation};
 use crate::refusal::{Refusal, Stop};
 use crate::stack::MAX_VAR_OFF;
 use crate::state::{Kind, RegState, Type};
 use semantics::insn::{AluOp, Reg, Width};
 
-/// The operator as the kernel names it in messages (`bpf_alu_string`).
-pub(crate) fn operator(op: AluOp) -> &'static str {
-    match op {
-        AluOp::Add => "+=",
-        AluOp::Sub => "-=",
-        AluOp::And => "&=",
-        AluOp::Or => "|=",
-        AluOp::Xor => "^=",
-    }
-}
-
 /// What `dst = pointer op offset` leaves; `reversed` where the destination held the number.
 pub(crate) fn arithmetic(
     env: &mut Env<'_>,
-    op: AluOp,
+    op: Operation,
     width: Width,
     dst: Reg,
     pointer: &RegState,
@@ -37,28 +26,35 @@ pub(crate) fn arithmetic(
     }
     if width == Width::W32 {
         // What is left is no pointer.
-        return if op == AluOp::Sub { Ok(RegState::unknown()) } else { Err(Refusal::Pointer32 { reg: dst }.into()) };
+        return if op == Operation::Alu(AluOp::Sub) {
+            Ok(RegState::unknown())
+        } else {
+            Err(Refusal::Pointer32 { reg: dst }.into())
+        };
     }
     let kind = pointer.ty();
     match pointer.kind {
         _ if pointer.maybe_null() => return Err(Refusal::NullCheckFirst { reg: dst, kind }.into()),
-        Kind::MapPtr if known && number.smin == 0 && op == AluOp::Add => {}
+        Kind::MapPtr if known && number.smin == 0 && op == Operation::Alu(AluOp::Add) => {}
         Kind::MapPtr | Kind::PacketEnd => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
         _ => {}
     }
     check_sane(env, dst, kind, offset)?;
     check_sane(env, dst, kind, pointer)?;
     let result = match op {
-        AluOp::Add => add(env, pointer, offset),
-        AluOp::Sub if reversed => return Err(Refusal::SubtractPointer { reg: dst }.into()),
-        AluOp::Sub if pointer.kind == Kind::Fp => return Err(Refusal::SubtractFromStack { reg: dst }.into()),
-        AluOp::Sub => sub(env, pointer, offset),
-        AluOp::And | AluOp::Or | AluOp::Xor => {
-            return Err(Refusal::Bitwise { reg: dst, operator: operator(op) }.into());
+        Operation::Alu(AluOp::Add) => add(env, pointer, offset),
+        Operation::Alu(AluOp::Sub) if reversed => return Err(Refusal::SubtractPointer { reg: dst }.into()),
+        Operation::Alu(AluOp::Sub) if pointer.kind == Kind::Fp => {
+            return Err(Refusal::SubtractFromStack { reg: dst }.into());
+        }
+        Operation::Alu(AluOp::Sub) => sub(env, pointer, offset),
+        Operation::Alu(_) => return Err(Refusal::Bitwise { reg: dst, operator: op.name() }.into()),
+        Operation::Shift(_) | Operation::MulDiv(_) => {
+            return Err(Refusal::PointerOperator { reg: dst, operator: op.name() }.into());
         }
     };
     check_sane(env, dst, kind, &result)?;
-    Ok(RegState { var: result.var.sync(), ..result })
+    Ok(RegState { var: result.var.sync_in(&env.dialect.domain), ..result })
 }
 
 /// A known number goes to the constant part as long as that holds it; another to the variable part.
@@ -66,7 +62,7 @@ fn add(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
     if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_add(n as i64))) {
         return moved_by(env, pointer, off);
     }
-    let var = alu::unsynced(AluOp::Add, Width::W64, &pointer.var, &offset.var);
+    let var = alu::unsynced(AluOp::Add, Width::W64, &env.dialect.domain, &pointer.var, &offset.var);
     let moved = RegState { var, ..*pointer };
     if pointer.kind.is_packet() { RegState { id: env.new_id(), range: 0, ..moved } } else { moved }
 }
@@ -75,7 +71,7 @@ fn sub(env: &mut Env<'_>, pointer: &RegState, offset: &RegState) -> RegState {
     if let Some(off) = offset.as_constant().and_then(|n| fixed(i64::from(pointer.off).checked_sub(n as i64))) {
         return moved_by(env, pointer, off);
     }
-    let var = alu::unsynced(AluOp::Sub, Width::W64, &pointer.var, &offset.var);
+    let var = alu::unsynced(AluOp::Sub, Width::W64, &env.dialect.domain, &pointer.var, &offset.var);
     let mut moved = RegState { var, ..*pointer };
     if pointer.kind.is_packet() {
         moved.id = env.new_id();

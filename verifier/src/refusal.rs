@@ -136,6 +136,14 @@ pub enum Refusal {
     SubtractFromStack { reg: Reg },
     #[error("{} bitwise operator {operator} on pointer prohibited", upper(*reg))]
     Bitwise { reg: Reg, operator: &'static str },
+    #[error("{} pointer arithmetic with {operator} operator prohibited", upper(*reg))]
+    PointerOperator { reg: Reg, operator: &'static str },
+    #[error("invalid shift {amount}")]
+    Shift { amount: i32 },
+    #[error("div by zero")]
+    DivisionByZero,
+    #[error("BPF_ATOMIC {way} {} {kind} is not allowed", upper(*reg))]
+    AtomicMemory { reg: Reg, kind: Type, way: &'static str },
     #[error("{} pointer {operator} pointer prohibited", upper(*reg))]
     TwoPointers { reg: Reg, operator: &'static str },
     #[error("math between {kind} pointer and {value} is not allowed")]
@@ -279,7 +287,9 @@ impl Refusal {
             | R::InvalidHelper { .. }
             | R::ClosedHelper { .. }
             | R::GplOnly { .. }
-            | R::Sleeps { .. } => None,
+            | R::Sleeps { .. }
+            | R::Shift { .. }
+            | R::DivisionByZero => None,
             R::FramePointer => Some(Reg::FP),
             R::NotReadable { reg }
             | R::NoMemory { reg, .. }
@@ -313,6 +323,8 @@ impl Refusal {
             | R::SubtractPointer { reg }
             | R::SubtractFromStack { reg }
             | R::Bitwise { reg, .. }
+            | R::PointerOperator { reg, .. }
+            | R::AtomicMemory { reg, .. }
             | R::TwoPointers { reg, .. }
             | R::OffsetConstant { reg, .. }
             | R::OffsetFixed { reg, .. }
@@ -431,7 +443,14 @@ impl Refusal {
             R::SubtractFromStack { .. } => {
                 "Add a negative number to the stack pointer instead of subtracting.".to_owned()
             }
-            R::Bitwise { operator, .. } => format!("The operator {operator} on a pointer gives no pointer."),
+            R::Bitwise { operator, .. } | R::PointerOperator { operator, .. } => {
+                format!("The operator {operator} on a pointer gives no pointer.")
+            }
+            R::Shift { amount } => {
+                format!("A shift by {amount} is not one: amounts are at least 0 and below the width of the operation.")
+            }
+            R::DivisionByZero => "A division by the constant 0 is certainly a mistake.".to_owned(),
+            R::AtomicMemory { kind, .. } => format!("A {kind} points to memory without atomic operations."),
             R::TwoPointers { operator, .. } => format!("The operator {operator} on two pointers means nothing."),
             R::OffsetConstant { .. } | R::OffsetFixed { .. } | R::OffsetRange { .. } => {
                 "The offset is so large that it might wrap around; it has to stay below 2^29.".to_owned()

@@ -1,20 +1,23 @@
 //! The rules as rows of a table, so that a planted mistake replaces a row and product code has no test switches.
 
+use crate::domain::Domain;
 use crate::insn::jump::{Refined, Taken};
-use crate::insn::{alu, jump, mov};
+use crate::insn::{alu, endian, jump, mov, muldiv, shift};
 use crate::prune::precision::{Traced, Wanted};
 use crate::scalar::Scalar;
-use semantics::insn::{AluOp, Cond, Insn, Width};
+use semantics::insn::{AluOp, Cond, Insn, MulDivOp, Order, ShiftOp, Size, Width};
 use semantics::word::Algebra;
 
 /// A rule for an operation of two operands: destination, source.
-pub type Binary<A> = fn(&Scalar<A>, &Scalar<A>) -> Scalar<A>;
+pub type Binary<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Scalar<A>;
 /// A rule for an operation of one operand.
-pub type Unary<A> = fn(&Scalar<A>) -> Scalar<A>;
+pub type Unary<A> = fn(&Domain, &Scalar<A>) -> Scalar<A>;
+/// A rule for an operation on the low bytes of its operand.
+pub type Sized<A> = fn(Size, &Domain, &Scalar<A>) -> Scalar<A>;
 /// A rule for an immediate.
 pub type Immediate<A> = fn(&<A as Algebra>::W32) -> Scalar<A>;
 /// A rule for what a jump's way teaches of destination and source.
-pub type Refine<A> = fn(&Scalar<A>, &Scalar<A>) -> Refined<A>;
+pub type Refine<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Refined<A>;
 
 /// A rule for following a number back over an instruction.
 pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
@@ -23,7 +26,9 @@ pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Branch<A: Algebra> {
     /// Which way it must go.
-    pub taken: fn(&Scalar<A>, &Scalar<A>) -> Taken<<A as Algebra>::Flag>,
+    pub taken: fn(&Domain, &Scalar<A>, &Scalar<A>) -> Taken<<A as Algebra>::Flag>,
+    /// Which way it must go where a register is compared with itself.
+    pub taken_itself: fn(&Domain, &Scalar<A>) -> Taken<<A as Algebra>::Flag>,
     /// What is known where the condition holds.
     pub holds: Refine<A>,
     /// What is known where it does not.
@@ -35,10 +40,16 @@ pub struct Branch<A: Algebra> {
 pub struct AtWidth<A: Algebra> {
     /// By [`AluOp`] as a number.
     pub alu: [Binary<A>; 5],
+    /// By [`ShiftOp`] as a number.
+    pub shift: [Binary<A>; 3],
+    /// By [`MulDivOp`] as a number.
+    pub muldiv: [Binary<A>; 5],
     /// Negation.
     pub neg: Unary<A>,
     /// Moves of registers.
     pub mov: Unary<A>,
+    /// Moves of registers with sign extension, from this size.
+    pub mov_sx: Sized<A>,
     /// Moves of immediates.
     pub mov_immediate: Immediate<A>,
     /// An immediate as second operand.
@@ -54,6 +65,12 @@ pub struct Rules<A: Algebra> {
     pub w64: AtWidth<A>,
     /// 32-bit operations.
     pub w32: AtWidth<A>,
+    /// Byte order, by [`Order`] as a number.
+    pub endian: [Sized<A>; 3],
+    /// What a load of this size leaves of what memory holds.
+    pub fill: Sized<A>,
+    /// What a sign-extending load of this size leaves of what a zero-extending one would.
+    pub load_sx: Sized<A>,
     /// What a load of so many bits may read from memory that nothing is known of.
     pub load: fn(u32) -> Scalar<A>,
     /// How many bytes of a packet a comparison proves: from the constant offset of the pointer that was compared with the
@@ -82,11 +99,29 @@ impl<A: Algebra> Rules<A> {
     }
 }
 
+impl<A: Algebra> Rules<A> {
+    /// The rule for this byte order.
+    #[inline(always)]
+    pub fn endian(&self, order: Order) -> Sized<A> {
+        self.endian[order as usize]
+    }
+}
+
 impl<A: Algebra> AtWidth<A> {
     /// The rule for this operation.
     #[inline(always)]
     pub fn alu(&self, op: AluOp) -> Binary<A> {
         self.alu[op as usize]
+    }
+    /// The rule for this shift.
+    #[inline(always)]
+    pub fn shift(&self, op: ShiftOp) -> Binary<A> {
+        self.shift[op as usize]
+    }
+    /// The rule for this product, quotient or remainder.
+    #[inline(always)]
+    pub fn muldiv(&self, op: MulDivOp) -> Binary<A> {
+        self.muldiv[op as usize]
     }
     /// The rules for this condition.
     #[inline(always)]
@@ -104,25 +139,26 @@ pub fn packet_range(off: i64, strictly_below: bool) -> i64 {
 macro_rules! at_width {
     ($width:expr) => {
         AtWidth {
-            alu: [
-                |dst, src| alu::transfer(AluOp::Add, $width, dst, src),
-                |dst, src| alu::transfer(AluOp::Sub, $width, dst, src),
-                |dst, src| alu::transfer(AluOp::And, $width, dst, src),
-                |dst, src| alu::transfer(AluOp::Or, $width, dst, src),
-                |dst, src| alu::transfer(AluOp::Xor, $width, dst, src),
-            ],
-            neg: |dst| alu::transfer_neg($width, dst),
-            mov: |src| mov::transfer($width, src),
+            alu: at_width!(@binary alu::transfer, $width, AluOp: Add Sub And Or Xor),
+            shift: at_width!(@binary shift::transfer, $width, ShiftOp: Lsh Rsh Arsh),
+            muldiv: at_width!(@binary muldiv::transfer, $width, MulDivOp: Mul Div Mod Sdiv Smod),
+            neg: |domain, dst| alu::transfer_neg($width, domain, dst),
+            mov: |domain, src| mov::transfer($width, domain, src),
+            mov_sx: |size, domain, src| mov::sign_extend(size, $width, domain, src),
             mov_immediate: |imm| mov::immediate($width, imm),
             operand: |imm| mov::immediate(Width::W64, imm),
             branch: at_width!(@branch $width, Eq Ne Gt Ge Lt Le Sgt Sge Slt Sle Set),
         }
     };
+    (@binary $transfer:path, $width:expr, $family:ident: $($op:ident)*) => {
+        [$(|domain, dst, src| $transfer($family::$op, $width, domain, dst, src)),*]
+    };
     (@branch $width:expr, $($cond:ident)*) => {
         [$(Branch {
-            taken: |dst, src| jump::branch_taken(Cond::$cond, $width, dst, src),
-            holds: |dst, src| jump::refine(Cond::$cond, $width, true, dst, src),
-            fails: |dst, src| jump::refine(Cond::$cond, $width, false, dst, src),
+            taken: |domain, dst, src| jump::branch_taken(Cond::$cond, $width, domain, dst, src),
+            taken_itself: |domain, of| jump::branch_taken_itself(Cond::$cond, $width, domain, of),
+            holds: |domain, dst, src| jump::refine(Cond::$cond, $width, domain, true, dst, src),
+            fails: |domain, dst, src| jump::refine(Cond::$cond, $width, domain, false, dst, src),
         }),*]
     };
 }
@@ -132,6 +168,13 @@ impl<A: Algebra> Default for Rules<A> {
         Rules {
             w64: at_width!(Width::W64),
             w32: at_width!(Width::W32),
+            endian: [
+                |size, domain, dst| endian::transfer(Order::Le, size, domain, dst),
+                |size, domain, dst| endian::transfer(Order::Be, size, domain, dst),
+                |size, domain, dst| endian::transfer(Order::Swap, size, domain, dst),
+            ],
+            fill: |size, domain, held| held.cut_to(size, domain),
+            load_sx: |size, domain, loaded| mov::sign_extend(size, Width::W64, domain, loaded),
             load: Scalar::of_bits,
             packet_range,
             backtrack: Wanted::backtrack,
@@ -148,12 +191,20 @@ mod tests {
     fn rows_lie_where_their_operation_says() {
         let rules = Rules::<Concrete>::default();
         let (a, b) = (Scalar::constant(&0b1100), Scalar::constant(&0b1010));
+        let domain = Domain::V7_2;
         for width in [Width::W64, Width::W32] {
             for op in AluOp::ALL {
-                assert_eq!(rules.at(width).alu(op)(&a, &b).umin, op.apply(&0b1100, &0b1010), "{op:?}");
+                assert_eq!(rules.at(width).alu(op)(&domain, &a, &b).umin, op.apply(&0b1100, &0b1010), "{op:?}");
+            }
+            for op in ShiftOp::ALL {
+                assert_eq!(rules.at(width).shift(op)(&domain, &a, &b).umin, op.apply(&0b1100, &0b1010), "{op:?}");
+            }
+            for op in MulDivOp::ALL {
+                let result = rules.at(width).muldiv(op)(&domain, &a, &b);
+                assert!(result.contains(&op.apply(&0b1100, &0b1010)) && !result.contains(&119), "{op:?}");
             }
             for cond in Cond::ALL {
-                let taken = (rules.at(width).branch(cond).taken)(&a, &b);
+                let taken = (rules.at(width).branch(cond).taken)(&domain, &a, &b);
                 assert_eq!(taken.always, cond.holds(&0b1100u64, &0b1010), "{cond:?}");
                 assert_ne!(taken.always, taken.never);
             }

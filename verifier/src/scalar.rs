@@ -2,7 +2,10 @@
 //!
 //! The synchronisation of the five views is made of small pieces, because each is proven on its own: see [`Scalar::sync`].
 
+use crate::domain::{Domain, Sync};
+use crate::range::Range;
 use crate::tnum::Tnum;
+use semantics::insn::Size;
 use semantics::word::{Algebra, Convert, Flag, Word};
 
 /// A set of registers' values: those that all five views contain. Bounds are inclusive.
@@ -149,14 +152,17 @@ impl<A: Algebra> Scalar<A> {
     }
     /// The low halves of the values, zero-extended (`zext_32_to_64`).
     pub fn zero_extend_32(&self) -> Self {
-        let (min, max) = (A::zext(&self.u32_min), A::zext(&self.u32_max));
-        Scalar {
-            var_off: self.var_off.cast::<A::W32>().cast(),
-            umin: min.clone(),
-            umax: max.clone(),
-            smin: min,
-            smax: max,
-            ..self.clone()
+        Self::from_views(self.var_off.cast::<A::W32>().cast(), self.assign_half(), self.half())
+    }
+    /// The ranges of the whole where it is the zero-extended half (`__reg_assign_32_into_64`).
+    pub fn assign_half(&self) -> Range<A::W64> {
+        let (umin, umax) = (A::zext(&self.u32_min), A::zext(&self.u32_max));
+        let positive = self.s32_min.is_negative().or(&self.s32_max.is_negative()).not();
+        Range {
+            umin,
+            umax,
+            smin: A::W64::select(&positive, &A::zext(&self.s32_min), &A::W64::lit(0)),
+            smax: A::W64::select(&positive, &A::zext(&self.s32_max), &A::zext(&A::W32::ones())),
         }
     }
     /// The values below `2^bits`, as a load of so many bits leaves them; everything where `bits` is the width or more.
@@ -167,6 +173,32 @@ impl<A: Algebra> Scalar<A> {
         }
         let max = A::W64::lit((1 << bits) - 1);
         Scalar { umax: max.clone(), var_off: Tnum { value: A::W64::lit(0), mask: max }, ..Self::unknown() }.sync()
+    }
+    /// The low `size` bytes of the values, zero-extended (`coerce_reg_to_size`): what narrow loads and fills leave.
+    pub fn cut_to(&self, size: Size, domain: &Domain) -> Self {
+        let max: A::W64 = match size {
+            Size::B => A::W8::ones().zx(),
+            Size::H => A::W16::ones().zx(),
+            Size::W => A::zext(&A::W32::ones()),
+            Size::Dw => return self.clone(),
+        };
+        let high = max.not();
+        let one_block = self.umin.and(&high).same(&self.umax.and(&high));
+        let umin = A::W64::select(&one_block, &self.umin.and(&max), &A::W64::lit(0));
+        let umax = A::W64::select(&one_block, &self.umax.and(&max), &max);
+        let half = match size {
+            Size::W => self.half(),
+            // Before 6.8 the halves did not learn from the whole by themselves (`__reg_combine_64_into_32`).
+            _ if domain.sync == Sync::Signs => {
+                let (min, max) = (A::low(&umin), A::low(&umax));
+                Range { umin: min.clone(), umax: max.clone(), smin: min, smax: max }
+            }
+            _ => Range::unknown(),
+        };
+        let var_off = Tnum { value: self.var_off.value.and(&max), mask: self.var_off.mask.and(&max) };
+        let wide = Range { umin: umin.clone(), umax: umax.clone(), smin: umin, smax: umax };
+        let cut = Self::from_views(var_off, wide, half);
+        if domain.sync == Sync::Signs && size == Size::W { cut } else { cut.sync_in(domain) }
     }
     /// Itself, or everything where a view is empty: what the kernel does with a state that cannot arise
     /// (`reg_bounds_sanity_check`).
@@ -197,11 +229,31 @@ impl<A: Algebra> Scalar<A> {
 impl<A: Algebra> Scalar<A> {
     /// Lets every view tell the others what it knows (`reg_bounds_sync`).
     pub fn sync(&self) -> Self {
-        self.bounds_from_tnum().deduce().deduce().tnum_from_bounds().bounds_from_tnum()
+        self.sync_in(&Domain::BEST)
+    }
+    /// The same as far as the domain goes.
+    pub fn sync_in(&self, domain: &Domain) -> Self {
+        let bounds = self.bounds_from_tnum();
+        let bounds = match domain.sync {
+            Sync::Signs => bounds.learn_signs(),
+            Sync::Halves => bounds.deduce().deduce(),
+            Sync::Crossing => bounds.deduce_crossing().deduce_crossing().deduce_crossing(),
+            Sync::Single => bounds.single_value().deduce_crossing().deduce_crossing().deduce_crossing(),
+        };
+        let bounds = bounds.tnum_from_bounds().bounds_from_tnum();
+        if domain.sync == Sync::Single { bounds.single_value() } else { bounds }
     }
     /// One round of deduction between the ranges (`__reg_deduce_bounds`).
     pub fn deduce(&self) -> Self {
         self.deduce_32().deduce_64().deduce_mixed()
+    }
+    /// One round with everything that was added to it later.
+    pub fn deduce_crossing(&self) -> Self {
+        self.deduce_32().deduce_64().deduce_64_crossing().deduce_mixed().deduce_sign_extended()
+    }
+    /// The ranges of each width from each other, as before 6.8 (`__reg32_deduce_bounds`, `__reg64_deduce_bounds`).
+    pub fn learn_signs(&self) -> Self {
+        Scalar::from_views(self.var_off.clone(), learn_sign(&self.wide()), learn_sign(&self.half()))
     }
     /// All ranges from the known bits (`__update_reg_bounds`).
     pub fn bounds_from_tnum(&self) -> Self {
@@ -278,7 +330,33 @@ impl<A: Algebra> Scalar<A> {
             smax: self.smax.smin(&with_low(&self.smax, &self.u32_max)),
             ..self.clone()
         }
-        .deduce_sign_extended()
+    }
+    /// The ranges of the whole where the signed one crosses 0 and the unsigned one overlaps but one side of it (end of
+    /// `__reg64_deduce_bounds`): the negative numbers lie above all others in unsigned order.
+    pub fn deduce_64_crossing(&self) -> Self {
+        let crosses = self.smin.ule(&self.smax).not();
+        let below = crosses.and(&self.umax.ult(&self.smin));
+        let above = crosses.and(&below.not()).and(&self.smax.ult(&self.umin));
+        Scalar {
+            umin: A::W64::select(&above, &self.umin.umax(&self.smin), &self.umin),
+            umax: A::W64::select(&below, &self.umax.umin(&self.smax), &self.umax),
+            smin: A::W64::select(&below, &self.umin, &self.smin),
+            smax: A::W64::select(&above, &self.umax, &self.smax),
+            ..self.clone()
+        }
+    }
+    /// The one number that the known bits and the unsigned range have in common, where it is one
+    /// (`__update_reg64_bounds`).
+    pub fn single_value(&self) -> Self {
+        let (bits, umin, umax) = (&self.var_off, &self.umin, &self.umax);
+        let next = bits.step(umin);
+        let starts = bits.contains(umin);
+        let only_first = starts.and(&umax.ult(&next));
+        let only_last = starts.not().and(&next.same(&bits.max()));
+        let only_middle = starts.not().and(&next.ule(umax)).and(&umax.ult(&bits.step(&next)));
+        let single = only_first.or(&only_last).or(&only_middle);
+        let value = A::W64::select(&only_first, umin, &next);
+        Self::select(&single, &Self::constant(&value), self)
     }
     /// The ranges of the whole where it is a sign-extended half that is not negative (end of `__reg_deduce_mixed_bounds`).
     pub fn deduce_sign_extended(&self) -> Self {
@@ -306,6 +384,25 @@ impl<A: Algebra> Scalar<A> {
 #[inline(always)]
 fn signed_bounds<W: Word>(tnum: &Tnum<W>) -> (W, W) {
     (tnum.value.or(&tnum.mask.and(&W::signed_min())), tnum.value.or(&tnum.mask.and(&W::signed_max())))
+}
+
+/// The two ranges of one width where one of them says which sign the number has.
+#[inline(always)]
+fn learn_sign<W: Word>(range: &Range<W>) -> Range<W> {
+    let Range { umin, umax, smin, smax } = range;
+    let (zero_on, below_zero) = (smin.is_negative().not(), smax.is_negative());
+    let signed = zero_on.or(&below_zero);
+    let positive = signed.not().and(&umax.is_negative().not());
+    let negative = signed.not().and(&umin.is_negative());
+    let (least, most) = (smin.umax(umin), smax.umin(umax));
+    let from_below = signed.or(&negative);
+    let from_above = signed.or(&positive);
+    Range {
+        umin: W::select(&from_below, &least, umin),
+        umax: W::select(&from_above, &most, umax),
+        smin: W::select(&positive, umin, &W::select(&from_below, &least, smin)),
+        smax: W::select(&negative, umax, &W::select(&from_above, &most, smax)),
+    }
 }
 
 /// The signed range, narrowed by the unsigned one where that does not cross from positive to negative.

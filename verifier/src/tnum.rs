@@ -136,6 +136,43 @@ impl<W: Word> Tnum<W> {
     pub fn ashr(&self, amount: &W) -> Self {
         Tnum { value: self.value.ashr(amount), mask: self.mask.ashr(amount) }
     }
+    /// Products, bit by bit of the first factor: a known bit adds the second factor shifted to its place, an unknown one
+    /// may or may not (`tnum_mul` since 6.18; Nagarakatte et al. 2025).
+    pub fn mul(&self, rhs: &Self) -> Self {
+        let product = Product { sum: Self::constant(W::lit(0)), left: self.clone(), right: rhs.clone() };
+        product.run(Product::step).sum
+    }
+    /// Products with all uncertainty added up apart from the product of the known bits (`tnum_mul` from 5.14 to 6.17;
+    /// Vishwanathan et al. 2022).
+    pub fn mul_apart(&self, rhs: &Self) -> Self {
+        let known = Self::constant(self.value.mul(&rhs.value));
+        let product = Product { sum: Self::constant(W::lit(0)), left: self.clone(), right: rhs.clone() };
+        known.add(&product.run(Product::step_apart).sum)
+    }
+    /// The members with their bytes in opposite order (`tnum_bswap64`).
+    #[inline(always)]
+    pub fn swap_bytes(&self) -> Self {
+        Tnum { value: self.value.swap_bytes(), mask: self.mask.swap_bytes() }
+    }
+    /// The smallest member above `word`, unsigned; the largest member where there is none (`tnum_step`).
+    ///
+    /// Members are `value` plus the parts of `mask`. Of the parts, the smallest one above `word - value` is found by
+    /// counting up in the bits of the mask alone: the bits in between are filled, so that carries pass through them, and
+    /// so is everything below the highest bit outside of the mask, from where on no part equals `word - value`.
+    pub fn step(&self, word: &W) -> W {
+        let above = word.sub(&self.value);
+        let mut below = above.and(&self.mask.not());
+        let mut distance = 1;
+        while distance < W::BITS {
+            below = below.or(&below.lshr(&W::lit(u64::from(distance))));
+            distance *= 2;
+        }
+        let filled = above.or(&below).or(&self.mask.not());
+        let next = self.value.or(&filled.add(&W::lit(1)).and(&self.mask));
+        let (least, most) = (self.min(), self.max());
+        let next = W::select(&word.ult(&least), &least, &next);
+        W::select(&most.ule(word), &most, &next)
+    }
     /// A set with every word that is in both. Where the two disagree there is none, and the result means nothing.
     #[inline(always)]
     pub fn intersect(&self, other: &Self) -> Self {
@@ -168,9 +205,61 @@ impl<W: Word> Tnum<W> {
         Tnum { value: self.value.and(&high), mask: self.mask.and(&high) }
     }
 
+    /// `yes` where the flag holds, else `no`.
+    #[inline(always)]
+    pub fn select(flag: &W::Flag, yes: &Self, no: &Self) -> Self {
+        Tnum { value: W::select(flag, &yes.value, &no.value), mask: W::select(flag, &yes.mask, &no.mask) }
+    }
     #[inline(always)]
     fn masked(value: &W, mask: W) -> Self {
         Tnum { value: value.and(&mask.not()), mask }
+    }
+}
+
+/// A multiplication under way: `sum + left * right` is the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product<W> {
+    /// What has been added up.
+    pub sum: Tnum<W>,
+    /// The bits of the first factor that are left.
+    pub left: Tnum<W>,
+    /// The second factor, shifted to their place.
+    pub right: Tnum<W>,
+}
+
+impl<W: Word> Product<W> {
+    /// One bit of the first factor.
+    #[inline(always)]
+    pub fn step(&self) -> Self {
+        let one = W::lit(1);
+        let (known, unknown) = (self.left.value.and(&one).is_zero().not(), self.left.mask.and(&one).is_zero().not());
+        let added = self.sum.add(&self.right);
+        let either = self.sum.union(&added);
+        let sum = Tnum::select(&known, &added, &Tnum::select(&unknown, &either, &self.sum));
+        self.shifted(sum)
+    }
+    /// One bit of the first factor, of what is uncertain only: `sum + left * right - left.value * right.value` stays the
+    /// same.
+    #[inline(always)]
+    pub fn step_apart(&self) -> Self {
+        let one = W::lit(1);
+        let (known, unknown) = (self.left.value.and(&one).is_zero().not(), self.left.mask.and(&one).is_zero().not());
+        let mask = W::select(&unknown, &self.right.max(), &self.right.mask);
+        let added = self.sum.add(&Tnum { value: W::lit(0), mask });
+        self.shifted(Tnum::select(&known.or(&unknown), &added, &self.sum))
+    }
+    #[inline(always)]
+    fn shifted(&self, sum: Tnum<W>) -> Self {
+        let one = W::lit(1);
+        Product { sum, left: self.left.lshr(&one), right: self.right.shl(&one) }
+    }
+    /// All bits of the first factor.
+    fn run(self, step: fn(&Self) -> Self) -> Self {
+        let mut product = self;
+        for _ in 0..W::BITS {
+            product = step(&product);
+        }
+        product
     }
 }
 

@@ -12,8 +12,8 @@ use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{AluOp, Op, Opcode, Room, Source, Width};
 use semantics::word::{Algebra, Word};
+use verifier::Domain;
 use verifier::insn::alu;
-use verifier::scalar::Scalar;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
@@ -60,11 +60,17 @@ struct Operator {
 }
 
 impl Statement for Operator {
-    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
         let (x, y): (A::W64, A::W64) = (cx.word("dst"), cx.word("src"));
         let (dst, src) = (domain::scalar(cx, "dst", &x), domain::scalar(cx, "src", &y));
         let value = applied::<A>(self.op, self.width, &x, &y);
-        let result = alu::unsynced(self.op, self.width, &dst, &src);
+        let result = alu::unsynced(self.op, self.width, &Domain::ALL[case], &dst, &src);
         let bits = match self.width {
             Width::W64 => alu::tnum(self.op, &dst.var_off, &src.var_off),
             Width::W32 => alu::tnum::<A::W32>(self.op, &dst.var_off.cast(), &src.var_off.cast()).cast(),
@@ -73,7 +79,7 @@ impl Statement for Operator {
     }
 }
 
-/// The row of the verifier's table for an instruction contains what the instruction leaves.
+/// The row of the verifier's table for an instruction contains what the instruction leaves, in every domain.
 struct Transfer {
     opcode: Opcode,
     op: Op,
@@ -81,21 +87,26 @@ struct Transfer {
 }
 
 impl Statement for Transfer {
-    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
-        let rules = domain::rules(cx);
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (rules, domain) = (domain::rules(cx), &Domain::ALL[case]);
         let (result, proven, value, run) = match self.op {
             Op::Alu { op, width, source } => {
                 let run = instance(cx, self.opcode, source, self.registers, rules.at(width));
-                let result = rules.at(width).alu(op)(&run.dst, &run.src);
+                let result = rules.at(width).alu(op)(domain, &run.dst, &run.src);
                 let value = applied::<A>(op, width, &run.dst_value, &run.src_value);
-                (result, alu::unsynced(op, width, &run.dst, &run.src).sync(), value, run)
+                (result, alu::transfer(op, width, domain, &run.dst, &run.src), value, run)
             }
             Op::Neg { width } => {
                 let run = instance(cx, self.opcode, Source::X, Registers::Aliased, rules.at(width));
-                let zero = Scalar::constant(&A::W64::lit(0));
-                let result = (rules.at(width).neg)(&run.dst);
+                let result = (rules.at(width).neg)(domain, &run.dst);
                 let value = applied::<A>(AluOp::Sub, width, &A::W64::lit(0), &run.dst_value);
-                (result, alu::unsynced(AluOp::Sub, width, &zero, &run.dst).sync(), value, run)
+                (result, alu::transfer_neg(width, domain, &run.dst), value, run)
             }
             other => unreachable!("{other:?} is of another room"),
         };

@@ -11,6 +11,7 @@ use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Cond, Op, Opcode, Room, Width};
 use semantics::word::{Algebra, Flag};
+use verifier::Domain;
 use verifier::insn::jump;
 
 /// The obligations of this room.
@@ -119,14 +120,18 @@ impl Rule {
 
 impl Statement for Rule {
     fn cases(&self) -> usize {
-        if matches!(self.way, Way::Taken) { self.ways().len() } else { 1 }
+        Domain::ALL.len() * if matches!(self.way, Way::Taken) { self.ways().len() } else { 1 }
     }
     fn case_name(&self, case: usize) -> String {
-        let way =
-            if matches!(self.way, Way::Taken) { if self.ways()[case] { "taken" } else { "not taken" } } else { "" };
-        way.to_owned()
+        let (domain, case) = (Domain::ALL[case % Domain::ALL.len()].name, case / Domain::ALL.len());
+        match self.way {
+            Way::Taken if self.ways()[case] => format!("{domain} taken"),
+            Way::Taken => format!("{domain} not taken"),
+            Way::Holds | Way::Fails => domain.to_owned(),
+        }
     }
     fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (domain, case) = (&Domain::ALL[case % Domain::ALL.len()], case / Domain::ALL.len());
         let Op::Jump { cond, width, source } = self.op else { unreachable!("{:?} is no condition", self.op) };
         let rules = domain::rules(cx);
         let rules = rules.at(width);
@@ -135,7 +140,10 @@ impl Statement for Rule {
         let branch = rules.branch(cond);
         let (row, holds) = match self.way {
             Way::Taken => {
-                let decided = (branch.taken)(&run.dst, &run.src);
+                let decided = match self.registers {
+                    Registers::Distinct => (branch.taken)(domain, &run.dst, &run.src),
+                    Registers::Aliased => (branch.taken_itself)(domain, &run.dst),
+                };
                 let holds = self.ways()[case];
                 cx.assume(&taken.iff(&A::Flag::lit(holds)));
                 return if holds {
@@ -148,14 +156,14 @@ impl Statement for Rule {
             Way::Fails => (branch.fails, false),
         };
         cx.assume(&taken.iff(&A::Flag::lit(holds)));
-        let refined = row(&run.dst, &run.src);
-        let proven = jump::unsynced(cond, width, holds, &run.dst, &run.src).sync();
+        let refined = row(domain, &run.dst, &run.src);
+        let proven = jump::refine(cond, width, domain, holds, &run.dst, &run.src);
         let operand = run.src.contains(&run.src_value);
         let meaning = taken.iff(&condition::<A>(cond, width, &run.dst_value, &run.src_value));
         let lemmas = [same(&refined.dst, &proven.dst), same(&refined.src, &proven.src), operand, meaning];
         if self.registers == Registers::Aliased {
             // The meet of two that contain the value, synchronised: `scalar::meet` and `scalar::sync`.
-            return claim_contains_by(cx, "the register", &refined.aliased(), &run.dst_value, &lemmas);
+            return claim_contains_by(cx, "the register", &refined.aliased(domain), &run.dst_value, &lemmas);
         }
         claim_contains_by(cx, "dst", &refined.dst, &run.dst_value, &lemmas);
         claim_contains_by(cx, "src", &refined.src, &run.src_value, &lemmas);

@@ -7,11 +7,11 @@ use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Op, Opcode, Room, Source, Width};
-use verifier::insn::is_followed;
+use verifier::Domain;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Mov && is_followed(row.op));
+    let rows = TABLE.iter().filter(|row| matches!(row.op, Op::Mov { .. }));
     let transfers = rows.map(|row| {
         let name = format!("insn::mov::transfer::{}", path_name(row.name));
         Obligation::verifier(name, Some(Room::Mov), Transfer { opcode: row.opcode, op: row.op })
@@ -27,17 +27,24 @@ struct Transfer {
 }
 
 impl Statement for Transfer {
-    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let domain = &Domain::ALL[case];
         let Op::Mov { width, source } = self.op else { unreachable!("{:?} is of another room", self.op) };
         let rules = domain::rules(cx);
         let rules = rules.at(width);
         let run = instance(cx, self.opcode, source, Registers::Distinct, rules);
         let (result, lemmas) = match (source, width) {
             (Source::K, _) => ((rules.mov_immediate)(&run.imm), vec![]),
-            (Source::X, Width::W64) => ((rules.mov)(&run.src), vec![]),
+            (Source::X, Width::W64) => ((rules.mov)(domain, &run.src), vec![]),
             (Source::X, Width::W32) => {
-                let result = (rules.mov)(&run.src);
-                let lemma = same(&result, &run.src.zero_extend_32().sync());
+                let result = (rules.mov)(domain, &run.src);
+                let lemma = same(&result, &run.src.zero_extend_32().sync_in(domain));
                 (result, vec![lemma])
             }
         };

@@ -1,11 +1,12 @@
 //! Conditions on scalars: which way a jump must go, and what each way teaches (kernel: `is_scalar_branch_taken`,
 //! `regs_refine_cond_op`).
 
+use crate::domain::Domain;
 use crate::range::Range;
 use crate::scalar::Scalar;
 use crate::tnum::Tnum;
 use semantics::insn::{Cond, Width};
-use semantics::word::{Algebra, Flag, Word};
+use semantics::word::{Algebra, Convert, Flag, Word};
 
 /// What is known of a condition before the jump. Both flags are clear where it may go either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,16 @@ impl<F: Flag> Taken<F> {
     #[inline(always)]
     fn inverted(self) -> Self {
         Taken { always: self.never, never: self.always }
+    }
+    /// Decided only where the flag holds.
+    #[inline(always)]
+    fn where_both(self, flag: &F) -> Self {
+        Taken { always: self.always.and(flag), never: self.never.and(flag) }
+    }
+    /// Fails also where the flag holds.
+    #[inline(always)]
+    fn or_never(self, flag: &F) -> Self {
+        Taken { always: self.always, never: self.never.or(flag) }
     }
 }
 
@@ -42,27 +53,102 @@ impl<A: Algebra> Refined<A> {
     }
     /// Both operands synchronised.
     #[inline(always)]
-    pub fn sync(&self) -> Self {
-        Refined { dst: self.dst.sync(), src: self.src.sync() }
+    pub fn sync_in(&self, domain: &Domain) -> Self {
+        Refined { dst: self.dst.sync_in(domain), src: self.src.sync_in(domain) }
     }
     /// What a register may be that was both operands.
     #[inline(always)]
-    pub fn aliased(&self) -> Scalar<A> {
-        self.dst.meet(&self.src).sync()
+    pub fn aliased(&self, domain: &Domain) -> Scalar<A> {
+        self.dst.meet(&self.src).sync_in(domain)
+    }
+    /// No view of either operand is empty on its own.
+    #[inline(always)]
+    pub fn well_formed(&self) -> A::Flag {
+        self.dst.well_formed().and(&self.src.well_formed())
     }
 }
 
-/// Whether `dst cond src` must hold or must fail.
+/// Whether `dst cond src` must hold or must fail, as far as the domain sees.
 ///
 /// ```
 /// use semantics::{insn::{Cond, Width}, word::Concrete};
-/// use verifier::{insn::jump, scalar::Scalar};
+/// use verifier::{Domain, insn::jump, scalar::Scalar};
 /// let byte = Scalar::<Concrete>::of_bits(8);
-/// assert!(jump::branch_taken(Cond::Lt, Width::W64, &byte, &Scalar::constant(&256)).always);
+/// let taken = |src: u64| jump::branch_taken(Cond::Lt, Width::W64, &Domain::V6_1, &byte, &Scalar::constant(&src));
+/// assert!(taken(256).always && !taken(255).always);
 /// ```
-pub fn branch_taken<A: Algebra>(cond: Cond, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Taken<A::Flag> {
+pub fn branch_taken<A: Algebra>(
+    cond: Cond,
+    width: Width,
+    domain: &Domain,
+    dst: &Scalar<A>,
+    src: &Scalar<A>,
+) -> Taken<A::Flag> {
+    let ranges = taken_by_ranges(cond, width, dst, src);
+    let taken = match cond {
+        Cond::Eq | Cond::Ne if !domain.ranges_decide => ranges.where_both(&known(width, dst).and(&known(width, src))),
+        Cond::Eq if domain.bits_decide => ranges.or_never(&bits_apart(width, dst, src)),
+        Cond::Ne if domain.bits_decide => ranges.inverted().or_never(&bits_apart(width, dst, src)).inverted(),
+        _ if !domain.ranges_decide => ranges.where_both(&known(width, src)),
+        _ => ranges,
+    };
+    if !domain.ways_simulated {
+        return taken;
+    }
+    // Where what a way teaches contradicts itself, the jump goes the other way.
+    let open = taken.always.or(&taken.never).not();
+    let holds = refine(cond, width, domain, true, dst, src).well_formed();
+    let fails = refine(cond, width, domain, false, dst, src).well_formed();
+    Taken {
+        always: taken.always.or(&open.and(&fails.not())),
+        never: taken.never.or(&open.and(&fails).and(&holds.not())),
+    }
+}
+
+/// Whether a comparison of a register with itself must hold or must fail.
+pub fn branch_taken_itself<A: Algebra>(cond: Cond, width: Width, domain: &Domain, of: &Scalar<A>) -> Taken<A::Flag> {
+    let flag = A::Flag::lit;
+    if !domain.itself_decides {
+        return branch_taken(cond, width, domain, of, of);
+    }
+    match cond {
+        Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => Taken { always: flag(true), never: flag(false) },
+        Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => Taken { always: flag(false), never: flag(true) },
+        Cond::Set => match width {
+            Width::W64 => set_itself(&of.var_off, &of.wide()),
+            Width::W32 => set_itself::<A::W32>(&of.var_off.cast(), &of.half()),
+        },
+    }
+}
+
+/// `of & of` is set where `of` is not 0.
+fn set_itself<W: Word>(bits: &Tnum<W>, range: &Range<W>) -> Taken<W::Flag> {
+    let (zero, constant) = (W::lit(0), bits.is_constant());
+    let without_zero = zero.slt(&range.smin).or(&range.smax.slt(&zero));
+    let is_zero = bits.value.is_zero();
+    Taken { always: constant.and(&is_zero.not()).or(&constant.not().and(&without_zero)), never: constant.and(&is_zero) }
+}
+
+/// Whether the known bits say that the operand has one value, at this width.
+#[inline(always)]
+fn known<A: Algebra>(width: Width, of: &Scalar<A>) -> A::Flag {
+    match width {
+        Width::W64 => of.is_constant(),
+        Width::W32 => of.is_constant_32(),
+    }
+}
+
+/// Whether some bit is known of both, and differs (`tnum_overlap`).
+fn bits_apart<A: Algebra>(width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> A::Flag {
+    match width {
+        Width::W64 => dst.var_off.overlaps(&src.var_off).not(),
+        Width::W32 => dst.var_off.cast::<A::W32>().overlaps(&src.var_off.cast()).not(),
+    }
+}
+
+fn taken_by_ranges<A: Algebra>(cond: Cond, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Taken<A::Flag> {
     match (cond, width) {
-        (Cond::Ne, _) => branch_taken(Cond::Eq, width, dst, src).inverted(),
+        (Cond::Ne, _) => taken_by_ranges(Cond::Eq, width, dst, src).inverted(),
         (Cond::Eq, Width::W64) => {
             let whole = equal(&dst.var_off, &dst.wide(), &src.var_off, &src.wide());
             let never = whole.never.or(&apart(&dst.half(), &src.half()));
@@ -114,11 +200,112 @@ fn compared<W: Word>(
 }
 
 /// What the operands may be where `dst cond src` came out as `holds`.
-pub fn refine<A: Algebra>(cond: Cond, width: Width, holds: bool, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
-    unsynced(cond, width, holds, dst, src).sync()
+pub fn refine<A: Algebra>(
+    cond: Cond,
+    width: Width,
+    domain: &Domain,
+    holds: bool,
+    dst: &Scalar<A>,
+    src: &Scalar<A>,
+) -> Refined<A> {
+    if domain.constants_teach {
+        taught(cond, width, domain, holds, dst, src)
+    } else {
+        unsynced(cond, width, holds, dst, src).sync_in(domain)
+    }
 }
 
-/// [`refine`] before the views have told each other what they know.
+/// [`refine`] as before 6.8, synchronised: one operand has to be a constant, or the two equal (`reg_set_min_max`,
+/// `reg_combine_min_max`).
+fn taught<A: Algebra>(
+    cond: Cond,
+    width: Width,
+    domain: &Domain,
+    holds: bool,
+    dst: &Scalar<A>,
+    src: &Scalar<A>,
+) -> Refined<A> {
+    let by_src = known(width, src);
+    let by_dst = by_src.not().and(&known(width, dst));
+    let mut neither = Refined::new(dst.clone(), src.clone());
+    if width == Width::W64 && matches!((cond, holds), (Cond::Eq, true) | (Cond::Ne, false)) {
+        let both = dst.meet(src);
+        neither = Refined::new(
+            Scalar::from_views(both.var_off.clone(), both.wide(), dst.half()),
+            Scalar::from_views(both.var_off.clone(), both.wide(), src.half()),
+        )
+        .sync_in(domain);
+    }
+    let learned = |cond, of, by| combined(width, &by_constant(cond, width, holds, of, by)).sync_in(domain);
+    Refined::new(
+        Scalar::select(&by_src, &learned(cond, dst, src), &Scalar::select(&by_dst, dst, &neither.dst)),
+        Scalar::select(&by_dst, &learned(flipped(cond), src, dst), &Scalar::select(&by_src, src, &neither.src)),
+    )
+}
+
+/// What `of cond constant` teaches of `of`.
+fn by_constant<A: Algebra>(cond: Cond, width: Width, holds: bool, of: &Scalar<A>, by: &Scalar<A>) -> Scalar<A> {
+    let value = match width {
+        Width::W64 => by.var_off.value.clone(),
+        Width::W32 => A::zext(&A::low(&by.var_off.value)),
+    };
+    let constant = Scalar::constant(&value);
+    match (cond, holds) {
+        (Cond::Eq, true) | (Cond::Ne, false) => match width {
+            Width::W64 => constant,
+            Width::W32 => {
+                let low = Tnum::constant(A::low(&value));
+                Scalar::from_views(of.var_off.with_subreg(&low), of.wide(), constant.half())
+            }
+        },
+        (Cond::Eq, false) | (Cond::Ne, true) => of.clone(),
+        _ => unsynced(cond, width, holds, of, &constant).dst,
+    }
+}
+
+/// What the width that was compared says of the other one (`__reg_combine_64_into_32`, `__reg_combine_32_into_64`): all
+/// else that was known of the other's ranges is forgotten.
+fn combined<A: Algebra>(width: Width, of: &Scalar<A>) -> Scalar<A> {
+    match width {
+        Width::W64 => {
+            let (least, most): (A::W64, A::W64) = (A::W32::signed_min().sx(), A::W32::signed_max().sx());
+            let signed =
+                least.sle(&of.smin).and(&of.smin.sle(&most)).and(&least.sle(&of.smax)).and(&of.smax.sle(&most));
+            let max = A::zext(&A::W32::ones());
+            let unsigned = of.umin.ule(&max).and(&of.umax.ule(&max));
+            let half = Range {
+                umin: A::W32::select(&unsigned, &A::low(&of.umin), &A::W32::lit(0)),
+                umax: A::W32::select(&unsigned, &A::low(&of.umax), &A::W32::ones()),
+                smin: A::W32::select(&signed, &A::low(&of.smin), &A::W32::signed_min()),
+                smax: A::W32::select(&signed, &A::low(&of.smax), &A::W32::signed_max()),
+            };
+            Scalar::from_views(of.var_off.clone(), of.wide(), half)
+        }
+        Width::W32 => {
+            let high = of.var_off.clear_subreg::<A::W32>();
+            let cut = high.value.or(&high.mask).is_zero();
+            let wide = Range::select(&cut, &of.assign_half(), &Range::unknown());
+            Scalar::from_views(of.var_off.clone(), wide, of.half())
+        }
+    }
+}
+
+/// The condition with its operands exchanged (`flip_opcode`).
+pub(crate) fn flipped(cond: Cond) -> Cond {
+    match cond {
+        Cond::Gt => Cond::Lt,
+        Cond::Lt => Cond::Gt,
+        Cond::Ge => Cond::Le,
+        Cond::Le => Cond::Ge,
+        Cond::Sgt => Cond::Slt,
+        Cond::Slt => Cond::Sgt,
+        Cond::Sge => Cond::Sle,
+        Cond::Sle => Cond::Sge,
+        Cond::Eq | Cond::Ne | Cond::Set => cond,
+    }
+}
+
+/// [`refine`] since 6.8, before the views have told each other what they know.
 pub fn unsynced<A: Algebra>(cond: Cond, width: Width, holds: bool, dst: &Scalar<A>, src: &Scalar<A>) -> Refined<A> {
     match (cond, holds) {
         (Cond::Eq, true) | (Cond::Ne, false) => assume_equal(width, dst, src),
@@ -259,7 +446,13 @@ fn assume_set<A: Algebra>(width: Width, holds: bool, dst: &Scalar<A>, src: &Scal
                 of.var_off.with_subreg(&low)
             }
         };
-        Scalar { var_off, ..of.clone() }
+        if holds {
+            return Scalar { var_off, ..of.clone() };
+        }
+        // Ranges that contradict the bits would make a state that cannot arise; so they are forgotten (since 6.17 and in
+        // later releases of older versions).
+        let forgotten = Scalar { var_off, ..Scalar::unknown() };
+        Scalar::select(&known(width, by), &forgotten, of)
     };
     Refined::new(learned(dst, src), learned(src, dst))
 }

@@ -5,7 +5,7 @@ use crate::access;
 use crate::env::Env;
 use crate::refusal::Stop;
 use crate::stack::Stored;
-use crate::state::State;
+use crate::state::{Kind, RegState, State};
 use semantics::insn::{Insn, Size, Source};
 
 /// `dst = *(size *)(src + off)`.
@@ -14,6 +14,18 @@ pub(crate) fn check_load(env: &Env<'_>, state: &mut State, size: Size, insn: &In
     writable(insn.dst)?;
     let loaded = access::load(env, state, insn.src, insn.off as i16, size)?;
     state.set(insn.dst, loaded);
+    Ok(())
+}
+
+/// `dst = *(signed size *)(src + off)`: a number is sign-extended; what else memory holds is read whole or not at all.
+pub(crate) fn check_load_sx(env: &Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+    check_load(env, state, size, insn)?;
+    let loaded = *state.reg(insn.dst);
+    if loaded.kind == Kind::Scalar {
+        let var = (env.rules.load_sx)(size, &env.dialect.domain, &loaded.var);
+        let id = if loaded.var.umax < 1 << (size.bits() - 1) { loaded.id } else { 0 };
+        state.set(insn.dst, RegState { id, var, ..loaded });
+    }
     Ok(())
 }
 

@@ -8,10 +8,14 @@ use crate::state::{Kind, RegState, State};
 use semantics::insn::{Op, Reg, Wide};
 
 pub mod alu;
+pub mod atomic;
 pub mod call;
+pub mod endian;
 pub mod jump;
 pub mod load_store;
 pub mod mov;
+pub mod muldiv;
+pub mod shift;
 pub mod wide;
 
 /// Whether instructions of this operation are followed; a program with another is [`Unsupported`](crate::Unsupported).
@@ -19,28 +23,25 @@ pub const fn is_followed(op: Op) -> bool {
     match op {
         Op::Alu { .. }
         | Op::Neg { .. }
+        | Op::Shift { .. }
+        | Op::MulDiv { .. }
+        | Op::MovSx { .. }
+        | Op::Endian { .. }
         | Op::Mov { .. }
         | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
         | Op::WideTail
         | Op::Load { .. }
+        | Op::LoadSx { .. }
         | Op::Store { .. }
+        | Op::Atomic { .. }
+        | Op::LoadAcquire { .. }
+        | Op::StoreRelease { .. }
         | Op::Jump { .. }
         | Op::Ja
         | Op::CallHelper
         | Op::CallLocal
         | Op::Exit => true,
-        Op::Shift { .. }
-        | Op::MulDiv { .. }
-        | Op::MovSx { .. }
-        | Op::Endian { .. }
-        | Op::Wide(_)
-        | Op::LoadSx { .. }
-        | Op::Atomic { .. }
-        | Op::LoadAcquire { .. }
-        | Op::StoreRelease { .. }
-        | Op::Packet { .. }
-        | Op::Gotol
-        | Op::CallKfunc => false,
+        Op::Wide(_) | Op::Packet { .. } | Op::Gotol | Op::CallKfunc => false,
     }
 }
 
