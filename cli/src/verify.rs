@@ -14,11 +14,13 @@ use crate::input::{self, Source};
 use crate::{Format, Status, engines, judge};
 
 mod against;
+mod columns;
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
     taken}], stats: {insns, states, max_states_per_insn}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
-    [{kernel, ours: {who, verdict: accept|reject|none, message, log}, theirs: {..}, same_verdict, same_message, note?}]}.";
+    [{kernel, ours: {who, verdict: accept|reject|none, message, log}, theirs: {..}, relation, same_verdict, same_message, \
+    explained?: {name, reason}, note?}]}.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
@@ -28,7 +30,8 @@ pub struct Args {
     /// The version of Linux whose rules hold: 6.1, 6.8, 6.12, 7.2
     #[arg(long, default_value = "6.8", value_parser = judge::dialect)]
     dialect: Dialect,
-    /// Ask real kernels, too, and show both verdicts: linux-6.1, or several with commas; with --log both logs
+    /// Ask real kernels, too, and show both verdicts: linux-6.1, or several with commas; with --log both logs, side by side
+    /// where COLUMNS or the terminal is 100 characters wide
     #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = engines::kernel, conflicts_with = "states")]
     against: Vec<LinuxVersion>,
     /// How states are compared: linux (by what a verdict depends on), exact (every range), off (not at all)

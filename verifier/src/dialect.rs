@@ -39,6 +39,8 @@ pub struct Dialect {
     pub links_narrow_moves: bool,
     /// How closely numbers are followed.
     pub domain: Domain,
+    /// What is said of a tail call into a map that has no programs (`record_func_key`): in 7.2 other words than in 6.12.
+    pub no_prog_array: &'static str,
     /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
     pub context_as_memory: bool,
     /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
@@ -64,6 +66,7 @@ impl Dialect {
         closed_helper: "unknown func",
         links_narrow_moves: false,
         domain: Domain::V6_1,
+        no_prog_array: "kernel subsystem misconfigured verifier",
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
     };
@@ -84,6 +87,7 @@ impl Dialect {
         closed_helper: "unknown func",
         links_narrow_moves: true,
         domain: Domain::V6_8,
+        no_prog_array: "kernel subsystem misconfigured verifier",
         context_as_memory: false,
         memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
     };
@@ -103,6 +107,7 @@ impl Dialect {
         constant_keys: true,
         one_offset: true,
         helper_ways: true,
+        no_prog_array: "expected prog array map for tail call",
         constant: Constant::Signed,
         domain: Domain::V7_2,
         context_as_memory: true,

@@ -57,7 +57,7 @@ const fn uninit(name: &'static str, side: Side, theirs: &'static str) -> Explain
 }
 
 /// All of them.
-pub const ALL: [Explained; 12] = [
+pub const ALL: [Explained; 13] = [
     always("reserved fields first", Side::OtherMessage, " uses reserved fields: ", "", FIELDS),
     always("reserved fields on no path", Side::OnlyTheyAccept, " uses reserved fields: ", "", FIELDS),
     always("register numbers first", Side::OtherMessage, " is invalid: ", "", FIELDS),
@@ -69,6 +69,13 @@ pub const ALL: [Explained; 12] = [
         Side::OtherMessage,
         "jump into the middle of ldimm64 insn ",
         "",
+        ORDER,
+    ),
+    always(
+        "calls to nowhere first",
+        Side::OtherMessage,
+        "call to invalid destination: ",
+        "last insn is not an exit or jmp",
         ORDER,
     ),
     always(

@@ -122,6 +122,8 @@ pub enum Refusal {
     DifferentPointers { reg: Reg },
     #[error("write into map forbidden")]
     HelperMapWrite { reg: Reg },
+    #[error("{words}")]
+    NoProgArray { reg: Reg, map_type: MapType, words: &'static str },
     #[error("cannot pass map_type {} into func bpf_{name}#{id}", map_type.id())]
     HelperMapType { reg: Reg, map_type: MapType, name: &'static str, id: u32 },
     #[error("{} 32-bit pointer arithmetic prohibited", upper(*reg))]
@@ -315,6 +317,7 @@ impl Refusal {
             | R::Unbounded { reg }
             | R::MapRights { reg, .. }
             | R::HelperMapWrite { reg }
+            | R::NoProgArray { reg, .. }
             | R::HelperMapType { reg, .. }
             | R::DifferentPointers { reg }
             | R::Pointer32 { reg }
@@ -432,6 +435,7 @@ impl Refusal {
             R::DifferentPointers { reg } => format!(
                 "{reg} is the context on one path and something else on another, but accesses to the context are translated."
             ),
+            R::NoProgArray { map_type, .. } => format!("tail_call does not take a map of type {map_type}."),
             R::HelperMapType { map_type, name, .. } => format!("{name} does not take a map of type {map_type}."),
             R::HelperMapWrite { .. } => "The map's flags forbid programs to write to it.".to_owned(),
             R::Pointer32 { reg } => format!("A 32-bit operation would cut the pointer in {reg} in half."),

@@ -1,17 +1,21 @@
-//! `touchstone verify --against`: our verdict and log, and those of real kernels, side by side.
+//! `touchstone verify --against`: our verdict and log, and those of real kernels, side by side. How they relate is said as
+//! by `touchstone compare`.
 
 use std::io::Write;
 use std::sync::Arc;
 
+use fuzz::against::opinion::{Ours, Theirs};
+use fuzz::against::relation::{Relation, explain, relate};
 use fuzz::outside;
 use linux::job::{self, Wanted};
 use linux::{Machine, Settings, kernel};
-use semantics::engine::{LinuxVersion, last_line};
+use semantics::engine::LinuxVersion;
 use semantics::program::Program;
 use serde_json::{Value, json};
+use verifier::explained::Explained;
 use verifier::{Dialect, Options, Verdict, verify};
-use wire::Stage;
 
+use super::columns;
 use crate::{Format, Status};
 
 /// A verdict with its log.
@@ -38,7 +42,7 @@ impl Said {
     }
 }
 
-/// Asks all of them; differing verdicts are findings.
+/// Asks all of them; what compare calls a disagreement in verdict is a finding.
 pub fn run(
     program: &Arc<Program>,
     kernels: &[LinuxVersion],
@@ -49,19 +53,24 @@ pub fn run(
     let mut all = Vec::new();
     for version in kernels {
         let dialect = outside::dialect(*version);
-        let (ours, theirs) = (ours(program, dialect), theirs(program, *version)?);
+        let ((our_opinion, ours), (their_opinion, theirs)) = (ours(program, dialect), theirs(program, *version)?);
         let note = (dialect.name != version.to_string())
             .then(|| format!("there are no rules of {version} here: {} is the nearest", dialect.name));
+        let cause = relate(&our_opinion, &their_opinion);
+        let explained = explain(&cause, &our_opinion, &their_opinion, dialect);
+        let relation = cause.relation;
         // What one of them cannot judge is no difference.
-        let is_judged = ours.accepts.is_some() && theirs.accepts.is_some();
         let same = ours.accepts == theirs.accepts;
-        differ |= is_judged && !same;
+        differ |= ours.accepts.is_some() && theirs.accepts.is_some() && !same;
         if format == Format::Text {
-            text(program, (&ours, &theirs), note.as_deref(), with_log, out)?;
+            text(program, (&ours, &theirs), (relation, explained), note.as_deref(), with_log, out)?;
         }
-        let same_message = ours.message == theirs.message;
-        all.push(json!({"kernel": version.to_string(), "ours": ours.json(), "theirs": theirs.json(),
-            "same_verdict": same, "same_message": same_message, "note": note}));
+        let mut value = json!({"kernel": version.to_string(), "ours": ours.json(), "theirs": theirs.json(),
+            "relation": relation, "same_verdict": same, "same_message": relation.is_agreement(), "note": note});
+        if let Some(explained) = explained {
+            value["explained"] = json!({"name": explained.name, "reason": explained.reason});
+        }
+        all.push(value);
     }
     if format == Format::Json {
         crate::json(out, &json!({"program": program.name(), "against": all}))?;
@@ -69,43 +78,53 @@ pub fn run(
     Ok(Status::of(!differ))
 }
 
-fn ours(program: &Arc<Program>, dialect: Dialect) -> Said {
+fn ours(program: &Arc<Program>, dialect: Dialect) -> (Ours, Said) {
     let who = format!("ours ({})", dialect.name);
     match verify(program, &Options { dialect, log: true, ..Options::default() }) {
-        Verdict::Accept(accepted) => Said { who, accepts: Some(true), message: String::new(), log: accepted.log },
-        Verdict::Reject(rejection) => {
-            Said { who, accepts: Some(false), message: rejection.message(), log: rejection.log }
+        Verdict::Accept(accepted) => {
+            let opinion = Ours::Accept { insns: accepted.stats.insns };
+            (opinion, Said { who, accepts: Some(true), message: String::new(), log: accepted.log })
         }
-        Verdict::Unsupported(what) => Said { who, accepts: None, message: what.to_string(), log: String::new() },
+        Verdict::Reject(rejection) => {
+            let message = rejection.message();
+            let opinion = Ours::Reject { message: message.clone(), is_longer: false };
+            (opinion, Said { who, accepts: Some(false), message, log: rejection.log })
+        }
+        Verdict::Unsupported(what) => {
+            let message = what.to_string();
+            (Ours::Unsupported(what.into()), Said { who, accepts: None, message, log: String::new() })
+        }
     }
 }
 
-fn theirs(program: &Program, version: LinuxVersion) -> anyhow::Result<Said> {
+fn theirs(program: &Program, version: LinuxVersion) -> anyhow::Result<(Theirs, Said)> {
     let kernel = linux::Kernel::find(&kernel::folder(), &version.to_string())?;
     let wanted = Wanted { kernel: kernel.number(), ..Wanted::verdict() };
     let job = job::of_program(program, std::iter::empty(), &wanted);
     let answer = Machine::new(kernel, Settings::default()).ask_one(&job)?;
-    let who = format!("linux-{version}");
-    let none = |message: String| Said { who: who.clone(), accepts: None, message, log: String::new() };
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(lost) => return Ok(none(lost.to_string())),
+    let opinion = Theirs::read(&answer);
+    let (accepts, mut message) = match &opinion {
+        Theirs::Accept { .. } => (Some(true), String::new()),
+        Theirs::Reject { message, .. } => (Some(false), message.clone()),
+        Theirs::Impossible(what) => (None, what.to_string()),
+        Theirs::Lost { why } => (None, why.clone()),
     };
-    let complaint = answer.messages.join("\n");
-    let Some(trial) = answer.trials.into_iter().next() else { return Ok(none("no answer".to_owned())) };
-    let log = format!("{}{complaint}", trial.load.log);
-    Ok(match trial.load.result {
-        Ok(()) => Said { who, accepts: Some(true), message: complaint, log },
-        Err((Stage::Program(_), _)) => {
-            Said { message: last_line(&trial.load.log).to_owned(), who, accepts: Some(false), log }
+    let mut log = String::new();
+    if let Ok(answer) = answer {
+        let complaint = answer.messages.join("\n");
+        log = answer.trials.into_iter().next().map_or_else(String::new, |trial| trial.load.log);
+        log.push_str(&complaint);
+        if message.is_empty() {
+            message = complaint;
         }
-        Err((stage, errno)) => none(format!("{stage:?}: error {errno}")),
-    })
+    }
+    Ok((opinion, Said { who: format!("linux-{version}"), accepts, message, log }))
 }
 
 fn text(
     program: &Program,
     (ours, theirs): (&Said, &Said),
+    (relation, explained): (Relation, Option<&Explained>),
     note: Option<&str>,
     with_log: bool,
     out: &mut dyn Write,
@@ -113,19 +132,31 @@ fn text(
     if let Some(note) = note {
         writeln!(out, "note: {note}")?;
     }
-    if with_log {
-        for said in [ours, theirs] {
-            writeln!(out, "-- {}\n{}", said.who, said.log.trim_end())?;
+    match columns::width() {
+        Some(width) if with_log => {
+            let text = columns::beside([&ours.who, &theirs.who], [&ours.log, &theirs.log], width);
+            write!(out, "{text}")?;
         }
+        None if with_log => {
+            for said in [ours, theirs] {
+                writeln!(out, "-- {}\n{}", said.who, said.log.trim_end())?;
+            }
+        }
+        _ => {}
     }
     for said in [ours, theirs] {
-        writeln!(out, "{:16} {:6} {}", said.who, said.verdict(), said.message)?;
+        let message = said.message.replace('\n', "\n                        ");
+        writeln!(out, "{:16} {:6} {message}", said.who, said.verdict())?;
     }
-    let how = match (ours.accepts == theirs.accepts, ours.message == theirs.message) {
-        (false, _) if ours.accepts.is_none() || theirs.accepts.is_none() => "not judged by both",
-        (false, _) => "VERDICTS DIFFER",
-        (true, false) if ours.accepts == Some(false) => "same verdict, other words",
-        (true, _) => "same verdict",
+    let how = match relation {
+        Relation::OnlyWeAccept | Relation::OnlyTheyAccept => "VERDICTS DIFFER",
+        Relation::OtherMessage => "same verdict, other words",
+        Relation::BothAccept | Relation::BothReject => "same verdict",
+        _ => "not judged by both",
     };
-    Ok(writeln!(out, "{}: {how}\n", program.name())?)
+    writeln!(out, "{}: {how}", program.name())?;
+    if let Some(explained) = explained {
+        writeln!(out, "{}: {}", explained.name, explained.reason)?;
+    }
+    Ok(writeln!(out)?)
 }

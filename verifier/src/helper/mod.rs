@@ -118,8 +118,12 @@ fn check_argument(
             expect(kind == Kind::MapPtr, "map_ptr")?;
             given.map = Some(held.map);
             let map_type = definition(given.map)?.map_type;
-            // `check_map_func_compatibility`: programs and tail calls go together.
-            if (map_type == MapType::PROG_ARRAY) != (helper.id == helper::tail_call::ID) {
+            // Programs and tail calls go together (`check_map_func_compatibility`).
+            let is_tail_call = helper.id == helper::tail_call::ID;
+            if is_tail_call && map_type != MapType::PROG_ARRAY {
+                return Err(Refusal::NoProgArray { reg, map_type, words: env.dialect.no_prog_array }.into());
+            }
+            if map_type == MapType::PROG_ARRAY && !is_tail_call {
                 return Err(Refusal::HelperMapType { reg, map_type, name: fact.name, id: helper.id }.into());
             }
             let read_only = definition(given.map)?.flags & access::RDONLY_PROG != 0;
