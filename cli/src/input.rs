@@ -16,7 +16,7 @@ use semantics::program_type::ProgramType;
 use semantics::{asm, encoding, loader};
 
 /// Which program.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Source {
     /// An ELF object, a YAML case file, slots as hexadecimal digits or as raw bytes, or assembly; `-` is standard input
     pub path: PathBuf,

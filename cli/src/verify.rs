@@ -1,6 +1,7 @@
 //! `touchstone verify`: the verdict, in Linux's words and in plain ones.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use semantics::engine::LinuxVersion;
 use semantics::insn::Reg;
@@ -15,6 +16,7 @@ use crate::{Format, Status, engines, judge};
 
 mod against;
 mod columns;
+mod statistics;
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
@@ -43,6 +45,12 @@ pub struct Args {
     /// Print what is known of the registers before each instruction
     #[arg(long)]
     states: bool,
+    /// Verify every program of the objects, folders included, and print what it took
+    #[arg(long, conflicts_with_all = ["against", "log", "states"])]
+    statistics: bool,
+    /// More objects or folders
+    #[arg(value_name = "PATH", requires = "statistics")]
+    more: Vec<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -53,6 +61,10 @@ fn pruning(name: &str) -> Result<Pruning, String> {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    if args.statistics {
+        let options = Options { dialect: args.dialect, pruning: args.pruning, ..Options::default() };
+        return statistics::run(&args.source, &args.more, &options, args.format, out);
+    }
     let program = match args.source.load() {
         Ok(loaded) => loaded.program,
         Err(error) if input::is_refusal(&error, args.dialect.version) => return refused(args, &error, out),

@@ -19,6 +19,8 @@ pub(crate) struct Env<'a> {
     pub dialect: Dialect,
     /// By subprogram, the bytes of its frame that are used (`stack_depth`).
     pub stack_depths: Vec<Cell<u32>>,
+    /// By subprogram, whether it is called back later, on its own (`is_async_cb`).
+    pub is_async: Vec<bool>,
     /// What the instruction did to the stack.
     pub touched: Touched,
     /// Paths that begin beside the one that is followed.

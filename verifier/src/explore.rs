@@ -231,6 +231,7 @@ impl Verifier {
                 rules: &self.rules.clone(),
                 dialect: options.dialect,
                 stack_depths: vec![Cell::new(0); program.subprograms().len()],
+                is_async: vec![false; program.subprograms().len()],
                 touched: Touched::default(),
                 later: Vec::new(),
                 last_id: 0,

@@ -13,7 +13,8 @@ const BEFORE_TAIL_CALL: u32 = 256;
 
 /// Whether the frames of every chain of calls fit into the stack together.
 pub(crate) fn check(env: &Env<'_>) -> Result<(), Refusal> {
-    chain(env, 0, 0, 1)
+    let mut roots = (0..env.is_async.len()).filter(|at| *at == 0 || env.is_async[*at]);
+    roots.try_for_each(|root| chain(env, root, 0, 1))
 }
 
 /// The chains that go on with this subprogram: its callers take `depth` bytes, and it is frame number `frames`.
@@ -33,10 +34,14 @@ fn chain(env: &Env<'_>, subprogram: usize, depth: u32, frames: usize) -> Result<
         if !insns[at].op().names_subprogram() {
             continue;
         }
+        let callee = env.subprogram_at(insns[at].target(at) as usize) as usize;
+        if insns[at].op() != Op::CallLocal && env.is_async[callee] {
+            continue;
+        }
         if frames >= FRAMES_MAX as usize {
             return Err(Refusal::CallStack { frames });
         }
-        chain(env, env.subprogram_at(insns[at].target(at) as usize) as usize, depth, frames + 1)?;
+        chain(env, callee, depth, frames + 1)?;
     }
     Ok(())
 }

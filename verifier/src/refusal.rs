@@ -217,7 +217,7 @@ impl std::fmt::Display for Bits {
         let is_small = i16::try_from(value as i64).is_ok();
         if mask != 0 || self.constant == Constant::Bits {
             bits(&self.tnum).fmt(f)
-        } else if value <= u64::from(u16::MAX) {
+        } else if u16::try_from(value).is_ok() {
             write!(f, "{value}")
         } else if self.constant == Constant::Signed && is_small {
             write!(f, "{}", value as i64)

@@ -80,6 +80,7 @@ pub(crate) fn call_back(
 ) -> Result<(), Stop> {
     let target = env.program.subprograms()[function.what as usize];
     let entry = Entry { site: pc, subprogram: function.what, callback: Some(callback), ..Entry::default() };
+    env.is_async[function.what as usize] |= callback.is_async;
     let mut called = if callback.is_async { State::entry() } else { state.clone() };
     if callback.is_async {
         called.entry = Entry { async_depth: state.entry.async_depth + 1, ..entry };
