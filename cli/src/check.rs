@@ -1,12 +1,19 @@
 //! `touchstone check`: the main job in short, each part in one row of a table.
 
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use ::linux::{Kernel, kernel};
+use anyhow::Context;
 use comfy_table::Table;
+use fuzz::against::Bench;
+use fuzz::against::subject::{Examined, Make, Maker};
+use fuzz::against::tally::Tally;
 use fuzz::campaign;
 use fuzz::target::Target;
+use verifier::Verifier;
 
 use crate::Status;
 use crate::suite::{self, Which};
@@ -60,6 +67,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     for (part, target) in [("fuzzing", Target::InterpreterVsJit), ("fuzzing, closed programs", Target::Closed)] {
         add(part, &mut || fuzz(args, target, out))?;
     }
+    add("kernels", &mut || kernels(out))?;
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header(["part", "", "result", "seconds"]);
@@ -89,6 +97,58 @@ fn prove(parts: usize, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
 #[cfg(not(feature = "proofs"))]
 fn prove(_: usize, _: &mut dyn Write) -> anyhow::Result<(bool, String)> {
     Ok((true, "skipped: built without libz3".to_owned()))
+}
+
+/// Generated programs of each kind that kernels are asked about.
+const ASKED: u64 = 48;
+
+/// Verdicts of each kernel that there is, and runs on both of its engines, beside ours.
+fn kernels(out: &mut dyn Write) -> anyhow::Result<(bool, String)> {
+    let kernels = Kernel::all(&kernel::folder());
+    if kernels.is_empty() {
+        return Ok((true, "skipped: there are none; `make linux` gets them".to_owned()));
+    }
+    let mut subjects = Examined::Helpers.subjects()?;
+    for make in Make::ALL {
+        let maker = Maker::new(make, 0);
+        subjects.extend((0..ASKED).map(|number| maker.subject(number)));
+    }
+    let compare = |kernel: &Kernel| -> anyhow::Result<Tally> {
+        let mut bench = Bench::new(Verifier::default(), kernel, 1)?;
+        bench.compare(&subjects, &mut |_| {}).with_context(|| format!("linux-{}", kernel.version))?;
+        Ok(bench.tally)
+    };
+    // Most of the time guests boot.
+    let tallies: Vec<anyhow::Result<Tally>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = kernels.iter().map(|kernel| scope.spawn(|| compare(kernel))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let (mut versions, mut runs, mut wrong) = (Vec::new(), 0, 0);
+    for (tally, kernel) in tallies.into_iter().zip(&kernels) {
+        let tally = tally?;
+        versions.push(kernel.version.as_str());
+        runs += tally.runs.iter().filter(|(what, _)| what.contains("compared")).map(|(_, count)| count).sum::<u64>();
+        wrong += tally.unexplained();
+        for (cause, group) in
+            tally.groups.iter().filter(|(cause, group)| cause.relation.is_disagreement() && group.explained.is_none())
+        {
+            writeln!(
+                out,
+                "linux-{}: {}: {} / {} ({})",
+                kernel.version,
+                cause.relation.words(),
+                cause.ours,
+                cause.theirs,
+                group.count
+            )?;
+        }
+    }
+    let text = format!(
+        "{}: {} programs each, {runs} runs on their JITs and interpreters, {wrong} disagreements",
+        versions.join(", "),
+        subjects.len()
+    );
+    Ok((wrong == 0 && runs > 0, text))
 }
 
 fn fuzz(args: &Args, target: Target, out: &mut dyn Write) -> anyhow::Result<(bool, String)> {

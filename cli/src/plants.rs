@@ -1,6 +1,7 @@
 //! `touchstone plants`: every planted mistake, and which check catches it.
 //!
-//! A mistake that proofs are about must be refuted by the obligation that names it; any other must be found by the fuzzer.
+//! A mistake that proofs are about must be refuted by the obligation that names it; any other must be found by the fuzzer:
+//! one that all engines of ours share, with a kernel's engine beside them.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -10,13 +11,15 @@ use std::time::Duration;
 use fuzz::campaign;
 use fuzz::plant::Site;
 use fuzz::target::Target;
+use fuzz::worker::Setup;
+use semantics::engine::EngineId;
 use serde_json::{Value, json};
 
 use crate::{Format, Status};
 
 /// What `--format json` prints.
 const JSON: &str = "JSON: {plants: [{name, story, proof: {obligation, caught, seconds, text}?, fuzzer: {target, caught, seconds, \
-    tests, insns}?}], missed: [name]}.";
+    tests, insns}?}], missed: [name], no_kernel: [name]}.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
@@ -43,6 +46,8 @@ struct Plant {
     proof: Option<(&'static str, &'static str)>,
     /// What the fuzzer makes to find it.
     target: Option<Target>,
+    /// Only a kernel objects to it.
+    needs_kernel: bool,
 }
 
 /// What a proof said.
@@ -68,9 +73,14 @@ struct Result {
     plant: Plant,
     proof: Option<Refutation>,
     fuzzer: Option<Search>,
+    /// Only a kernel objects to it, and there is none.
+    no_kernel: bool,
 }
 
 impl Result {
+    fn is_missed(&self) -> bool {
+        !self.no_kernel && !self.is_caught()
+    }
     fn is_caught(&self) -> bool {
         let proof = self.proof.as_ref().map(|proof| proof.caught);
         let fuzzer = self.fuzzer.as_ref().map(|fuzzer| fuzzer.caught);
@@ -86,19 +96,22 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         anyhow::bail!("no planted mistake is called {:?}", args.name.as_deref().unwrap_or_default());
     }
     let refutations = refute_all(&plants)?;
+    let kernel = linux::engine::engines(&linux::kernel::folder()).into_iter().next();
     let mut results = Vec::with_capacity(plants.len());
     for (plant, proof) in plants.into_iter().zip(refutations) {
-        let wanted = args.fuzz || proof.is_none();
+        let no_kernel = plant.needs_kernel && kernel.is_none();
+        let wanted = !no_kernel && (args.fuzz || proof.is_none());
         let target = plant.target.filter(|_| wanted);
-        let fuzzer = target.map(|target| search(&plant.name, target, args.seconds)).transpose()?;
-        let result = Result { plant, proof, fuzzer };
+        let asked = kernel.filter(|_| plant.needs_kernel);
+        let fuzzer = target.map(|target| search(&plant.name, target, args.seconds, asked)).transpose()?;
+        let result = Result { plant, proof, fuzzer, no_kernel };
         if args.format == Format::Text {
             text(&result, out)?;
             out.flush()?;
         }
         results.push(result);
     }
-    let missed = results.iter().filter(|result| !result.is_caught()).count();
+    let missed = results.iter().filter(|result| result.is_missed()).count();
     match args.format {
         Format::Text => {
             let refuted =
@@ -123,7 +136,8 @@ fn all() -> Vec<Plant> {
     let fuzzed = fuzz::plant::all().into_iter().map(|plant| {
         // The generator of verified programs makes what the verifier follows, the other one every instruction.
         let target = if matches!(plant.site, Site::Jit(_)) { Target::Closed } else { Target::InterpreterVsJit };
-        Plant { name: plant.name, story: plant.story, proof: None, target: Some(target) }
+        let needs_kernel = matches!(plant.site, Site::Shared(_));
+        Plant { name: plant.name, story: plant.story, proof: None, target: Some(target), needs_kernel }
     });
     let mut plants: Vec<Plant> = fuzzed.collect();
     add_proofs(&mut plants);
@@ -143,7 +157,7 @@ fn add_proofs(plants: &mut Vec<Plant>) {
         let proof = planted.refuted_by.map(|obligation| (planted.name, obligation));
         match plants.iter_mut().find(|plant| plant.name == name) {
             Some(plant) => plant.proof = proof,
-            None => plants.push(Plant { name, story: planted.story, proof, target: None }),
+            None => plants.push(Plant { name, story: planted.story, proof, target: None, needs_kernel: false }),
         }
     }
 }
@@ -189,16 +203,20 @@ fn refute_all(plants: &[Plant]) -> anyhow::Result<Vec<Option<Refutation>>> {
     Ok(plants.iter().map(|_| None).collect())
 }
 
-/// Lets the fuzzer look for a mistake, on one core.
-fn search(name: &str, target: Target, seconds: u64) -> anyhow::Result<Search> {
+/// Lets the fuzzer look for a mistake, on one core; with a kernel, once its guest is there.
+fn search(name: &str, target: Target, seconds: u64, kernel: Option<EngineId>) -> anyhow::Result<Search> {
+    /// Seconds that a guest may take to boot, which are not the fuzzer's.
+    const BOOT: u64 = 60;
+    let linux: Vec<String> = kernel.iter().map(ToString::to_string).collect();
+    let seconds = if linux.is_empty() || seconds == 0 { seconds } else { seconds + BOOT };
     let options = campaign::Options {
-        setup: crate::fuzz::setup(target, Some(name.to_owned()))?,
+        launcher: crate::fuzz::launcher(!linux.is_empty())?,
+        setup: Setup { linux, ..crate::fuzz::setup(target, Some(name.to_owned()))? },
         workers: 1,
         duration: Some(Duration::from_secs(seconds)),
         tests: None,
         findings: Some(1),
         dir: None,
-        launcher: crate::fuzz::launcher(false)?,
     };
     let report = campaign::run(&options, &*crate::fuzz::interrupted()?, &|_| {})?;
     let insns = report.findings.values().map(|(finding, _)| finding.test.program.insns().len()).min();
@@ -207,7 +225,11 @@ fn search(name: &str, target: Target, seconds: u64) -> anyhow::Result<Search> {
 }
 
 fn text(result: &Result, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mark = if result.is_caught() { "caught" } else { "MISSED" };
+    let mark = match result {
+        Result { no_kernel: true, .. } => "unasked",
+        result if result.is_caught() => "caught",
+        _ => "MISSED",
+    };
     writeln!(out, "{mark}  {}: {}", result.plant.name, result.plant.story)?;
     if let Some(proof) = &result.proof {
         let word = if proof.caught { "refuted" } else { "not refuted" };
@@ -215,6 +237,9 @@ fn text(result: &Result, out: &mut dyn Write) -> anyhow::Result<()> {
         if !proof.caught {
             writeln!(out, "        {}", proof.text)?;
         }
+    }
+    if result.no_kernel {
+        writeln!(out, "        only a kernel objects, and there is none: `make linux` gets some")?;
     }
     if let Some(fuzzer) = &result.fuzzer {
         let Search { target, seconds, tests, insns, .. } = fuzzer;
@@ -246,7 +271,8 @@ fn to_json(results: &[Result]) -> Value {
             })
         })
         .collect();
-    let missed: Vec<&str> =
-        results.iter().filter(|result| !result.is_caught()).map(|result| result.plant.name.as_str()).collect();
-    json!({"plants": plants, "missed": missed})
+    let names = |is_meant: fn(&Result) -> bool| -> Vec<&str> {
+        results.iter().filter(|result| is_meant(result)).map(|result| result.plant.name.as_str()).collect()
+    };
+    json!({"plants": plants, "missed": names(Result::is_missed), "no_kernel": names(|result| result.no_kernel)})
 }

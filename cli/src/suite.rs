@@ -24,6 +24,7 @@ use report::Totals;
 pub use worker::{WorkerArgs, work};
 
 mod linux;
+mod model;
 mod report;
 mod worker;
 

@@ -91,7 +91,7 @@ impl Judge {
         let mut world = World::new(Memory::native()?);
         match plant.map(|plant| plant.site) {
             Some(Site::Verifier(install)) => install(&mut verifier_rules),
-            Some(Site::Helper(helper)) => world.helpers.replace(helper()),
+            Some(Site::Helper(helper) | Site::Shared(helper)) => world.helpers.replace(helper()),
             Some(Site::Jit(_)) | None => {}
         }
         let mut engines: Vec<(&'static str, Box<dyn Engine>)> = Vec::new();

@@ -2,6 +2,7 @@
 
 use jit::Rules as JitRules;
 use semantics::helper::{self, Call, Helper};
+use semantics::map::Errno;
 use semantics::trap::Trap;
 use semantics::word::Concrete;
 use verifier::rules::Rules as VerifierRules;
@@ -15,6 +16,8 @@ pub enum Site {
     Verifier(fn(&mut VerifierRules<Concrete>)),
     /// The meaning of a helper, which then breaks its declaration.
     Helper(fn() -> Helper),
+    /// The meaning of a helper, within its declaration. All engines of ours share it, so only a kernel objects.
+    Shared(fn() -> Helper),
 }
 
 /// A planted mistake.
@@ -48,7 +51,7 @@ pub fn by_name(name: &str) -> Option<Plant> {
     all().into_iter().find(|plant| plant.name == name)
 }
 
-fn helpers() -> [Plant; 3] {
+fn helpers() -> [Plant; 4] {
     [
         Plant {
             name: "helper::prandom_sign_extended".to_owned(),
@@ -68,11 +71,21 @@ fn helpers() -> [Plant; 3] {
             story: "ktime_get_ns takes the process down",
             site: Site::Helper(|| Helper { meaning: |_| std::process::abort(), ..declared("ktime_get_ns") }),
         },
+        Plant {
+            name: "helper::update_says_enoent".to_owned(),
+            story: "map_update_elem says ENOENT, not EEXIST, of an element that is there and must not be",
+            site: Site::Shared(|| Helper { meaning: update_of_none, ..declared("map_update_elem") }),
+        },
     ]
 }
 
 fn declared(name: &str) -> Helper {
     *helper::by_id(helper::id(name)).expect("a modelled helper")
+}
+
+fn update_of_none(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let result = (declared("map_update_elem").meaning)(call)?;
+    Ok(if result == Errno::Eexist.result() { Errno::Enoent.result() } else { result })
 }
 
 fn clobbering_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {

@@ -6,6 +6,11 @@ use corpus::case::Case;
 use corpus::runner::{CaseResult, Runner, Untried};
 use fuzz::examine::maps::{Difference, Examination};
 use fuzz::examine::{forms, helpers, maps};
+use fuzz::finding::Objection;
+use fuzz::judge::{Judge, Judgement};
+use fuzz::oracle::Oracle;
+use fuzz::target::{Configuration, Target};
+use fuzz::test::Test;
 use linux::{Kernel, LinuxEngine, Machine, Machines, Settings, kernel};
 use semantics::engine::{Engine, LinuxMode, LinuxVersion, run_on};
 use semantics::insn::table::{TABLE, Version};
@@ -93,6 +98,37 @@ fn a_mistake_is_noticed_on_a_kernel() {
     let fuzz::plant::Site::Helper(wrong) = plant.site else { panic!("a plant of a helper") };
     world.helpers.replace(wrong());
     assert!(objection(&mut world, &mut engines, &case).is_some());
+}
+
+/// A meaning that all engines of ours share: neither the JIT nor the helper's declaration objects, a kernel does.
+#[test]
+fn only_a_kernel_notices_a_mistake_that_is_shared() {
+    let plant = fuzz::plant::by_name("helper::update_says_enoent").expect("a plant");
+    let cases: Vec<Case> = all_helpers().into_iter().filter(|case| case.name.contains("map_update_elem")).collect();
+    let tests: Vec<Test> = cases.iter().flat_map(|case| fuzz::case::tests(case).expect("tests")).collect();
+    assert!(tests.len() > 50);
+    for kernel in [None].into_iter().chain(kernels().into_iter().map(Some)) {
+        let engines: Vec<Box<dyn Engine>> = kernel.iter().flat_map(both).collect();
+        let judge = Judge::of(Target::Closed, Some(Configuration::Standard), Some(&plant)).expect("a judge");
+        let mut judge = judge.with_outside(engines);
+        for test in &tests {
+            let judgement = judge.judge_fully(test);
+            assert!(matches!(judgement, Judgement::Fine(_)), "{judgement:?}");
+        }
+        let asked: Vec<&Test> = tests.iter().collect();
+        let objections: Vec<Objection> = judge.ask_outside(&asked).into_iter().flatten().collect();
+        assert_eq!(objections.is_empty(), kernel.is_none(), "{kernel:?}");
+        assert!(objections.iter().all(|objection| objection.oracle == Oracle::Agree), "{objections:?}");
+        judge.retire();
+    }
+}
+
+/// A kernel's engines on one guest.
+fn both(kernel: &Kernel) -> Vec<Box<dyn Engine>> {
+    let (mut machines, version) = (Machines::new(Settings::default()), kernel.version.parse().expect("a version"));
+    let engine =
+        |mode| -> Box<dyn Engine> { Box::new(machines.engine(&kernel::folder(), version, mode).expect("an engine")) };
+    LinuxMode::ALL.map(engine).into()
 }
 
 #[test]

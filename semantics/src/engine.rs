@@ -136,9 +136,17 @@ pub enum Lack {
     },
 }
 
-/// The last line of a verifier's log that says something about the program.
+/// The last line of a verifier's log that says something about the program, before the statistics
+/// (`print_verification_stats`).
+///
+/// ```
+/// let log = "0: (95) exit\nR0 !read_ok\nverification time 9 usec\nstack depth 0\nprocessed 1 insns\n";
+/// assert_eq!(semantics::engine::last_line(log), "R0 !read_ok");
+/// ```
 pub fn last_line(log: &str) -> &str {
-    let says_something = |line: &&str| !line.trim().is_empty() && !line.starts_with("processed ");
+    const STATISTICS: [&str; 4] = ["verification time ", "stack depth ", "processed ", "insns processed "];
+    let is_statistics = |line: &str| STATISTICS.iter().any(|start| line.starts_with(start));
+    let says_something = |line: &&str| !line.trim().is_empty() && !is_statistics(line);
     log.lines().rev().find(says_something).unwrap_or("(no log)")
 }
 

@@ -87,6 +87,11 @@ pub const fn wire_engine(mode: LinuxMode) -> wire::Engine {
     }
 }
 
+/// Whether the verifier refused a program, by this log, for what only native code can do.
+pub fn wants_native_code(log: &str) -> bool {
+    ["non-JITed", "JIT is required"].iter().any(|words| log.contains(words))
+}
+
 /// A kernel's JIT or interpreter, in a guest.
 ///
 /// It verifies programs itself, so it takes any. A run is one question to the guest; what is announced by
@@ -99,8 +104,10 @@ pub struct LinuxEngine {
     /// Where inputs are laid out that are announced.
     scratch: World,
     /// Announced programs, by the bytes of their job.
-    known: HashMap<Vec<u8>, Loaded>,
-    loaded: Option<Loaded>,
+    known: HashMap<Vec<u8>, Arc<Loaded>>,
+    /// Complaints over them that nobody has heard yet.
+    complaints: HashMap<Vec<u8>, String>,
+    loaded: Option<Arc<Loaded>>,
     /// Whether the last run showed R0 whole.
     whole: bool,
     complaint: Option<String>,
@@ -116,7 +123,6 @@ struct Loaded {
     wide: Option<Job>,
     verdict: Result<(), Lack>,
     runs: Vec<(Run, Result<Shown, RunLack>)>,
-    complaint: Option<String>,
 }
 
 /// A run that came to its end.
@@ -136,6 +142,7 @@ impl LinuxEngine {
             machine,
             scratch: World::new(Memory::detached()?),
             known: HashMap::new(),
+            complaints: HashMap::new(),
             loaded: None,
             whole: false,
             complaint: None,
@@ -152,11 +159,14 @@ impl LinuxEngine {
     pub fn load_program(&mut self, program: &Arc<Program>) -> Result<(), Lack> {
         (self.loaded, self.whole) = (None, false);
         let job = self.job(program);
-        let mut loaded = match self.known.remove(&wire::encode(&job)) {
-            Some(known) => known,
-            None => self.ask(vec![(Arc::clone(program), job, Vec::new())]).remove(0),
+        let key = wire::encode(&job);
+        let (loaded, complaint) = if let Some(known) = self.known.get(&key) {
+            (Arc::clone(known), self.complaints.remove(&key))
+        } else {
+            let (loaded, complaint) = self.ask(vec![(Arc::clone(program), job, Vec::new())]).remove(0);
+            (Arc::new(loaded), complaint)
         };
-        self.complaint = self.complaint.take().or(loaded.complaint.take());
+        self.complaint = self.complaint.take().or(complaint);
         loaded.verdict.clone()?;
         self.loaded = Some(loaded);
         Ok(())
@@ -170,8 +180,9 @@ impl LinuxEngine {
         job::of_program(program, std::iter::empty(), &wanted)
     }
 
-    /// Asks for programs with runs, as they are where the kernel does not take them with R0 in a map.
-    fn ask(&mut self, asked: Vec<(Arc<Program>, Job, Vec<Run>)>) -> Vec<Loaded> {
+    /// Asks for programs with runs, as they are where the kernel does not take them with R0 in a map. With each comes what
+    /// there is to complain of.
+    fn ask(&mut self, asked: Vec<(Arc<Program>, Job, Vec<Run>)>) -> Vec<(Loaded, Option<String>)> {
         let wide: Vec<Option<Job>> = asked.iter().map(|(_, job, runs)| widen::widen(&with_runs(job, runs))).collect();
         let plain = |at: usize| with_runs(&asked[at].1, &asked[at].2);
         let jobs: Vec<Job> =
@@ -211,7 +222,7 @@ impl LinuxEngine {
         wide: Option<Job>,
         runs: Vec<Run>,
         answer: Result<Answer, Lack>,
-    ) -> Loaded {
+    ) -> (Loaded, Option<String>) {
         let (verdict, complaint, shown) = match answer {
             Err(lack) => (Err(lack.clone()), Some(lack.to_string()), vec![Err(RunLack::Lost); runs.len()]),
             Ok(Answer { mut trials, messages, .. }) => {
@@ -225,7 +236,7 @@ impl LinuxEngine {
                 }
             }
         };
-        Loaded { program, job, wide, verdict, runs: runs.into_iter().zip(shown).collect(), complaint }
+        (Loaded { program, job, wide, verdict, runs: runs.into_iter().zip(shown).collect() }, complaint)
     }
 
     fn verdict(&self, load: Load) -> Result<(), Lack> {
@@ -233,7 +244,7 @@ impl LinuxEngine {
         const ENOTSUPP: i32 = 524;
         let Err((stage, errno)) = load.result else { return Ok(()) };
         let engine = "the kernel's interpreter";
-        let is_native_only = load.log.contains("non-JITed") || errno == ENOTSUPP || stage == Stage::Fallback;
+        let is_native_only = wants_native_code(&load.log) || errno == ENOTSUPP || stage == Stage::Fallback;
         if self.mode == LinuxMode::Interpreter && is_native_only {
             return Err(Unsupported::Facility { engine, facility: "native code for this program" }.into());
         }
@@ -266,8 +277,8 @@ impl LinuxEngine {
         };
         let answer = self.answers(&[job]).remove(0);
         let wide = is_wide.then(Job::default);
-        let mut asked = self.loaded(program, plain, wide, vec![run.clone()], answer);
-        self.complaint = self.complaint.take().or(asked.complaint.take());
+        let (mut asked, complaint) = self.loaded(program, plain, wide, vec![run.clone()], answer);
+        self.complaint = self.complaint.take().or(complaint);
         asked.runs.pop().map_or(Err(RunLack::Lost), |(_, shown)| shown)
     }
 }
@@ -397,7 +408,12 @@ impl Engine for LinuxEngine {
             }
         }
         let keys: Vec<Vec<u8>> = asked.iter().map(|(_, job, _)| wire::encode(job)).collect();
-        self.known = keys.into_iter().zip(self.ask(asked)).collect();
+        self.known.clear();
+        self.complaints.clear();
+        for (key, (loaded, complaint)) in keys.into_iter().zip(self.ask(asked)) {
+            self.complaints.extend(complaint.map(|complaint| (key.clone(), complaint)));
+            self.known.insert(key, Arc::new(loaded));
+        }
     }
 
     fn load(&mut self, program: &Verified) -> Result<(), Lack> {

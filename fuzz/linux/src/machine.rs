@@ -24,6 +24,8 @@ pub struct Machine {
     stop: Stop,
     /// Guests started so far.
     pub started: u32,
+    /// Jobs that guests were asked to do so far.
+    pub asked: u64,
     /// How long the first of them took.
     pub boot_time: Option<Duration>,
     /// Guests that died with no job in hand and none just done, so that none can be blamed.
@@ -38,7 +40,7 @@ impl Machine {
 
     /// The same; its guests end when somebody stops them.
     pub fn until(kernel: Kernel, settings: Settings, stop: Stop) -> Machine {
-        Machine { kernel, settings, guest: None, stop, started: 0, boot_time: None, strays: Vec::new() }
+        Machine { kernel, settings, guest: None, stop, started: 0, asked: 0, boot_time: None, strays: Vec::new() }
     }
 
     /// The kernel.
@@ -63,6 +65,7 @@ impl Machine {
             }
             let end = next + batch(&jobs[next..]);
             let start = next;
+            self.asked += (end - start) as u64;
             let asked = self.guest()?.ask(&jobs[start..end], &mut |at, given| {
                 next = start + at + 1;
                 each(start + at, given);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use linux::engine::Shared;
 use linux::{Kernel, LinuxEngine, Machines, Settings, kernel};
 use semantics::engine::{Engine, EngineId, Lack, LinuxMode, LinuxVersion, Task};
 use semantics::interpreter;
@@ -14,6 +15,10 @@ use semantics::world::{Input, World};
 
 /// Both engines of the oldest kernel, on one guest.
 fn engines() -> Option<[LinuxEngine; 2]> {
+    Some(machine_and_engines()?.1)
+}
+
+fn machine_and_engines() -> Option<(Shared, [LinuxEngine; 2])> {
     let folder = kernel::folder();
     let version: LinuxVersion = match Kernel::all(&folder).first() {
         Some(kernel) if kernel.initramfs.is_file() => kernel.version.parse().expect("a version"),
@@ -28,7 +33,8 @@ fn engines() -> Option<[LinuxEngine; 2]> {
         eprintln!("skipped: {error}");
         return None;
     }
-    Some(engines)
+    let machine = machines.machine(&folder, version).expect("the same machine");
+    Some((machine, engines))
 }
 
 fn program(text: &str) -> Arc<Program> {
@@ -93,6 +99,32 @@ fn kernels_run_what_the_interpreter_runs() {
             );
         }
     }
+}
+
+/// What was announced is asked once for all inputs of a program, however often it is loaded; anything else then and there.
+#[test]
+fn announced_programs_are_asked_once() {
+    let Some((machine, [mut engine, _])) = machine_and_engines() else { return };
+    let asked = || machine.lock().expect("a machine").asked;
+    let program = program(PROGRAMS[2]);
+    let input = |len: u8| Input { packet: (0..len).collect(), ..Input::default() };
+    let task = |len| Task { program: Arc::clone(&program), inputs: vec![input(len)] };
+    let mut world = World::new(Memory::detached().expect("memory"));
+    world.load(&program).expect("a world");
+    let mut run = |engine: &mut LinuxEngine, len| {
+        engine.load_program(&program).expect("it is loaded");
+        world.reset(&input(len)).expect("an input");
+        engine.run(&mut world).expect("it runs")
+    };
+    let before = asked();
+    engine.ahead(&[task(40), task(50), task(60)]);
+    assert_eq!(asked(), before + 1);
+    for len in [40, 50, 60, 40] {
+        assert_eq!(run(&mut engine, len), 9);
+    }
+    assert_eq!(asked(), before + 1);
+    assert_eq!(run(&mut engine, 70), 9);
+    assert_eq!(asked(), before + 2);
 }
 
 #[test]

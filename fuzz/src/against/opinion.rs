@@ -180,17 +180,7 @@ mod tests {
     #[allow(clippy::unnecessary_wraps)] // what a guest gives
     fn answer(result: Result<(), (Stage, i32)>, log: &str) -> Result<Answer, Unanswered> {
         let load = Load { result, log: log.to_owned(), log_level: 2, verified_insns: 0 };
-        let trial = Trial {
-            engine: Engine::Jit,
-            load,
-            steps: Vec::new(),
-            runs: Vec::new(),
-            xlated: Vec::new(),
-            jited: Vec::new(),
-            jited_lens: Vec::new(),
-            jited_at: Vec::new(),
-        };
-        Ok(Answer { trials: vec![trial], ..Answer::default() })
+        Ok(Answer { trials: vec![Trial::new(Engine::Jit, load)], ..Answer::default() })
     }
 
     #[test]

@@ -45,16 +45,7 @@ impl Agent {
     fn trial(&mut self, job: &Job, engine: Engine) -> Trial {
         let switched = self.switch(engine);
         let (session, load) = self.loader.load(job, job.log_level);
-        let mut trial = Trial {
-            engine,
-            load,
-            steps: Vec::new(),
-            runs: Vec::new(),
-            xlated: Vec::new(),
-            jited: Vec::new(),
-            jited_lens: Vec::new(),
-            jited_at: Vec::new(),
-        };
+        let mut trial = Trial::new(engine, load);
         if let Err(error) = switched {
             trial.load.result = Err((Stage::Engine, error.raw_os_error().unwrap_or(0)));
         }

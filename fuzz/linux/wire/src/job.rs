@@ -258,6 +258,22 @@ pub struct Trial {
     pub jited_at: Vec<u64>,
 }
 
+impl Trial {
+    /// A job under this engine that came to nothing but what is said of its load.
+    pub fn new(engine: Engine, load: Load) -> Trial {
+        Trial {
+            engine,
+            load,
+            steps: Vec::new(),
+            runs: Vec::new(),
+            xlated: Vec::new(),
+            jited: Vec::new(),
+            jited_lens: Vec::new(),
+            jited_at: Vec::new(),
+        }
+    }
+}
+
 /// What became of loading.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
