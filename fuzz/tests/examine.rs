@@ -107,7 +107,9 @@ fn only_a_kernel_notices_a_mistake_that_is_shared() {
     let cases: Vec<Case> = all_helpers().into_iter().filter(|case| case.name.contains("map_update_elem")).collect();
     let tests: Vec<Test> = cases.iter().flat_map(|case| fuzz::case::tests(case).expect("tests")).collect();
     assert!(tests.len() > 50);
-    for kernel in [None].into_iter().chain(kernels().into_iter().map(Some)) {
+    // Of the errors of older ones, which are `int`, nothing is compared.
+    let kernels = kernels().into_iter().filter(|kernel| kernel.number() >= (6, 4));
+    for kernel in [None].into_iter().chain(kernels.map(Some)) {
         let engines: Vec<Box<dyn Engine>> = kernel.iter().flat_map(both).collect();
         let judge = Judge::of(Target::Closed, Some(Configuration::Standard), Some(&plant)).expect("a judge");
         let mut judge = judge.with_outside(engines);
