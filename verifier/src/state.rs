@@ -339,6 +339,11 @@ impl Slot {
     pub fn is_spilled(&self) -> bool {
         self.bytes[0] == Byte::Spill
     }
+    /// Whether part of a dynptr lies here.
+    #[inline]
+    pub fn holds_dynptr(&self) -> bool {
+        self.bytes.contains(&Byte::Dynptr)
+    }
     /// How many bytes of it.
     #[inline]
     pub fn spilled_bytes(&self) -> usize {

@@ -70,18 +70,21 @@ impl Comparison<'_> {
             && held_alike(old, cur, self.ids)
     }
 
-    fn frame_subsumes(
+    fn frame_subsumes<'s>(
         &mut self,
-        old: (&[RegState; 11], &[Slot]),
-        cur: (&[RegState; 11], &[Slot]),
+        old: (&[RegState; 11], &'s [Slot]),
+        cur: (&[RegState; 11], &'s [Slot]),
         live: u16,
         frame: usize,
     ) -> bool {
         let mut regs = old.0.iter().zip(cur.0).enumerate();
         regs.all(|(at, (old, cur))| live >> at & 1 == 0 || self.reg_subsumes(old, cur))
             && (0..old.1.len().max(cur.1.len())).all(|at| {
-                let slot = |of: &[Slot]| of.get(at).copied().unwrap_or(Slot::INVALID);
-                self.read[frame] >> at & 1 == 0 || self.slot_subsumes(&slot(old.1), &slot(cur.1))
+                let slot = |of: &'s [Slot]| of.get(at).unwrap_or(&Slot::INVALID);
+                let (old, cur) = (slot(old.1), slot(cur.1));
+                // Helpers look at dynptrs by other ways than reading.
+                let is_wanted = self.read[frame] >> at & 1 != 0 || old.holds_dynptr() || cur.holds_dynptr();
+                !is_wanted || self.slot_subsumes(old, cur)
             })
     }
 
