@@ -67,7 +67,10 @@ pub fn decode(bytes: &[u8]) -> Test {
         .take(SLOTS_MAX)
         .map(|c| Slot::from_bytes(c.try_into().expect("eight bytes")))
         .collect();
-    let insns = repair(&slots, maps.len());
+    let mut insns = repair(&slots, maps.len());
+    if Program::new("bytes", program_type, "GPL", maps.clone(), insns.clone()).is_err() {
+        insns.iter_mut().for_each(forget_call);
+    }
     let program = Program::new("bytes", program_type, "GPL", maps, insns).expect("repaired");
     let world = WorldConfig { seed, ..WorldConfig::default() };
     Test { program: Arc::new(program), input: Input { packet, world, ..Input::default() } }
@@ -119,10 +122,21 @@ pub fn repair(slots: &[Slot], maps: usize) -> Vec<Insn> {
     }
     for at in 0..insns.len() {
         if insns[at].op().is_jump() {
-            insns[at] = insns[at].off(repair_jump(&insns, at));
+            let distance = repair_jump(&insns, at);
+            let far = insns[at].op() == Op::Gotol;
+            insns[at] = if far { insns[at].imm(i32::from(distance)) } else { insns[at].off(distance) };
         }
     }
     insns
+}
+
+/// Where calls do not cut the program into sound subprograms there are none.
+fn forget_call(insn: &mut Insn) {
+    match insn.op() {
+        Op::CallLocal => *insn = Insn::new(Opcode::Mov64K),
+        Op::Wide(Wide::Code) => *insn = Insn::new(Opcode::of(Op::Wide(Wide::Imm64))).dst(insn.dst).imm(insn.imm as i32),
+        _ => {}
+    }
 }
 
 /// A distance that stays in the program and off the tails of wide instructions.
@@ -177,9 +191,15 @@ fn pick_row(slot: &Slot, maps: usize) -> &'static Row {
     let usable = |row: &&Row| row.op != Op::WideTail && is_judged(row.op) && (maps > 0 || !names_map(row.op));
     let selected = |row: &&Row| row.fields.src.admits(i32::from(slot.src)) || row.fields.src == Field::Only(0);
     let exact = TABLE.iter().filter(usable).filter(|row| row.code == slot.code);
+    // What offset and immediate select comes first, then what the source register does.
+    let whole = |row: &&Row| {
+        let fields = &row.fields;
+        fields.src.admits(i32::from(slot.src)) && fields.off.admits(i32::from(slot.off)) && fields.imm.admits(slot.imm)
+    };
     exact
         .clone()
-        .find(|row| row.fields.src.admits(i32::from(slot.src)))
+        .find(whole)
+        .or_else(|| exact.clone().find(|row| row.fields.src.admits(i32::from(slot.src))))
         .or_else(|| exact.clone().find(selected))
         .or_else(|| TABLE.iter().filter(usable).nth(usize::from(slot.code) % TABLE.iter().filter(usable).count()))
         .unwrap_or(&TABLE[0])
