@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::generate::PROGRAM_TYPES;
 use arbitrary::{Arbitrary, Unstructured};
 use semantics::encoding::Slot;
 use semantics::helper;
@@ -14,7 +15,6 @@ use semantics::insn::{Insn, Op, Opcode, Reg, Wide};
 use semantics::map::{MapDef, MapType};
 use semantics::program::Program;
 use semantics::world::{Input, WorldConfig};
-use verifier::PROGRAM_TYPES;
 
 use crate::test::Test;
 

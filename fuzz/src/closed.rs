@@ -92,7 +92,7 @@ impl Generator {
 
     /// The test that these dice give.
     pub fn test(&self, mut dice: Dice) -> Test {
-        let program_type = dice.pick(&verifier::PROGRAM_TYPES);
+        let program_type = dice.pick(&generate::PROGRAM_TYPES);
         let mut maps = generate::maps(&mut dice);
         let declaration = program_type.declaration();
         let input = generate::input(&mut dice, declaration, &maps);

@@ -50,6 +50,9 @@ struct Sketch {
 /// The first place of the stack where pointers are kept; numbers go elsewhere.
 const SPILLS: usize = 20;
 
+/// The types of programs that are made; their order is that of the fuzz input's encoding.
+pub(crate) const PROGRAM_TYPES: [ProgramType; 2] = [ProgramType::SocketFilter, ProgramType::Xdp];
+
 impl Sketch {
     fn meet(&mut self, other: &Sketch) {
         let ours = self.registers.iter_mut().chain(&mut self.spills);
@@ -157,7 +160,7 @@ impl Generator {
 
     /// The test that these dice give.
     pub fn test(&self, mut dice: Dice) -> Test {
-        let program_type = dice.pick(&verifier::PROGRAM_TYPES);
+        let program_type = dice.pick(&PROGRAM_TYPES);
         let maps = maps(&mut dice);
         let mut writer = Writer::new(self, &mut dice, program_type, &maps);
         writer.prologue();

@@ -1,12 +1,13 @@
 //! Conditional jumps on whatever registers hold: numbers, packet pointers against the packet's end, pointers that may be
 //! null (kernel: `check_cond_jmp_op`).
 
-use crate::env::Env;
+use crate::env::{Env, INNER};
 use crate::insn::jump::{Ways, flipped};
 use crate::insn::readable;
 use crate::refusal::Stop;
 use crate::state::{AT_PACKET_END, BEYOND_PACKET_END, Flags, Kind, Number, RegState, State};
 use semantics::insn::{Cond, Insn, Reg, Source, Width};
+use semantics::map::{ValueField, ValueFieldKind};
 
 /// The largest offset into a packet (`MAX_PACKET_OFF`).
 const MAX_PACKET_OFF: i64 = 0xffff;
@@ -37,10 +38,10 @@ pub(crate) fn check(
         // Addresses are compared whole or not at all.
         let constant_null = source == Source::K && insn.imm == 0;
         if constant_null && matches!(cond, Cond::Eq | Cond::Ne) && dst.maybe_null() {
-            mark_null_or_not(state, dst.id, cond == Cond::Ne);
-            mark_null_or_not(taken, dst.id, cond == Cond::Eq);
+            mark_null_or_not(env, state, &dst, cond == Cond::Ne);
+            mark_null_or_not(env, taken, &dst, cond == Cond::Eq);
         } else if let Some(src_reg) = src_reg {
-            learn_not_null(state, taken, cond, (insn.dst, &dst), (src_reg, &src));
+            learn_not_null(env, state, taken, cond, (insn.dst, &dst), (src_reg, &src));
             learn_packet(env, state, taken, cond, (insn.dst, &dst), (src_reg, &src));
         }
     }
@@ -69,16 +70,36 @@ fn decided(
             None
         };
     }
-    if width == Width::W32 {
-        return None;
-    }
     match (dst.kind, src.kind) {
-        (Kind::Packet | Kind::PacketMeta, Kind::PacketEnd) => packet_decided(cond, dst.range),
-        (Kind::PacketEnd, Kind::Packet | Kind::PacketMeta) => packet_decided(flipped(cond), src.range),
-        // Addresses of values are not null.
-        (Kind::MapValue, Kind::Scalar) if !dst.maybe_null() && src.as_constant() == Some(0) => null_decided(cond),
-        (Kind::Scalar, Kind::MapValue) if !src.maybe_null() && dst.as_constant() == Some(0) => null_decided(cond),
+        (_, Kind::PacketEnd) if width == Width::W64 && dst.kind.is_packet() => packet_decided(cond, dst.range),
+        (Kind::PacketEnd, _) if width == Width::W64 && src.kind.is_packet() => packet_decided(flipped(cond), src.range),
+        // Whole addresses and, for Linux, also halves of them are not null.
+        (_, Kind::Scalar) if is_not_null(env, dst) && is_zero(width, src) => null_decided(cond),
+        (Kind::Scalar, _) if env.dialect.more_not_null && is_not_null(env, src) && is_zero(width, dst) => {
+            null_decided(cond)
+        }
         _ => None,
+    }
+}
+
+/// Whether a comparison with null is decided (`reg_not_null`).
+fn is_not_null(env: &Env<'_>, held: &RegState) -> bool {
+    let more = env.dialect.more_not_null;
+    let flags_fit = held.flags == Flags::NONE || more && !held.maybe_null();
+    flags_fit
+        && match held.kind {
+            Kind::Socket | Kind::TcpSock | Kind::SockCommon | Kind::MapValue | Kind::MapKey => true,
+            Kind::Mem => more,
+            Kind::BtfId => more && (held.flags.any(Flags::TRUSTED) || held.reference != 0),
+            _ => false,
+        }
+}
+
+fn is_zero(width: Width, held: &RegState) -> bool {
+    let (value, mask) = (held.var.var_off.value, held.var.var_off.mask);
+    match width {
+        Width::W64 => value == 0 && mask == 0,
+        Width::W32 => value as u32 == 0 && mask as u32 == 0,
     }
 }
 
@@ -135,28 +156,55 @@ fn learn(state: &mut State, reg: Reg, before: &RegState, number: Number) {
     }
 }
 
-/// All copies of a pointer that may be null turn into 0, or into a pointer (`mark_ptr_or_null_regs`).
-fn mark_null_or_not(state: &mut State, id: u32, null: bool) {
+/// All copies of a pointer that may be null turn into 0, or into a pointer; what is null holds no reference
+/// (`mark_ptr_or_null_regs`).
+fn mark_null_or_not(env: &Env<'_>, state: &mut State, of: &RegState, null: bool) {
+    let id = of.id;
+    if null && of.reference != 0 && of.reference == id {
+        state.release(id);
+    }
     state.for_each(|held| {
         if held.maybe_null() && held.id == id {
-            *held = if null {
-                RegState::constant(0)
-            } else {
-                RegState { flags: held.flags.without(Flags::MAYBE_NULL), id: 0, ..*held }
-            };
+            *held = if null { RegState::constant(0) } else { not_null(env, held) };
         }
     });
 }
 
+/// The same where it is not null: what a lookup in a map of maps or of sockets yields is no value then
+/// (`mark_ptr_not_null_reg`).
+pub(crate) fn not_null(env: &Env<'_>, held: &RegState) -> RegState {
+    let flags = held.flags.without(Flags::MAYBE_NULL);
+    let known = RegState { flags, id: 0, ..*held };
+    if held.kind != Kind::MapValue {
+        return known;
+    }
+    let map = env.map(held.map);
+    let has = |kind| move |field: &ValueField| field.kind == kind;
+    match (&map.inner, map.map_type.name()) {
+        // Which of the inner maps it is matters to timers: they stay in the map that they were set up in.
+        (Some(inner), _) if held.map & INNER == 0 => {
+            let id = if inner.fields.iter().any(has(ValueFieldKind::Timer)) { held.id } else { 0 };
+            RegState { kind: Kind::MapPtr, map: held.map | INNER, id, ..known }
+        }
+        (_, "xskmap") => RegState { kind: Kind::XdpSock, ..known },
+        (_, "sockmap" | "sockhash") => RegState { kind: Kind::Socket, ..known },
+        // A lock is told from others by the id of its value.
+        _ if map.fields.iter().any(has(ValueFieldKind::SpinLock)) => RegState { id: held.id, ..known },
+        _ => known,
+    }
+}
+
 /// A pointer that may be null and equals one that may not be is not null (`mark_ptr_not_null_reg`).
 fn learn_not_null(
+    env: &Env<'_>,
     state: &mut State,
     taken: &mut State,
     cond: Cond,
     (dst_reg, dst): (Reg, &RegState),
     (src_reg, src): (Reg, &RegState),
 ) {
-    if !(dst.kind.is_pointer() && src.kind.is_pointer()) {
+    let is_plain = |held: &RegState| held.kind.is_pointer() && held.kind != Kind::BtfId;
+    if !(env.dialect.pointers_teach_null && is_plain(dst) && is_plain(src)) {
         return;
     }
     let reg = match (dst.maybe_null(), src.maybe_null()) {
@@ -170,7 +218,7 @@ fn learn_not_null(
         _ => return,
     };
     let known = &mut equal.regs[reg.index()];
-    known.flags = known.flags.without(Flags::MAYBE_NULL);
+    *known = RegState { id: known.id, ..not_null(env, known) };
 }
 
 /// A packet pointer against the packet's end, or a metadata pointer against the packet's start

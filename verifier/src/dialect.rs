@@ -16,6 +16,14 @@ pub struct Dialect {
     pub zero_spills: bool,
     /// An immediate 0 is spilled like others (since 6.9); before, its bytes became zeros.
     pub zero_imm_spills: bool,
+    /// Spilled numbers stay linked with their registers, whatever is known of them, and are read in part (since 6.9).
+    pub spills_link: bool,
+    /// A pointer that equals one that is not null is not null (since 6.2).
+    pub pointers_teach_null: bool,
+    /// Memory and trusted objects are not null, too, on either side of a comparison (since 6.8).
+    pub more_not_null: bool,
+    /// Hooks of security modules return 0 or an error (since 6.12).
+    pub hooks_return_errors: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
     /// Results are compared by their signed bounds (since 6.8); before, by known bits.
@@ -55,6 +63,10 @@ impl Dialect {
         version: Version(6, 1),
         zero_spills: false,
         zero_imm_spills: false,
+        spills_link: false,
+        pointers_teach_null: false,
+        more_not_null: false,
+        hooks_return_errors: false,
         st_imm_to_ctx: false,
         results_by_bounds: false,
         gotol_early: true,
@@ -76,6 +88,10 @@ impl Dialect {
         version: Version(6, 8),
         zero_spills: true,
         zero_imm_spills: false,
+        spills_link: false,
+        pointers_teach_null: true,
+        more_not_null: true,
+        hooks_return_errors: false,
         st_imm_to_ctx: true,
         results_by_bounds: true,
         gotol_early: false,
@@ -96,6 +112,8 @@ impl Dialect {
         name: "6.12",
         version: Version(6, 12),
         zero_imm_spills: true,
+        spills_link: true,
+        hooks_return_errors: true,
         domain: Domain::V6_12,
         closed_helper: "program of this type cannot use helper",
         ..Dialect::V6_8

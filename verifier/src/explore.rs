@@ -9,7 +9,8 @@ use crate::flow::Flow;
 use crate::frames;
 use crate::helper;
 use crate::insn::jump::Ways;
-use crate::insn::{alu, atomic, call, endian, is_followed, is_unknown_at_once, load_store, mov, muldiv, shift, wide};
+use crate::insn::{alu, atomic, call, endian, is_followed, load_store, mov, muldiv, packet, shift, wide};
+use crate::load;
 use crate::log;
 use crate::prune::Pruning;
 use crate::prune::compare::IdMap;
@@ -17,12 +18,11 @@ use crate::prune::liveness::{Slots, Touched};
 use crate::prune::precision::{Note, Traced};
 use crate::refusal::{Refusal, Stop, Unsupported};
 use crate::rules::Rules;
-use crate::state::{Kind, State};
+use crate::state::{Kind, State, Type};
 use crate::states::States;
 use crate::verdict::{Accepted, Rejection, Stats, Step, Verdict};
 use semantics::insn::{Insn, Op, Reg, Source};
-use semantics::map::MapDef;
-use semantics::program::{Load, Program, Verified};
+use semantics::program::{Program, Verified};
 use semantics::program_type::ProgramType;
 use semantics::word::Concrete;
 use std::cell::Cell;
@@ -67,7 +67,7 @@ pub struct Verifier {
     /// By instruction, the last saved state.
     pub(crate) heads: Vec<u32>,
     /// By instruction, what it accessed.
-    pub(crate) accessed: Vec<Option<Kind>>,
+    pub(crate) accessed: Vec<Option<Type>>,
     trail: Vec<Trail>,
     /// Every instruction on every path, where what a verdict depends on is followed back.
     pub(crate) history: Vec<Traced>,
@@ -164,8 +164,19 @@ enum Next {
     End,
 }
 
-/// The program types whose rules are known: what else a program may return, call and read is not checked.
-pub const PROGRAM_TYPES: [ProgramType; 2] = [ProgramType::SocketFilter, ProgramType::Xdp];
+/// The program types whose rules are known: all but extensions, which take the rules of what they replace.
+pub const PROGRAM_TYPES: [ProgramType; 31] = {
+    let mut known = [ProgramType::SocketFilter; 31];
+    let (mut from, mut to) = (0, 0);
+    while from < ProgramType::ALL.len() {
+        if !matches!(ProgramType::ALL[from], ProgramType::Ext) {
+            known[to] = ProgramType::ALL[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    known
+};
 
 /// Verifies `program` once.
 ///
@@ -211,14 +222,11 @@ impl Verifier {
     }
 
     fn verify_alone(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
-        if let Some(lack) = program.maps().iter().find_map(MapDef::lack) {
-            return Verdict::Unsupported(Unsupported::Map(lack));
-        }
         let is_known = |insn: &Insn| options.dialect.has(insn.op());
         if let Some((_, insn)) = program.instructions().find(|(_, insn)| is_known(insn) && !is_followed(insn.op())) {
             return Verdict::Unsupported(Unsupported::Insn { name: insn.opcode.row().name });
         }
-        if !PROGRAM_TYPES.contains(&program.program_type()) {
+        if program.program_type() == ProgramType::Ext {
             return Verdict::Unsupported(Unsupported::ProgramType(program.program_type()));
         }
         if let Some(property) = load_property(program) {
@@ -305,20 +313,26 @@ impl Verifier {
     }
 }
 
-/// What the program says at its load that changes the rules, and whose rules are not known.
+/// What the program says at its load that is refused before it is looked at, as far as it is known.
 fn load_property(program: &Program) -> Option<&'static str> {
-    let Load { attach_type, attach_to, strict_alignment, test_state_freq: _, sleepable, frags } = program.load();
     let known = &program.program_type().fact().attach_types;
-    let is_strange = attach_type.is_some_and(|of| !known.contains(&of));
-    [
-        (*strict_alignment, "strict_alignment"),
-        (*sleepable, "sleepable"),
-        (*frags && program.program_type() != ProgramType::Xdp, "frags"),
-        (attach_to.is_some(), "attach_to"),
-        (is_strange, "an attach type that is not one of the program type"),
-    ]
-    .into_iter()
-    .find_map(|(lacks, property)| lacks.then_some(property))
+    let is_strange = program.attach_type().is_some_and(|of| !known.contains(&of));
+    (is_strange && is_attach_type_checked(program.program_type())).then_some("an attach type of another program type")
+}
+
+/// Whether what such programs are attached to is looked at when they are loaded (`bpf_prog_load_check_attach`).
+fn is_attach_type_checked(of: ProgramType) -> bool {
+    use ProgramType as P;
+    matches!(
+        of,
+        P::CgroupSock
+            | P::CgroupSockAddr
+            | P::CgroupSkb
+            | P::CgroupSockopt
+            | P::SkLookup
+            | P::SkReuseport
+            | P::Netfilter
+    )
 }
 
 /// One verification under way.
@@ -348,12 +362,10 @@ impl Exploration<'_> {
         store.accessed.clear();
         store.accessed.resize(insns.len(), None);
         store.spare.reset(if self.options.record { insns.len() } else { 0 });
-        let dialect = self.options.dialect;
-        // Others are taken for older ones with a reserved field, which is looked at where they are followed.
-        let is_no_code = |insn: &Insn| !dialect.has(insn.op()) && is_unknown_at_once(insn.op());
-        if let Some(insn) = insns.iter().position(is_no_code) {
-            return Err(Refusal::TooNew { insn, opcode: insns[insn].opcode }.into());
-        }
+        load::check(self.env.program, &self.options.dialect).map_err(|(insn, stop)| {
+            self.at.pc = insn;
+            stop
+        })?;
         store.flow.analyse(insns, !self.options.record)?;
         self.state.reset();
         if self.options.log {
@@ -418,33 +430,39 @@ impl Exploration<'_> {
             Op::MovSx { from, width } => mov::check_sx(env, state, (from, width), insn)?,
             Op::Endian { order, size } => endian::check(env, state, (order, size), insn)?,
             Op::Wide(kind) => {
-                wide::check(state, kind, insn)?;
+                wide::check(env, state, kind, insn, pc)?;
                 return Ok(Next::Follow(pc + 2));
             }
             Op::Load { size } => {
-                let kind = state.reg(insn.src).kind;
+                let ty = state.reg(insn.src).ty();
                 load_store::check_load(env, state, size, insn)?;
-                self.check_same_pointer(insn.src, kind)?;
+                self.check_same_pointer(insn.src, ty)?;
             }
             Op::Store { size, source } => {
-                let kind = state.reg(insn.dst).kind;
+                let ty = state.reg(insn.dst).ty();
                 load_store::check_store(env, state, size, source, insn)?;
-                self.check_same_pointer(insn.dst, kind)?;
+                // Stores of immediates never were to the context before they could be.
+                if source == Source::X || self.options.dialect.st_imm_to_ctx {
+                    self.check_same_pointer(insn.dst, ty)?;
+                }
             }
             Op::LoadSx { size } => {
-                let kind = state.reg(insn.src).kind;
+                let ty = state.reg(insn.src).ty();
                 load_store::check_load_sx(env, state, size, insn)?;
-                self.check_same_pointer(insn.src, kind)?;
+                self.check_same_pointer(insn.src, ty)?;
             }
             Op::Atomic { op, fetch, size } => {
-                let kind = state.reg(insn.dst).kind;
+                let ty = state.reg(insn.dst).ty();
                 atomic::check(env, state, (op, fetch, size), insn)?;
-                self.check_same_pointer(insn.dst, kind)?;
+                if self.options.dialect.st_imm_to_ctx {
+                    self.check_same_pointer(insn.dst, ty)?;
+                }
             }
             Op::LoadAcquire { size } => atomic::check_load_acquire(env, state, size, insn)?,
             Op::StoreRelease { size } => atomic::check_store_release(env, state, size, insn)?,
             Op::CallHelper => return Ok(Next::Follow(helper::check(env, state, insn, pc)?)),
             Op::CallLocal => return Ok(Next::Follow(call::check_local(env, state, insn, pc)?)),
+            Op::Packet { mode, .. } => return Ok(Next::Follow(packet::check(env, state, mode, insn, pc)?)),
             Op::Ja | Op::Gotol => {
                 self.counts.jumps += 1;
                 return Ok(Next::Follow(insn.target(pc) as usize));
@@ -478,10 +496,13 @@ impl Exploration<'_> {
         Ok(Next::Follow(pc + 1))
     }
 
-    /// An access is to the context on all paths or on none: the kernel translates those (`save_aux_ptr_type`).
-    fn check_same_pointer(&mut self, reg: Reg, kind: Kind) -> Result<(), Refusal> {
-        let seen = self.store.accessed[self.at.pc].replace(kind).unwrap_or(kind);
-        if seen != kind && (seen == Kind::Ctx || kind == Kind::Ctx) {
+    /// An access is to the context, or to a socket or an object of the kernel, on all paths or on none: the kernel
+    /// translates those (`save_aux_ptr_type`).
+    fn check_same_pointer(&mut self, reg: Reg, ty: Type) -> Result<(), Refusal> {
+        let seen = self.store.accessed[self.at.pc].unwrap_or(ty);
+        self.store.accessed[self.at.pc] = Some(seen);
+        let is_translated = |of: Type| of.kind == Kind::Ctx || of.kind == Kind::BtfId || of.kind.is_socket();
+        if seen != ty && (is_translated(seen) || is_translated(ty)) {
             return Err(Refusal::DifferentPointers { reg });
         }
         Ok(())

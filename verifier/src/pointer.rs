@@ -36,7 +36,14 @@ pub(crate) fn arithmetic(
     match pointer.kind {
         _ if pointer.maybe_null() => return Err(Refusal::NullCheckFirst { reg: dst, kind }.into()),
         Kind::MapPtr if known && number.smin == 0 && op == Operation::Alu(AluOp::Add) => {}
-        Kind::MapPtr | Kind::PacketEnd => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
+        Kind::FlowKeys if known => {}
+        Kind::MapPtr
+        | Kind::FlowKeys
+        | Kind::PacketEnd
+        | Kind::Socket
+        | Kind::SockCommon
+        | Kind::TcpSock
+        | Kind::XdpSock => return Err(Refusal::PointerArithmetic { reg: dst, kind }.into()),
         _ => {}
     }
     check_sane(env, dst, kind, offset)?;

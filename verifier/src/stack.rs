@@ -1,11 +1,10 @@
 //! The stack: spills, fills, and bytes that are merely written (kernel: `check_stack_read`, `check_stack_write`,
 //! `check_stack_range_initialized`).
 
-use crate::access;
-use crate::dialect::Dialect;
+use crate::access::{self, Use};
 use crate::env::Env;
-use crate::refusal::{Refusal, Way};
-use crate::state::{Byte, Kind, Number, RegState, STACK_BOTTOM, Slot, State, slot_of};
+use crate::refusal::{MemoryRefusal, Refusal, Stop, Way};
+use crate::state::{Byte, Flags, Kind, Number, RegState, STACK_BOTTOM, Slot, State, slot_of};
 use semantics::insn::{Reg, Size};
 
 /// Offsets beyond this are refused wherever they come up (`BPF_MAX_VAR_OFF`).
@@ -18,6 +17,9 @@ pub(crate) enum Stored {
     Reg(RegState),
     /// An immediate, sign-extended.
     Imm(i32),
+    /// Some number: the result of an atomic operation.
+    #[allow(dead_code)] // made by `access::atomic`
+    Unknown,
 }
 
 impl Stored {
@@ -25,13 +27,14 @@ impl Stored {
         match self {
             Stored::Reg(reg) => reg.as_constant() == Some(0),
             Stored::Imm(imm) => *imm == 0,
+            Stored::Unknown => false,
         }
     }
 }
 
 /// A range of the stack: the first byte lies from `min` to `max`, offsets from the frame pointer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+struct Place {
     reg: Reg,
     frame: u8,
     min: i64,
@@ -41,13 +44,11 @@ pub(crate) struct Place {
 
 /// Where `size` bytes at `base + off` lie, if surely inside the frame (`check_stack_access_within_bounds`). `off` is that of
 /// the instruction.
-pub(crate) fn place(
+fn place(
     env: &Env<'_>,
     state: &State,
-    reg: Reg,
-    base: &RegState,
-    off: i32,
-    size: u32,
+    (reg, base, off): (Reg, &RegState, i32),
+    size: i64,
     way: Way,
 ) -> Result<Place, Refusal> {
     let (var, off) = access::parts(env.dialect, base, off);
@@ -63,19 +64,20 @@ pub(crate) fn place(
         }
         (smin + i64::from(off), smax + i64::from(off))
     };
-    if min < STACK_BOTTOM || max.saturating_add(i64::from(size)) > 0 || max >= 0 {
+    if min < STACK_BOTTOM || max.saturating_add(size) > 0 || max >= 0 || size < 0 {
+        let told = env.dialect.variable_stack_off;
         return Err(if exact {
-            Refusal::StackBounds { reg, way, off: min, size }
+            Refusal::StackBounds { reg, way, off: if told { min } else { i64::from(off) }, size }
         } else {
-            let off = env.dialect.variable_stack_off.then_some(off);
-            Refusal::VariableStackBounds { reg, way, var_off: env.dialect.bits(var_off), off, size }
+            let (var_off, off) = (env.dialect.bits(var_off), told.then_some(off));
+            Refusal::VariableStackBounds { reg, way, var_off, off, size }
         });
     }
     env.use_stack(state, base.frame, -min);
     match way {
         Way::Write if exact && size == 8 && min % 8 == 0 => env.touched.write(base.frame, min),
         Way::Write => {}
-        Way::Read | Way::Helper => env.touched.read(base.frame, min, max + i64::from(size)),
+        Way::Read | Way::Helper => env.touched.read(base.frame, min, max + size),
     }
     if exact && way != Way::Helper {
         env.touched.moves(base.frame, min);
@@ -83,35 +85,22 @@ pub(crate) fn place(
     Ok(Place { reg, frame: base.frame, min, max, exact })
 }
 
-/// Writes `value` (`check_stack_write_fixed_off`, `check_stack_write_var_off`).
-pub(crate) fn write(
+/// Writes `value`, which came from `value_reg` (`check_stack_write_fixed_off`, `check_stack_write_var_off`).
+pub(crate) fn store(
+    env: &mut Env<'_>,
     state: &mut State,
-    place: Place,
+    address: (Reg, &RegState, i32),
     size: Size,
-    value: &Stored,
-    value_reg: Reg,
-    next_id: &mut u32,
-    dialect: Dialect,
-) -> Result<(), Refusal> {
+    (value, value_reg): (&Stored, Reg),
+) -> Result<(), Stop> {
+    let place = place(env, state, address, size.bytes().into(), Way::Write)?;
     if !place.exact {
-        write_somewhere(state, place, size, value.is_zero());
+        write_somewhere(state, place, size, matches!(value, Stored::Reg(_)) && value.is_zero());
         return Ok(());
     }
     let off = place.min;
-    let aligned = off % 8 == 0;
-    let spill = match value {
-        Stored::Reg(_) if value.is_zero() && !dialect.zero_spills => None,
-        Stored::Reg(reg) if reg.kind == Kind::Scalar => (aligned && reg.var != Number::unknown()).then_some(*reg),
-        Stored::Reg(_) if size != Size::Dw => return Err(Refusal::SpillSize { reg: value_reg }),
-        Stored::Reg(reg) => Some(*reg),
-        Stored::Imm(imm) if aligned && (*imm != 0 || dialect.zero_imm_spills) => {
-            Some(RegState::constant(i64::from(*imm) as u64))
-        }
-        Stored::Imm(_) => None,
-    };
-    let bytes = size.bytes() as usize;
-    let first = off.rem_euclid(8) as usize;
-    let Some(mut spill) = spill else {
+    let (bytes, first) = (size.bytes() as usize, off.rem_euclid(8) as usize);
+    let Some(mut spill) = spilled(env, state, place, size, value, value_reg)? else {
         let kind = if value.is_zero() { Byte::Zero } else { Byte::Misc };
         let slot = state.slot_mut(place.frame, off);
         slot.scrub();
@@ -119,9 +108,8 @@ pub(crate) fn write(
         return Ok(());
     };
     if spill.kind == Kind::Scalar {
-        if spill.as_constant().is_none() && spill.id == 0 {
-            *next_id += 1;
-            spill.id = *next_id;
+        if env.dialect.spills_link && spill.as_constant().is_none() && spill.id == 0 {
+            spill.id = env.new_id();
             if matches!(value, Stored::Reg(_)) {
                 state.regs[value_reg.index()].id = spill.id;
             }
@@ -137,6 +125,42 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// What is kept of the value besides that it was written.
+fn spilled(
+    env: &Env<'_>,
+    state: &State,
+    place: Place,
+    size: Size,
+    value: &Stored,
+    value_reg: Reg,
+) -> Result<Option<RegState>, Refusal> {
+    let aligned = place.min % 8 == 0;
+    Ok(match value {
+        Stored::Unknown => None,
+        Stored::Imm(imm) => {
+            (aligned && (*imm != 0 || env.dialect.zero_imm_spills)).then(|| RegState::constant(i64::from(*imm) as u64))
+        }
+        Stored::Reg(_) if value.is_zero() && !env.dialect.zero_spills => None,
+        Stored::Reg(held) if held.kind == Kind::Scalar => {
+            (aligned && (env.dialect.spills_link || held.var != Number::unknown())).then_some(*held)
+        }
+        Stored::Reg(held) if !is_spillable(held) => None,
+        Stored::Reg(_) if size != Size::Dw => return Err(Refusal::SpillSize { reg: value_reg }),
+        Stored::Reg(held) => {
+            let is_stack = held.kind == Kind::Fp && held.flags == Flags::NONE;
+            if is_stack && usize::from(place.frame) != state.depth() {
+                return Err(MemoryRefusal::CallersStack { reg: value_reg }.into());
+            }
+            Some(*held)
+        }
+    })
+}
+
+/// Whether such a pointer is followed through the stack; others become some number (`is_spillable_regtype`).
+fn is_spillable(held: &RegState) -> bool {
+    held.kind.is_pointer() && !matches!(held.kind, Kind::TpBuffer | Kind::Dynptr)
+}
+
 /// A write that may hit any of several bytes: spilled registers there are lost, zeros stay where zero is written.
 fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
     for off in place.min..place.max + i64::from(size.bytes()) {
@@ -149,26 +173,68 @@ fn write_somewhere(state: &mut State, place: Place, size: Size, zero: bool) {
     }
 }
 
-/// What a read yields, before it is cut to `size` (`check_stack_read_fixed_off`, `check_stack_read_var_off`). Bytes that
-/// were never written may be read, and hold anything.
-pub(crate) fn read(state: &State, place: Place, size: Size) -> Result<RegState, Refusal> {
-    let (off, bytes) = (place.min, size.bytes());
+/// What a read yields, before it is cut to `size`; `fills` where it goes to a register (`check_stack_read_fixed_off`,
+/// `check_stack_read_var_off`). Bytes that were never written may be read, and hold anything.
+pub(crate) fn load(
+    env: &Env<'_>,
+    state: &State,
+    address: (Reg, &RegState, i32),
+    size: Size,
+    fills: bool,
+) -> Result<RegState, Stop> {
+    let (reg, base, off) = address;
+    let place = place(env, state, address, size.bytes().into(), Way::Read)?;
     if place.exact {
-        let slot = state.stack_of(place.frame).get(slot_of(off)).unwrap_or(&Slot::INVALID);
-        let whole = off % 8 == 0 && bytes as usize == slot.spilled_bytes();
-        if slot.is_spilled() && whole {
+        return Ok(fill(env, state, place, size, fills)?);
+    }
+    let (var, off) = access::parts(env.dialect, base, off);
+    let var_off = env.dialect.bits(var.var_off);
+    if !fills {
+        return Err(MemoryRefusal::StackSomewhere { reg, var_off, off, size: size.bytes() }.into());
+    }
+    let mut bytes = (place.min..place.max + i64::from(size.bytes())).map(|off| state.byte(place.frame, off));
+    if let Some(at) = bytes.clone().position(|byte| byte == Byte::Dynptr) {
+        let (at, size) = (at as i64, i64::from(size.bytes()));
+        return Err(MemoryRefusal::StackBytesSomewhere { reg, indirect: "", var_off, at, size }.into());
+    }
+    Ok(if bytes.all(|byte| byte == Byte::Zero) { RegState::constant(0) } else { RegState::unknown() })
+}
+
+/// A read of known bytes: the register that was spilled there, if it is read as it was written.
+fn fill(env: &Env<'_>, state: &State, place: Place, size: Size, fills: bool) -> Result<RegState, Refusal> {
+    let (off, bytes) = (place.min, size.bytes() as usize);
+    let slot = state.stack_of(place.frame).get(slot_of(off)).unwrap_or(&Slot::INVALID);
+    let first = off.rem_euclid(8) as usize;
+    let read = &slot.bytes[first..first + bytes];
+    let spilled = if slot.is_spilled() { slot.spilled_bytes() } else { 0 };
+    if spilled != 0 {
+        if spilled == 8 && bytes == 8 {
             return Ok(slot.spill);
         }
-        if slot.is_spilled() && slot.spill.kind != Kind::Scalar {
+        if slot.spill.kind != Kind::Scalar {
             return Err(Refusal::FillSize { reg: place.reg });
         }
-        let first = off.rem_euclid(8) as usize;
-        let part = slot.bytes[first..first + bytes as usize].iter().all(|byte| *byte == Byte::Spill);
-        if part && slot.spill.as_constant() == Some(0) {
-            return Ok(RegState::constant(0));
+        if !fills {
+            return Ok(RegState::unknown());
+        }
+        if first == 0 && bytes == spilled {
+            return Ok(slot.spill);
+        }
+        if first == 0 && bytes < spilled && env.dialect.spills_link {
+            return Ok(slot.spill.cut_to(size));
         }
     }
-    let zero = (place.min..place.max + i64::from(bytes)).all(|off| state.byte(place.frame, off) == Byte::Zero);
+    // Before 6.8 zeros beside a spilled register were forgotten altogether.
+    let is_readable = |byte: &Byte| match byte {
+        Byte::Dynptr => false,
+        Byte::Zero => spilled == 0 || env.dialect.zero_spills,
+        Byte::Invalid | Byte::Spill | Byte::Misc => true,
+    };
+    if let Some(at) = read.iter().position(|byte| !is_readable(byte)) {
+        return Err(MemoryRefusal::StackRead { reg: place.reg, off, at: at as i64, size: size.bytes() }.into());
+    }
+    let part_of_zero = || slot.spill.as_constant() == Some(0) && read.iter().all(|byte| *byte == Byte::Spill);
+    let zero = read.iter().all(|byte| *byte == Byte::Zero) || env.dialect.zero_spills && spilled != 0 && part_of_zero();
     Ok(if zero { RegState::constant(0) } else { RegState::unknown() })
 }
 
@@ -188,11 +254,37 @@ pub(crate) fn constant_key(state: &State, key: &RegState, size: u32) -> Option<u
     if slot.is_spilled() && run(Byte::Spill) == size as usize { slot.spill.as_constant() } else { None }
 }
 
-/// What a helper leaves of `size` bytes that it is given: it may have written them (`check_stack_range_initialized`).
-pub(crate) fn give(state: &mut State, place: Place, size: u32) {
-    for off in place.min..place.max + i64::from(size) {
+/// `size` bytes at `reg` that a helper is given: it may have written them (`check_stack_range_initialized`).
+pub(crate) fn for_helper(env: &Env<'_>, state: &mut State, reg: Reg, size: i64, way: Use) -> Result<(), Stop> {
+    let base = *state.reg(reg);
+    if size == 0 && !way.none_allowed {
+        return Err(MemoryRefusal::ZeroSized { reg }.into());
+    }
+    let side = match (env.dialect.helper_ways, way.write) {
+        (false, _) => Way::Helper,
+        (true, false) => Way::Read,
+        (true, true) => Way::Write,
+    };
+    let place = place(env, state, (reg, &base, 0), size, side)?;
+    let range = place.min..place.max + size;
+    // What is written whole need not hold anything before.
+    if !(way.raw && place.exact)
+        && let Some(at) = range.clone().position(|off| state.byte(place.frame, off) == Byte::Dynptr)
+    {
+        let (at, indirect, var_off) = (at as i64, " indirect", env.dialect.bits(base.var.var_off));
+        return Err(if place.exact {
+            MemoryRefusal::StackBytes { reg, indirect, off: place.min, at, size }.into()
+        } else {
+            MemoryRefusal::StackBytesSomewhere { reg, indirect, var_off, at, size }.into()
+        });
+    }
+    if side == Way::Read {
+        return Ok(());
+    }
+    for off in range {
         let slot = state.slot_mut(place.frame, off);
         slot.scrub();
         slot.bytes[off.rem_euclid(8) as usize] = Byte::Misc;
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Helper calls, checked from the helper's declaration (kernel: `check_helper_call`).
 
-use crate::access;
+use crate::access::{self, Use};
 use crate::env::Env;
 use crate::insn::readable;
 use crate::refusal::{Refusal, Stop, Unsupported};
@@ -12,6 +12,9 @@ use semantics::map::MapType;
 
 /// `BPF_F_INNER_MAP`.
 const INNER_MAP: u32 = 1 << 12;
+
+/// Memory that a helper reads.
+const READ: Use = Use { write: false, none_allowed: false, raw: false };
 
 /// `r0 = helper(r1, ..., r5)` at `pc`: where the path goes on.
 pub(crate) fn check(env: &mut Env<'_>, state: &mut State, insn: &Insn, pc: usize) -> Result<usize, Stop> {
@@ -137,12 +140,13 @@ fn check_argument(
             if env.dialect.constant_keys && kind == Kind::Fp {
                 given.key = stack::constant_key(state, &held, size);
             }
-            access::helper_memory(env, state, reg, size, false)?;
+            access::for_helper(env, state, reg, size.into(), READ)?;
         }
         ArgKind::MapValue => {
             expect(is_memory, memory_kinds)?;
             let size = definition(given.map)?.value_size;
-            access::helper_memory(env, state, reg, size, arg.is(Arg::UNINIT))?;
+            let raw = arg.is(Arg::UNINIT);
+            access::for_helper(env, state, reg, size.into(), Use { write: raw, raw, ..READ })?;
         }
         ArgKind::Ctx => {
             expect(kind == Kind::Ctx, "ctx")?;

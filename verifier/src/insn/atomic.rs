@@ -4,8 +4,7 @@ use super::{load_store, readable, writable};
 use crate::access;
 use crate::env::Env;
 use crate::refusal::{Refusal, Stop};
-use crate::stack::Stored;
-use crate::state::{Kind, RegState, State};
+use crate::state::{Kind, State};
 use semantics::insn::{AtomicOp, Insn, Reg, Size, Source};
 
 /// `*(size *)(dst + off) op= src`, where the old value may go to a register.
@@ -28,9 +27,7 @@ pub(crate) fn check(
     if let Some(reg) = fetched {
         writable(reg)?;
     }
-    let old = access::load(env, state, insn.dst, insn.off as i16, size)?;
-    // What is stored is not followed: it is some number.
-    access::store(env, state, insn.dst, insn.off as i16, size, &Stored::Reg(RegState::unknown()), insn.src)?;
+    let old = access::atomic(env, state, insn.dst, insn.off as i16, size, fetched.is_some())?;
     if let Some(reg) = fetched {
         state.set(reg, old);
     }
@@ -38,7 +35,7 @@ pub(crate) fn check(
 }
 
 /// `dst = load_acquire((size *)(src + off))`: a load, from memory that has atomic operations.
-pub(crate) fn check_load_acquire(env: &Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+pub(crate) fn check_load_acquire(env: &mut Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
     readable(state, insn.src)?;
     check_memory(state, insn.src, "loads from")?;
     load_store::check_load(env, state, size, insn)

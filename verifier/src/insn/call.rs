@@ -43,10 +43,16 @@ pub(crate) fn check_exit(env: &Env<'_>, state: &mut State) -> Result<Option<usiz
     if state.lock.is_some() {
         return Err(Refusal::UnlockMissing.into());
     }
+    returns::check_references(state, "")?;
     if state.depth() == 0 {
         crate::returns::check(env, state)?;
         return Ok(None);
     }
+    leave(env, state).map(Some)
+}
+
+/// Leaves a subprogram: where the path goes on (`prepare_func_exit`).
+pub(crate) fn leave(env: &Env<'_>, state: &mut State) -> Result<usize, Stop> {
     let result = *state.reg(Reg::R0);
     if result.kind == Kind::Fp {
         return Err(Refusal::ReturnsStack.into());
@@ -59,11 +65,11 @@ pub(crate) fn check_exit(env: &Env<'_>, state: &mut State) -> Result<Option<usiz
         returns::check_range(env, &result, (0, callback.result_max as i32), "callback return")?;
         state.pop_frame();
         // The helper may call back once more.
-        return Ok(Some(entry.site));
+        return Ok(entry.site);
     }
     state.pop_frame();
     state.set(Reg::R0, result);
-    Ok(Some(entry.site + 1))
+    Ok(entry.site + 1)
 }
 
 /// A helper that is called at `pc` may call `function` back, with these arguments, any number of times: that becomes a path

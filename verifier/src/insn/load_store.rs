@@ -9,7 +9,7 @@ use crate::state::{Kind, RegState, State};
 use semantics::insn::{Insn, Size, Source};
 
 /// `dst = *(size *)(src + off)`.
-pub(crate) fn check_load(env: &Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+pub(crate) fn check_load(env: &mut Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
     readable(state, insn.src)?;
     writable(insn.dst)?;
     let loaded = access::load(env, state, insn.src, insn.off as i16, size)?;
@@ -18,7 +18,7 @@ pub(crate) fn check_load(env: &Env<'_>, state: &mut State, size: Size, insn: &In
 }
 
 /// `dst = *(signed size *)(src + off)`: a number is sign-extended; what else memory holds is read whole or not at all.
-pub(crate) fn check_load_sx(env: &Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+pub(crate) fn check_load_sx(env: &mut Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
     check_load(env, state, size, insn)?;
     let loaded = *state.reg(insn.dst);
     if loaded.kind == Kind::Scalar {

@@ -15,6 +15,7 @@ pub mod jump;
 pub mod load_store;
 pub mod mov;
 pub mod muldiv;
+pub mod packet;
 pub mod shift;
 pub mod wide;
 
@@ -28,7 +29,7 @@ pub const fn is_followed(op: Op) -> bool {
         | Op::MovSx { .. }
         | Op::Endian { .. }
         | Op::Mov { .. }
-        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex)
+        | Op::Wide(Wide::Imm64 | Wide::Map | Wide::MapIndex | Wide::MapValue | Wide::MapIndexValue | Wide::Code)
         | Op::WideTail
         | Op::Load { .. }
         | Op::LoadSx { .. }
@@ -38,10 +39,12 @@ pub const fn is_followed(op: Op) -> bool {
         | Op::StoreRelease { .. }
         | Op::Jump { .. }
         | Op::Ja
+        | Op::Gotol
+        | Op::Packet { .. }
         | Op::CallHelper
         | Op::CallLocal
         | Op::Exit => true,
-        Op::Wide(_) | Op::Packet { .. } | Op::Gotol | Op::CallKfunc => false,
+        Op::Wide(_) | Op::CallKfunc => false,
     }
 }
 

@@ -1,0 +1,44 @@
+//! Legacy packet loads: a call in disguise, which may end the program (kernel: `check_ld_abs`).
+
+use super::{call, readable};
+use crate::access;
+use crate::env::{Env, Later};
+use crate::refusal::{MemoryRefusal, Stop};
+use crate::returns;
+use crate::state::{Kind, RegState, State};
+use semantics::insn::{Insn, Mode, Reg};
+use semantics::program_type::ProgramType;
+
+/// Where the context must be.
+const CONTEXT: Reg = Reg::R6;
+
+/// `r0 = ntoh(*(size *)(packet + offset))` at `pc`: where the path goes on.
+pub(crate) fn check(env: &mut Env<'_>, state: &mut State, mode: Mode, insn: &Insn, pc: usize) -> Result<usize, Stop> {
+    use ProgramType::{SchedAct, SchedCls, SocketFilter};
+    if !matches!(env.program.program_type(), SocketFilter | SchedCls | SchedAct) {
+        return Err(MemoryRefusal::PacketLoad.into());
+    }
+    readable(state, CONTEXT)?;
+    returns::check_references(state, "BPF_LD_[ABS|IND] cannot be mixed with socket references")?;
+    if state.lock.is_some() {
+        return Err(MemoryRefusal::PacketLoadLocked.into());
+    }
+    if !state.reg(CONTEXT).is(Kind::Ctx) {
+        return Err(MemoryRefusal::PacketLoadContext.into());
+    }
+    if mode == Mode::Ind {
+        readable(state, insn.src)?;
+    }
+    access::check_unmodified(env.dialect, CONTEXT, state.reg(CONTEXT))?;
+    for reg in Reg::ARGS {
+        state.set(reg, RegState::NOT_INIT);
+    }
+    state.set(Reg::R0, RegState::unknown());
+    if state.depth() == 0 {
+        return Ok(pc + 1);
+    }
+    // Outside of the packet the function ends, with 0.
+    env.later.push(Later { pc: pc + 1, state: state.clone(), alone: false });
+    state.set(Reg::R0, RegState::constant(0));
+    call::leave(env, state)
+}
