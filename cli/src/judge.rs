@@ -31,7 +31,6 @@ pub fn judge(verifier: &mut Verifier, program: &Arc<Program>, dialect: Dialect) 
             }
             Judgement::Rejected { log }
         }
-        Verdict::Unsupported(verifier::Unsupported::Helper { name, .. }) => Judgement::Unsupported(Skip::Helper(name)),
         Verdict::Unsupported(verifier::Unsupported::Insn { name }) => Judgement::Unsupported(Skip::NotFollowed(name)),
         Verdict::Unsupported(what) => Judgement::Unsupported(Skip::Verifier(what.to_string())),
     }

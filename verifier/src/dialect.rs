@@ -51,9 +51,16 @@ pub struct Dialect {
     pub no_prog_array: &'static str,
     /// The context passes as memory of helpers at first, and is refused for what they do with it (since 7.0).
     pub context_as_memory: bool,
-    /// What keys and values of maps may lie in, in the words of its messages (`mem_types`): what those kinds are is the
-    /// same for all programs that are followed.
-    pub memory_kinds: &'static str,
+    /// Helpers demand what they did at first: those of ring buffers know their records as allocated memory, objects of storages may
+    /// not be null (until 6.2).
+    pub early_prototypes: bool,
+    /// What a helper writes is said of its arguments (`MEM_WRITE`, since 6.12 and in later 6.1.y); before, it was what need not
+    /// be initialised, if its size was constant.
+    pub writes_declared: bool,
+    /// Numbers that a helper writes are memory like other (since 6.12, and in later 6.1.y).
+    pub numbers_written: bool,
+    /// Sizes that may be 0 are named, with their range (since 6.8).
+    pub zero_sizes_named: bool,
 }
 
 impl Dialect {
@@ -80,7 +87,10 @@ impl Dialect {
         domain: Domain::V6_1,
         no_prog_array: "kernel subsystem misconfigured verifier",
         context_as_memory: false,
-        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value",
+        early_prototypes: true,
+        writes_declared: true,
+        numbers_written: true,
+        zero_sizes_named: false,
     };
     /// Linux 6.8, the default.
     pub const V6_8: Dialect = Dialect {
@@ -105,7 +115,10 @@ impl Dialect {
         domain: Domain::V6_8,
         no_prog_array: "kernel subsystem misconfigured verifier",
         context_as_memory: false,
-        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
+        early_prototypes: false,
+        writes_declared: false,
+        numbers_written: false,
+        zero_sizes_named: true,
     };
     /// Linux 6.12.
     pub const V6_12: Dialect = Dialect {
@@ -115,6 +128,8 @@ impl Dialect {
         spills_link: true,
         hooks_return_errors: true,
         domain: Domain::V6_12,
+        writes_declared: true,
+        numbers_written: true,
         closed_helper: "program of this type cannot use helper",
         ..Dialect::V6_8
     };
@@ -129,7 +144,6 @@ impl Dialect {
         constant: Constant::Signed,
         domain: Domain::V7_2,
         context_as_memory: true,
-        memory_kinds: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_, ctx",
         ..Dialect::V6_12
     };
     /// All of them, ascending.

@@ -25,6 +25,8 @@ pub(crate) struct Env<'a> {
     pub touched: Touched,
     /// Paths that begin beside the one that is followed.
     pub later: Vec<Later>,
+    /// By instruction, the map whose elements a call goes through.
+    pub maps_at: Vec<(usize, u32)>,
     /// The last id given to pointers or linked numbers (`id_gen`).
     pub last_id: u32,
 }

@@ -242,6 +242,7 @@ impl Verifier {
                 is_async: vec![false; program.subprograms().len()],
                 touched: Touched::default(),
                 later: Vec::new(),
+                maps_at: Vec::new(),
                 last_id: 0,
             },
             options,

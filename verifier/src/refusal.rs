@@ -6,10 +6,12 @@ use crate::tnum::Tnum;
 use semantics::insn::{Field, Op, Opcode, Reg, Size};
 use semantics::map::MapType;
 
+mod call;
 mod explanation;
 mod load;
 mod memory;
 
+pub use call::{CallRefusal, Expected, Member, Name};
 pub use load::LoadRefusal;
 pub use memory::MemoryRefusal;
 
@@ -179,6 +181,9 @@ pub enum Refusal {
     Memory(#[from] MemoryRefusal),
     #[error(transparent)]
     Load(#[from] LoadRefusal),
+    /// A call's.
+    #[error(transparent)]
+    Call(#[from] CallRefusal),
 }
 
 /// Which end of an index's range is outside.
@@ -275,6 +280,7 @@ impl Refusal {
     pub fn register(&self) -> Option<Reg> {
         use Refusal as R;
         match *self {
+            R::Call(ref refusal) => refusal.register(),
             R::Unreachable { .. }
             | R::TooNew { .. }
             | R::InfiniteLoop { .. }
@@ -348,15 +354,7 @@ impl Refusal {
 /// Something that programs may do and that is not modelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// A helper without a meaning.
-    #[error("helper {name}#{id} is not modelled")]
-    Helper {
-        /// Its number.
-        id: u32,
-        /// Its name without `bpf_`.
-        name: &'static str,
-    },
-    /// An argument kind that no modelled helper has.
+    /// An argument whose rules are not known: a type of the kernel that is not there.
     #[error("argument {number} of helper {name} is of a kind that is not modelled")]
     Argument {
         /// The helper.
@@ -364,7 +362,7 @@ pub enum Unsupported {
         /// Counted from 1.
         number: u8,
     },
-    /// A result kind that no modelled helper has.
+    /// A result of a type of the kernel that is not there.
     #[error("the result of helper {name} is of a kind that is not modelled")]
     Result {
         /// The helper.
@@ -431,5 +429,11 @@ impl From<LoadRefusal> for Stop {
 impl From<Unsupported> for Stop {
     fn from(unsupported: Unsupported) -> Stop {
         Stop::Unsupported(unsupported)
+    }
+}
+
+impl From<CallRefusal> for Stop {
+    fn from(refusal: CallRefusal) -> Stop {
+        Stop::Refused(refusal.into())
     }
 }

@@ -115,7 +115,7 @@ impl Flags {
     pub const MAYBE_NULL: Flags = Flags(1);
     /// What it points to is only read (`MEM_RDONLY`).
     pub const RDONLY: Flags = Flags(1 << 1);
-    /// A record of a ring buffer (`MEM_ALLOC` of Linux 6.1, later `MEM_RINGBUF`).
+    /// A record of a ring buffer (`MEM_RINGBUF`; in Linux 6.1 [`Flags::ALLOC`]).
     pub const RINGBUF: Flags = Flags(1 << 2);
     /// An address of user space (`MEM_USER`).
     pub const USER: Flags = Flags(1 << 3);
@@ -129,6 +129,8 @@ impl Flags {
     pub const RCU: Flags = Flags(1 << 7);
     /// A dynptr of local memory (`DYNPTR_TYPE_LOCAL`).
     pub const LOCAL: Flags = Flags(1 << 8);
+    /// A record of a ring buffer as Linux 6.1 names it (`MEM_ALLOC`).
+    pub const ALLOC: Flags = Flags(1 << 9);
 
     /// These and those.
     #[must_use]
@@ -167,6 +169,7 @@ impl std::fmt::Display for Type {
         let prefixes = [
             (Flags::RDONLY, "rdonly_"),
             (Flags::RINGBUF, "ringbuf_"),
+            (Flags::ALLOC, "alloc_"),
             (Flags::USER, "user_"),
             (Flags::PERCPU, "percpu_"),
             (Flags::RCU, "rcu_"),

@@ -49,6 +49,7 @@ pub enum ArgKind {
     PtrToLong,
     RingbufMem,
     SockCommon,
+    Socket,
     SpinLock,
     Stack,
     Timer,

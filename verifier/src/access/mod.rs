@@ -241,6 +241,12 @@ fn check_alignment(env: &Env<'_>, access: &Access) -> Result<(), Refusal> {
     Err(MemoryRefusal::Misaligned { reg, what, var_off, fixed, off, size }.into())
 }
 
+/// What a helper writes as one number of `size` bytes has to be aligned.
+pub(crate) fn check_number(env: &Env<'_>, state: &State, reg: Reg, size: u32) -> Result<(), Refusal> {
+    let size = if size == 8 { Size::Dw } else { Size::W };
+    check_alignment(env, &Access { atomic: true, ..Access::new(state, reg, 0, size) })
+}
+
 /// The context is accessed and passed on only as it was given (`check_ptr_off_reg`).
 pub(crate) fn check_unmodified(dialect: Dialect, reg: Reg, base: &RegState) -> Result<(), Refusal> {
     let (var, off) = parts(dialect, base, 0);

@@ -75,7 +75,6 @@ pub(crate) fn leave(env: &Env<'_>, state: &mut State) -> Result<usize, Stop> {
 /// A helper that is called at `pc` may call `function` back, with these arguments, any number of times: that becomes a path
 /// of its own, which comes back to the call as it was before it. `state` is that before the call. An asynchronous callback
 /// runs later, on its own (`push_callback_call`).
-#[expect(dead_code, reason = "for the helpers that take functions")]
 pub(crate) fn call_back(
     env: &mut Env<'_>,
     state: &State,

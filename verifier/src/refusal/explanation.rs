@@ -137,6 +137,7 @@ impl Refusal {
                 format!("The helper does not take packet memory; copy what {reg} points to onto the stack.")
             }
             R::Memory(ref refusal) => refusal.explanation(),
+            R::Call(ref refusal) => refusal.explanation(),
             R::Load(ref refusal) => refusal.explanation().to_owned(),
             R::ArgumentType { reg, kind, expected } => {
                 format!("The helper takes {expected} in {reg}, which here is {kind}.")
