@@ -115,11 +115,12 @@ const CHUNK: u64 = 4096;
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     let kernels = kernels(&args.against)?;
     let files = files(args)?;
+    let mut unreadable = 0;
     let mut tallies = Vec::new();
     for kernel in kernels {
         let mut bench = Bench::new(verifier(args.plant.as_deref())?, &kernel, args.guests).context("guest memory")?;
         let mut listener = Listener { args, written: 0, failed: None, out: &mut *out };
-        each_chunk(args, &files, &mut |subjects| {
+        unreadable = each_chunk(args, &files, &mut |subjects| {
             bench.compare(subjects, &mut |comparison| listener.hear(comparison))?;
             progress(&bench.tally);
             Ok(())
@@ -140,6 +141,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     }
     if let Some(dir) = &args.out {
         write_cases(dir, &tallies)?;
+    }
+    if unreadable > 0 {
+        bail!("{unreadable} of {} files could not be read", files.len());
     }
     if tallies.iter().all(|tally| tally.programs == 0) {
         bail!(
@@ -186,19 +190,25 @@ fn files(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All programs, some at a time.
+/// All programs, some at a time; how many files could not be read, which is said.
 fn each_chunk(
     args: &Args,
     files: &[PathBuf],
     each: &mut dyn FnMut(&[Subject]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut subjects = Vec::new();
+) -> anyhow::Result<usize> {
+    let (mut subjects, mut unreadable) = (Vec::new(), 0);
     for file in files {
         let is_wanted = |subject: &Subject| match (&args.case, &subject.origin) {
             (Some(wanted), Origin::File { name, .. }) => name == wanted,
             _ => true,
         };
-        subjects.extend(subject::read(file)?.into_iter().filter(is_wanted));
+        match subject::read(file) {
+            Ok(read) => subjects.extend(read.into_iter().filter(is_wanted)),
+            Err(error) => {
+                eprintln!("touchstone: {error}");
+                unreadable += 1;
+            }
+        }
         if subjects.len() as u64 >= CHUNK {
             each(&subjects)?;
             subjects.clear();
@@ -229,7 +239,7 @@ fn each_chunk(
             next = until;
         }
     }
-    Ok(())
+    Ok(unreadable)
 }
 
 /// Programs per second.

@@ -24,6 +24,9 @@ pub struct Dialect {
     pub more_not_null: bool,
     /// Hooks of security modules return 0 or an error (since 6.12).
     pub hooks_return_errors: bool,
+    /// No instruction falls into a loop that it is in, and no function calls itself; since 6.8 only what follows from paths
+    /// counts.
+    pub loops_by_jumps: bool,
     /// Immediates may be stored into the context (since 6.4).
     pub st_imm_to_ctx: bool,
     /// Results are compared by their signed bounds (since 6.8); before, by known bits.
@@ -74,6 +77,7 @@ impl Dialect {
         pointers_teach_null: false,
         more_not_null: false,
         hooks_return_errors: false,
+        loops_by_jumps: true,
         st_imm_to_ctx: false,
         results_by_bounds: false,
         gotol_early: true,
@@ -102,6 +106,7 @@ impl Dialect {
         pointers_teach_null: true,
         more_not_null: true,
         hooks_return_errors: false,
+        loops_by_jumps: false,
         st_imm_to_ctx: true,
         results_by_bounds: true,
         gotol_early: false,

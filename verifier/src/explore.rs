@@ -5,7 +5,7 @@
 use crate::branch;
 use crate::dialect::Dialect;
 use crate::env::{Env, Later};
-use crate::flow::Flow;
+use crate::flow::{self, Flow};
 use crate::frames;
 use crate::helper;
 use crate::insn::jump::Ways;
@@ -367,6 +367,10 @@ impl Exploration<'_> {
             self.at.pc = insn;
             stop
         })?;
+        if let Some((from, to)) = self.options.dialect.loops_by_jumps.then(|| flow::back_edge(insns)).flatten() {
+            self.at.pc = from;
+            return Err(Refusal::BackEdge { from, to }.into());
+        }
         store.flow.analyse(insns, !self.options.record)?;
         self.state.reset();
         if self.options.log {

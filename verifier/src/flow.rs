@@ -76,6 +76,48 @@ impl Flow {
     }
 }
 
+/// The first instruction, depth first, that leads back to one on the way to it, where no jump does so (`push_insn`, whose
+/// `loop_ok` is false): falling into a loop, or a call of a function that is not done.
+pub(crate) fn back_edge(insns: &[Insn]) -> Option<(usize, usize)> {
+    let (mut on_path, mut done) = (vec![false; insns.len()], vec![false; insns.len()]);
+    let mut path = vec![(0, 0)];
+    on_path[0] = true;
+    while let Some((at, taken)) = path.last_mut() {
+        let from = *at;
+        let Some((to, loops)) = edges(insns, from)[*taken] else {
+            (on_path[from], done[from]) = (false, true);
+            path.pop();
+            continue;
+        };
+        *taken += 1;
+        if to >= insns.len() || done[to] {
+            continue;
+        }
+        if on_path[to] {
+            if !loops {
+                return Some((from, to));
+            }
+            continue;
+        }
+        on_path[to] = true;
+        path.push((to, 0));
+    }
+    None
+}
+
+/// Where an instruction leads, in the order in which the kernel goes there, and whether a loop may do so; `None` ends.
+fn edges(insns: &[Insn], at: usize) -> [Option<(usize, bool)>; 3] {
+    let insn = &insns[at];
+    let target = insn.target(at) as usize;
+    match insn.op() {
+        Op::Exit => [None; 3],
+        Op::Ja | Op::Gotol => [Some((target, true)), None, None],
+        Op::Jump { .. } => [Some((at + 1, true)), Some((target, true)), None],
+        op if op.names_subprogram() => [Some((at + insn.slots(), false)), Some((target, op != Op::CallLocal)), None],
+        _ => [Some((at + insn.slots(), false)), None, None],
+    }
+}
+
 fn successors(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
     let insn = &insns[at];
     let target = || Some(insn.target(at) as usize);

@@ -44,6 +44,8 @@ pub enum Refusal {
     Unreachable { insn: usize },
     #[error("{}", unknown_to_older(*opcode))]
     TooNew { insn: usize, opcode: Opcode },
+    #[error("back-edge from insn {from} to {to}")]
+    BackEdge { from: usize, to: usize },
     #[error("infinite loop detected at insn {insn}")]
     InfiniteLoop { insn: usize },
     #[error("BPF program is too large. Processed {processed} insn")]
@@ -282,6 +284,7 @@ impl Refusal {
         match *self {
             R::Call(ref refusal) => refusal.register(),
             R::Unreachable { .. }
+            | R::BackEdge { .. }
             | R::TooNew { .. }
             | R::InfiniteLoop { .. }
             | R::TooLarge { .. }

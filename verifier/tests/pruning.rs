@@ -57,7 +57,7 @@ fn program(random: &mut Random) -> Arc<Program> {
                     format!("r6 = {}", random.pick(&["r2", "r3"])),
                     format!("r1 = {src}"),
                     format!("*(u64 *)(r10 - 24) = {dst}"),
-                    "call CALLEE".to_owned(),
+                    "call pcCALLEE".to_owned(),
                     "r2 = r6".to_owned(),
                     "r3 = r0".to_owned(),
                     "r4 = *(u64 *)(r10 - 24)".to_owned(),

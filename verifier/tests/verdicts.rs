@@ -399,3 +399,12 @@ fn an_older_linux_does_not_have_newer_instructions() {
     assert_eq!(verdict(Insn::new(Opcode::LoadAcquireW), Dialect::V6_8), (1, message));
     assert_eq!(verdict(Insn::new(Opcode::StoreReleaseB), Dialect::V6_8), (1, "unknown opcode d3".to_owned()));
 }
+
+#[test]
+fn loops_that_are_fallen_into() {
+    let middle = "r0 = 0\n goto +1\n r0 += 1\n if r0 < 4 goto -2\n exit";
+    assert_eq!(messages(middle), ["back-edge from insn 2 to 3", "", "", ""]);
+    let itself = "call pc+1\n exit\n call pc-1\n exit";
+    let deep = "the call stack of 9 frames is too deep";
+    assert_eq!(messages(itself), ["back-edge from insn 2 to 2", deep, deep, deep]);
+}

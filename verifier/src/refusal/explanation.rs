@@ -10,6 +10,9 @@ impl Refusal {
     pub fn explanation(&self) -> String {
         use Refusal as R;
         match *self {
+            R::BackEdge { from, to } => format!(
+                "Instruction {from} leads back to {to} without a jump: Linux before 6.8 takes loops only where a jump goes back."
+            ),
             R::Unreachable { insn } => format!("No path leads to instruction {insn}; dead code has to be removed."),
             R::TooNew { insn, opcode } => format!(
                 "Instruction {insn}, {}, came with Linux {}; compile for an older `-mcpu`, or choose a newer dialect.",
