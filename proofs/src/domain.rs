@@ -48,6 +48,16 @@ pub fn range_contains<W: Word>(range: &Range<W>, word: &W) -> W::Flag {
     unsigned.and(&range.smin.sle(word)).and(&word.sle(&range.smax))
 }
 
+/// Claims that what the known bits say is one number has one in all ranges too: without it, a register passes for a
+/// constant in one place and not in another (kernel: `reg_bounds_sanity_check`).
+pub fn claim_agreement<A: Theory>(cx: &mut Context<'_, A>, what: &str, scalar: &Scalar<A>, lemmas: &[A::Flag]) {
+    let (wide, half) = (scalar.wide(), scalar.half());
+    let whole = wide.umin.same(&wide.umax).and(&wide.smin.same(&wide.smax));
+    let low = half.umin.same(&half.umax).and(&half.smin.same(&half.smax));
+    let agree = scalar.is_constant().implies(&whole).and(&scalar.is_constant_32().implies(&low));
+    cx.claim_by(format!("{what} is a constant in all views or in none"), agree, lemmas.to_vec());
+}
+
 /// Claims that each of the five views contains the word, one goal per view, so that a failure names the view.
 pub fn claim_contains<A: Theory>(cx: &mut Context<'_, A>, what: &str, scalar: &Scalar<A>, word: &A::W64) {
     claim_views(cx, what, scalar, word, &[], &[]);

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod obligation;
 pub mod plant;
 pub mod prove;
+pub mod range;
 pub mod report;
 pub mod runner;
 pub mod scalar;
@@ -21,12 +22,14 @@ pub mod solver;
 pub mod sym;
 pub mod theory;
 pub mod tnum;
+pub mod whole;
 pub mod x64;
 
 /// Every obligation, by floor and room.
 pub fn obligations() -> Vec<obligation::Obligation> {
     [
         tnum::obligations(),
+        range::obligations(),
         scalar::obligations(),
         insn::obligations(),
         helper::obligations(),

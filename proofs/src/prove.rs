@@ -7,6 +7,7 @@ use crate::obligation::{Counterexample, Outcome, Unknown};
 use crate::solver::{self, Answer};
 use crate::sym::{SFlag, Symbolic};
 use crate::theory::{Context, Goal, Numbers, Statement};
+use crate::whole::Whole;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -129,8 +130,10 @@ impl<S: Statement> Task<'_, S> {
     /// The model's values, and whether the code that runs fails on them.
     fn replay(&self, goal: &Goal<SFlag>, names: &Names, model: Model) -> (Counterexample, bool) {
         let value = |(name, bits): (&String, &u32)| {
-            let term = model.eval(&BV::new_const(name.as_str(), *bits), true);
-            (name.clone(), term.and_then(|term| term.as_u64()).unwrap_or(0))
+            // A variable is a term of bits or an integer, never both: the other one has no value in the model.
+            let integer = model.eval(&Whole::<64>::integer(name), false).and_then(|term| term.as_u64());
+            let bits = || model.eval(&BV::new_const(name.as_str(), *bits), true).and_then(|term| term.as_u64());
+            (name.clone(), integer.or_else(bits).unwrap_or(0))
         };
         let values: BTreeMap<String, u64> = names.0.iter().map(value).collect();
         let read = Rc::new(RefCell::new(BTreeMap::new()));

@@ -3,6 +3,7 @@
 use crate::domain::{self, claim_contains, claim_contains_by};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
+use semantics::insn::Size;
 use semantics::word::{Algebra, Flag, Word};
 use verifier::Domain;
 use verifier::scalar::Scalar;
@@ -72,6 +73,10 @@ pub fn obligations() -> Vec<Obligation> {
         Obligation::verifier("scalar::zero_extend_32", None, ZeroExtend),
         Obligation::verifier("scalar::constants", None, Constants),
         Obligation::verifier("scalar::of_bits", None, OfBits),
+        Obligation::verifier("scalar::from_half", None, FromHalf),
+        Obligation::verifier("scalar::cut_to", None, CutTo),
+        Obligation::verifier("scalar::agreement", None, Agreement),
+        Obligation::verifier("scalar::select", None, Select),
     ];
     pieces.into_iter().chain(wholes).collect()
 }
@@ -226,5 +231,75 @@ impl Statement for OfBits {
         let kept = if bits == A::W64::BITS { A::W64::ones() } else { A::W64::lit((1 << bits) - 1) };
         let load = domain::rules(cx).load;
         claim_contains(cx, "the loaded value", &load(bits), &word.and(&kept));
+    }
+}
+
+/// The zero-extended values of a half are what a 32-bit operation leaves.
+struct FromHalf;
+
+impl Statement for FromHalf {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W32 = cx.word("x");
+        let (bits, half) = (domain::tnum(cx, "bits", &word), domain::range(cx, "half", &word));
+        claim_contains(cx, "the whole", &Scalar::from_half(&bits, half), &A::zext(&word));
+    }
+}
+
+/// Narrow loads, fills and spills: the low bytes, zero-extended. The views that are set are proven before they tell each
+/// other what they know, which `scalar::sync` is about.
+struct CutTo;
+
+impl Statement for CutTo {
+    fn cases(&self) -> usize {
+        4 * Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        format!("{} bytes in {}", 1 << (case % 4), Domain::ALL[case / 4].name)
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (size, domain) = (Size::ALL[case % 4], &Domain::ALL[case / 4]);
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        let low = crate::insn::transfer::low_bytes::<A>(size, &word);
+        let cut = scalar.cut_views(size, domain);
+        claim_contains(cx, "what is cut", &cut, &low);
+        let result = (domain::rules(cx).fill)(size, domain, &scalar);
+        let synced = if size == Size::Dw || domain.sync == verifier::domain::Sync::Signs && size == Size::W {
+            cut
+        } else {
+            cut.sync_in(domain)
+        };
+        claim_contains_by(cx, "the result", &result, &low, &[domain::same(&result, &synced)]);
+    }
+}
+
+/// What is synchronised is a constant in all views or in none, as long as it contains a value.
+struct Agreement;
+
+impl Statement for Agreement {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        domain::claim_agreement(cx, "what the known bits bound", &scalar.bounds_from_tnum(), &[]);
+        let narrowed = scalar.tnum_from_bounds();
+        let one = scalar.umin.same(&scalar.umax).implies(&narrowed.is_constant());
+        cx.claim("one number in the range is one in the bits", one);
+        let one = scalar.u32_min.same(&scalar.u32_max).implies(&narrowed.is_constant_32());
+        cx.claim("one number in the half's range is one in its bits", one);
+        domain::claim_agreement(cx, "a constant", &Scalar::constant(&word), &[]);
+        let single = scalar.bounds_from_tnum().single_value();
+        domain::claim_agreement(cx, "a single value", &single, &[]);
+    }
+}
+
+/// A choice contains what the chosen one contains.
+struct Select;
+
+impl Statement for Select {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let (x, y): (A::W64, A::W64) = (cx.word("x"), cx.word("y"));
+        let (yes, no) = (domain::scalar(cx, "yes", &x), domain::scalar(cx, "no", &y));
+        let flag = cx.word::<A::W64>("flag").is_zero();
+        claim_contains(cx, "the choice", &Scalar::select(&flag, &yes, &no), &A::W64::select(&flag, &x, &y));
     }
 }

@@ -6,6 +6,7 @@
 use crate::explore;
 use crate::memory::SymMemory;
 use crate::theory::{Theory, Variable};
+use crate::whole::Whole;
 use jit::x64::decode::{self, Decoded, Literal};
 use semantics::word::{Algebra, Convert, Flag, Word};
 use z3::ast::{Ast, BV, Bool};
@@ -32,6 +33,8 @@ impl Algebra for Symbolic {
 
 impl Theory for Symbolic {
     type Memory = SymMemory;
+    type Whole64 = Whole<64>;
+    type Whole32 = Whole<32>;
     fn assumed(flag: &SFlag) {
         explore::assume(&flag.0);
     }

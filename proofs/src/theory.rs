@@ -18,6 +18,16 @@ pub trait Variable: Word {
     fn variable(name: &str, number: u64) -> Self;
 }
 
+/// A word whose products can be spoken of before they are cut to its width.
+pub trait Exact: Variable {
+    /// Whether the product of the signed `left` is at most that of the signed `right`.
+    fn products_ordered(left: (&Self, &Self), right: (&Self, &Self)) -> Self::Flag;
+    /// Whether the product of the signed factors is the signed `word`.
+    fn product_is(left: &Self, right: &Self, word: &Self) -> Self::Flag;
+    /// Whether `(2 * rest + bit) * factor` is `bit * factor + rest * (2 * factor)`, unsigned.
+    fn product_splits(rest: &Self, bit: &Self, factor: &Self) -> Self::Flag;
+}
+
 /// A word that is a number.
 pub trait Number: Word<Flag = bool> {
     /// Its unsigned value.
@@ -28,6 +38,10 @@ pub trait Number: Word<Flag = bool> {
 pub trait Theory: Algebra<W8: Variable, W16: Variable, W32: Variable, W64: Variable> {
     /// Its memory.
     type Memory: Memory<Self>;
+    /// A double word whose products and quotients are those of integers; other operations may have no meaning.
+    type Whole64: Exact<Flag = Self::Flag>;
+    /// The same for a word.
+    type Whole32: Exact<Flag = Self::Flag>;
     /// Told of every assumption as it is made: the symbolic world then explores only what it admits.
     fn assumed(_flag: &Self::Flag) {}
     /// Decodes one x86 instruction; `None` also in worlds whose bytes do not have 8 bits.
@@ -157,16 +171,47 @@ impl<'a, A: Theory> Context<'a, A> {
 
 impl Theory for Concrete {
     type Memory = ByteMap<Self>;
+    type Whole64 = <Concrete as Algebra>::W64;
+    type Whole32 = <Concrete as Algebra>::W32;
     fn decode_x64(bytes: &[u8]) -> Option<(Decoded<Self>, usize)> {
         decode::decode(bytes)
     }
 }
 impl Theory for Eighth {
     type Memory = ByteMap<Self>;
+    type Whole64 = <Eighth as Algebra>::W64;
+    type Whole32 = <Eighth as Algebra>::W32;
 }
 impl Theory for Sixteenth {
     type Memory = ByteMap<Self>;
+    type Whole64 = <Sixteenth as Algebra>::W64;
+    type Whole32 = <Sixteenth as Algebra>::W32;
 }
+
+/// The number as a signed one of the word's width.
+fn signed<W: Number>(word: &W) -> i128 {
+    let shift = 64 - W::BITS;
+    i128::from(((word.number() << shift) as i64) >> shift)
+}
+
+macro_rules! exact {
+    ({$($generics:tt)*} $word:ty) => {
+        impl<$($generics)*> Exact for $word {
+            fn products_ordered(left: (&Self, &Self), right: (&Self, &Self)) -> bool {
+                signed(left.0) * signed(left.1) <= signed(right.0) * signed(right.1)
+            }
+            fn product_is(left: &Self, right: &Self, word: &Self) -> bool {
+                signed(left) * signed(right) == signed(word)
+            }
+            fn product_splits(rest: &Self, bit: &Self, factor: &Self) -> bool {
+                let [rest, bit, factor] = [rest, bit, factor].map(|word| u128::from(word.number()));
+                // Both sides modulo 2^128, which only the largest of 64 bits exceed.
+                (2 * rest + bit).wrapping_mul(factor) == (bit * factor).wrapping_add(rest.wrapping_mul(2 * factor))
+            }
+        }
+    };
+}
+exact!({const N: u32} Narrow<N>);
 
 macro_rules! numbers {
     ($($word:ty)*) => { $(
@@ -180,6 +225,7 @@ macro_rules! numbers {
                 u64::from(*self)
             }
         }
+        exact!({} $word);
     )* };
 }
 numbers!(u8 u16 u32 u64);

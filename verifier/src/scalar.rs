@@ -176,6 +176,15 @@ impl<A: Algebra> Scalar<A> {
     }
     /// The low `size` bytes of the values, zero-extended (`coerce_reg_to_size`): what narrow loads and fills leave.
     pub fn cut_to(&self, size: Size, domain: &Domain) -> Self {
+        let cut = self.cut_views(size, domain);
+        match size {
+            Size::Dw => cut,
+            Size::W if domain.sync == Sync::Signs => cut,
+            _ => cut.sync_in(domain),
+        }
+    }
+    /// [`Scalar::cut_to`] before the views have told each other what they know.
+    pub fn cut_views(&self, size: Size, domain: &Domain) -> Self {
         let max: A::W64 = match size {
             Size::B => A::W8::ones().zx(),
             Size::H => A::W16::ones().zx(),
@@ -197,8 +206,7 @@ impl<A: Algebra> Scalar<A> {
         };
         let var_off = Tnum { value: self.var_off.value.and(&max), mask: self.var_off.mask.and(&max) };
         let wide = Range { umin: umin.clone(), umax: umax.clone(), smin: umin, smax: umax };
-        let cut = Self::from_views(var_off, wide, half);
-        if domain.sync == Sync::Signs && size == Size::W { cut } else { cut.sync_in(domain) }
+        Self::from_views(var_off, wide, half)
     }
     /// Itself, or everything where a view is empty: what the kernel does with a state that cannot arise
     /// (`reg_bounds_sanity_check`).

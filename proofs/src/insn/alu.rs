@@ -6,7 +6,7 @@
 
 use super::transfer::{Registers, instance};
 use super::{lowering, path_name};
-use crate::domain::{self, claim_contains_bits_by, claim_contains_by, same, same_tnum};
+use crate::domain::{self, claim_agreement, claim_contains_bits_by, claim_contains_by, same, same_tnum};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
@@ -113,5 +113,6 @@ impl Statement for Transfer {
         // The operators' proofs ask of the operands only that they contain their values.
         let lemmas = [same(&result, &proven), run.src.contains(&run.src_value), run.result.same(&value)];
         claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
+        claim_agreement(cx, "the result", &result, &lemmas[..1]);
     }
 }

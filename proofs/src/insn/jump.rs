@@ -10,9 +10,10 @@ use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Cond, Op, Opcode, Room, Width};
-use semantics::word::{Algebra, Flag};
+use semantics::word::{Algebra, Flag, Word};
 use verifier::Domain;
 use verifier::insn::jump;
+use verifier::scalar::Scalar;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
@@ -43,9 +44,19 @@ pub fn obligations() -> Vec<Obligation> {
         })
     });
     let packet = Obligation::verifier("insn::jump::packet_range", Some(Room::Jump), PacketRange);
+    let others = [(Width::W64, "64"), (Width::W32, "32")].into_iter().flat_map(|(width, bits)| {
+        let obligation =
+            |name: &str, statement| Obligation::verifier(format!("{name}{bits}"), Some(Room::Jump), statement);
+        [
+            obligation("insn::jump::taught", Taught { width, only_combined: false }),
+            obligation("insn::jump::combined", Taught { width, only_combined: true }),
+        ]
+    });
+    let others = others.chain([Obligation::verifier("insn::jump::simulated", Some(Room::Jump), Simulated)]);
     operators
         .chain(rules)
         .chain([packet])
+        .chain(others)
         .chain(lowering::obligations(Room::Jump))
         .chain(lowering::obligations_blinded(Room::Jump))
         .collect()
@@ -118,6 +129,76 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Where both ways are tried, it is enough that the operands alone decide rightly: the way that is gone contradicts
+    /// nothing, because what it teaches contains the operands (`refine`), and `simulated` follows it then.
+    fn simulation<A: Theory>(
+        &self,
+        domain: &Domain,
+        dst: &Scalar<A>,
+        src: &Scalar<A>,
+        decided: &jump::Taken<A::Flag>,
+        holds: bool,
+    ) -> Vec<A::Flag> {
+        let Op::Jump { cond, width, .. } = self.op else { unreachable!("{:?} is no condition", self.op) };
+        if !domain.ways_simulated || self.registers == Registers::Aliased {
+            return Vec::new();
+        }
+        let known = jump::taken_by_knowledge(cond, width, domain, dst, src);
+        let way = |holds| jump::refine(cond, width, domain, holds, dst, src).well_formed();
+        let simulated = known.clone().simulated(&way(true), &way(false));
+        let right = if holds { known.never.not() } else { known.always.not() };
+        vec![decided.always.iff(&simulated.always), decided.never.iff(&simulated.never), right]
+    }
+}
+
+/// Where the way that is gone contradicts nothing, and the operands do not say that it is never gone, no more does the
+/// simulation of both ways.
+struct Simulated;
+
+impl Statement for Simulated {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let mut flag = |name: &str| cx.word::<A::W64>(name).is_zero();
+        let (always, never, other) = (flag("always"), flag("never"), flag("other"));
+        let yes = A::Flag::lit(true);
+        let taken = jump::Taken { always, never };
+        let gone = taken.clone().simulated(&yes, &other);
+        cx.claim("the way that holds is gone", taken.never.not().implies(&gone.never.not()));
+        let gone = taken.clone().simulated(&other, &yes);
+        cx.claim("the way that fails is gone", taken.always.not().implies(&gone.always.not()));
+    }
+}
+
+/// What a constant taught before 6.8, for all conditions and both ways; and that what it taught at one width is combined
+/// with the other without losing a value.
+struct Taught {
+    width: Width,
+    only_combined: bool,
+}
+
+impl Statement for Taught {
+    fn cases(&self) -> usize {
+        if self.only_combined { 1 } else { 2 * Cond::ALL.len() }
+    }
+    fn case_name(&self, case: usize) -> String {
+        let way = if case.is_multiple_of(2) { "holds" } else { "fails" };
+        if self.only_combined { String::new() } else { format!("{:?} {way}", Cond::ALL[case / 2]) }
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let x: A::W64 = cx.word("dst");
+        let dst = domain::scalar(cx, "dst", &x);
+        if self.only_combined {
+            return claim_contains(cx, "the combination", &jump::combined(self.width, &dst), &x);
+        }
+        let (cond, holds) = (Cond::ALL[case / 2], case.is_multiple_of(2));
+        let y: A::W64 = cx.word("src");
+        let src = domain::scalar(cx, "src", &y);
+        cx.assume(&jump::known(self.width, &src));
+        cx.assume(&condition::<A>(cond, self.width, &x, &y).iff(&A::Flag::lit(holds)));
+        claim_contains(cx, "dst", &jump::by_constant(cond, self.width, holds, &dst, &src), &x);
+    }
+}
+
 impl Statement for Rule {
     fn cases(&self) -> usize {
         Domain::ALL.len() * if matches!(self.way, Way::Taken) { self.ways().len() } else { 1 }
@@ -146,10 +227,11 @@ impl Statement for Rule {
                 };
                 let holds = self.ways()[case];
                 cx.assume(&taken.iff(&A::Flag::lit(holds)));
+                let lemmas = self.simulation(domain, &run.dst, &run.src, &decided, holds);
                 return if holds {
-                    cx.claim("what is taken is not never taken", decided.never.not());
+                    cx.claim_by("what is taken is not never taken", decided.never.not(), lemmas);
                 } else {
-                    cx.claim("what is not taken is not always taken", decided.always.not());
+                    cx.claim_by("what is not taken is not always taken", decided.always.not(), lemmas);
                 };
             }
             Way::Holds => (branch.holds, true),
@@ -194,7 +276,6 @@ impl Statement for PacketRange {
         format!("offset {} {}", Self::offset(case), if case % 2 == 1 { "below the end" } else { "at or below the end" })
     }
     fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
-        use semantics::word::Word;
         let strictly = case % 2 == 1;
         // Offsets scale with the width.
         let offset =

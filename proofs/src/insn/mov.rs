@@ -1,13 +1,15 @@
 //! Moves: transfer functions and lowering.
 
+use super::transfer::signed_low_bytes;
 use super::transfer::{Registers, instance};
 use super::{lowering, path_name};
-use crate::domain::{self, claim_contains_by, same};
+use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
-use semantics::insn::{Op, Opcode, Room, Source, Width};
+use semantics::insn::{Op, Opcode, Room, Size, Source, Width};
 use verifier::Domain;
+use verifier::insn::mov;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
@@ -16,6 +18,23 @@ pub fn obligations() -> Vec<Obligation> {
         let name = format!("insn::mov::transfer::{}", path_name(row.name));
         Obligation::verifier(name, Some(Room::Mov), Transfer { opcode: row.opcode, op: row.op })
     });
+    let extensions = [Width::W64, Width::W32].into_iter().flat_map(|width| {
+        let bits = if width == Width::W64 { 64 } else { 32 };
+        let sizes: &[Size] = if width == Width::W64 { &[Size::B, Size::H, Size::W] } else { &[Size::B, Size::H] };
+        sizes.iter().flat_map(move |from| {
+            let name = |kind| format!("insn::mov::{kind}::movsx{}_to{bits}", from.bits());
+            let (from, kind) = (*from, Some(Room::Mov));
+            [
+                Obligation::verifier(name("operator"), kind, SignExtended { from, width }),
+                Obligation::verifier(name("transfer"), kind, SignExtend { from, width, load: false }),
+            ]
+        })
+    });
+    let loads = [Size::B, Size::H, Size::W].map(|from| {
+        let name = format!("insn::load_store::transfer::ldxs_{}", format!("{from:?}").to_lowercase());
+        Obligation::verifier(name, Some(Room::LoadStore), SignExtend { from, width: Width::W64, load: true })
+    });
+    let transfers = transfers.chain(extensions).chain(loads);
     transfers.chain(lowering::obligations(Room::Mov)).chain(lowering::obligations_blinded(Room::Mov)).collect()
 }
 
@@ -49,5 +68,57 @@ impl Statement for Transfer {
             }
         };
         claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
+        if (source, width) != (Source::X, Width::W64) {
+            claim_agreement(cx, "the result", &result, &lemmas);
+        }
+    }
+}
+
+/// What sign extension leaves before views are synchronised.
+struct SignExtended {
+    from: Size,
+    width: Width,
+}
+
+impl Statement for SignExtended {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("src");
+        let src = domain::scalar(cx, "src", &word);
+        let result = mov::sign_extended(self.from, self.width, &src);
+        claim_contains(cx, "the result", &result, &extended::<A>(self.from, self.width, &word));
+    }
+}
+
+fn extended<A: Theory>(from: Size, width: Width, word: &A::W64) -> A::W64 {
+    let wide = signed_low_bytes::<A>(from, word);
+    match width {
+        Width::W64 => wide,
+        Width::W32 => A::zext(&A::low(&wide)),
+    }
+}
+
+/// The row of the verifier's table for a move or a load with sign extension contains what it leaves, in every domain.
+struct SignExtend {
+    from: Size,
+    width: Width,
+    load: bool,
+}
+
+impl Statement for SignExtend {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (rules, domain) = (domain::rules(cx), &Domain::ALL[case]);
+        let word: A::W64 = cx.word("src");
+        let src = domain::scalar(cx, "src", &word);
+        let row = if self.load { rules.load_sx } else { rules.at(self.width).mov_sx };
+        let result = row(self.from, domain, &src);
+        let lemmas = [same(&result, &mov::sign_extend(self.from, self.width, domain, &src))];
+        claim_contains_by(cx, "the result", &result, &extended::<A>(self.from, self.width, &word), &lemmas);
+        claim_agreement(cx, "the result", &result, &lemmas);
     }
 }

@@ -1,10 +1,180 @@
-//! Multiplication, division and modulo: their lowering.
+//! Multiplication, division and modulo: transfer functions; and their lowering.
+//!
+//! What products and quotients are is proven over the integers in `range` and `tnum`; here that the pieces are put together
+//! so: that each row of the verifier's table is those pieces and nothing else.
 
-use super::lowering;
+use super::transfer::{self, Registers, instance};
+use super::{lowering, path_name};
+use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same, same_tnum};
 use crate::obligation::Obligation;
-use semantics::insn::Room;
+use crate::theory::{Context, Statement, Theory};
+use semantics::insn::table::TABLE;
+use semantics::insn::{MulDivOp, Op, Opcode, Room, Width};
+use semantics::word::{Algebra, Flag, Word};
+use verifier::Domain;
+use verifier::insn::{alu, muldiv};
+use verifier::range::Range;
+use verifier::scalar::Scalar;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    lowering::obligations(Room::Muldiv).chain(lowering::obligations_blinded(Room::Muldiv)).collect()
+    let operators = [(Width::W64, "64"), (Width::W32, "32")].into_iter().flat_map(|(width, bits)| {
+        MulDivOp::ALL.map(|op| {
+            let name = format!("insn::muldiv::operator::{op:?}{bits}").to_lowercase();
+            Obligation::verifier(name, Some(Room::Muldiv), Operator { op, width })
+        })
+    });
+    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Muldiv);
+    let transfers = rows.flat_map(|row| {
+        let statement = |registers| Transfer { opcode: row.opcode, op: row.op, registers };
+        let name = format!("insn::muldiv::transfer::{}", path_name(row.name));
+        let aliased = row.op.reads_src().then(|| {
+            Obligation::verifier(format!("{name}_aliased"), Some(Room::Muldiv), statement(Registers::Aliased))
+        });
+        [Obligation::verifier(name, Some(Room::Muldiv), statement(Registers::Distinct))].into_iter().chain(aliased)
+    });
+    operators
+        .chain(transfers)
+        .chain([Obligation::verifier("insn::muldiv::settled", Some(Room::Muldiv), Settled)])
+        .chain(lowering::obligations(Room::Muldiv))
+        .chain(lowering::obligations_blinded(Room::Muldiv))
+        .collect()
+}
+
+/// The operation on registers.
+fn applied<A: Algebra>(op: MulDivOp, width: Width, dst: &A::W64, src: &A::W64) -> A::W64 {
+    match width {
+        Width::W64 => op.apply(dst, src),
+        Width::W32 => A::zext(&op.apply(&A::low(dst), &A::low(src))),
+    }
+}
+
+/// The result before views are synchronised is made of known bits from `tnum::mul`, ranges from `range`, and the choices of
+/// `settled`; a half becomes a whole as in `scalar::from_half`.
+struct Operator {
+    op: MulDivOp,
+    width: Width,
+}
+
+impl Operator {
+    fn product<A: Theory>(&self, domain: &Domain, dst: &Scalar<A>, src: &Scalar<A>) -> (Scalar<A>, A::Flag) {
+        let result = muldiv::multiplied(self.width, domain, dst, src);
+        let half =
+            if domain.signed_products { dst.half().mul(&src.half()) } else { dst.half().mul_halves(&src.half()) };
+        let expected = match self.width {
+            Width::W64 => {
+                let (a, b) = (&dst.var_off, &src.var_off);
+                let bits = if domain.long_multiplication { a.mul(b) } else { a.mul_apart(b) };
+                let (a, b) = (dst.wide(), src.wide());
+                Scalar::from_views(bits, if domain.signed_products { a.mul(&b) } else { a.mul_halves(&b) }, half)
+            }
+            Width::W32 => {
+                let (a, b) = (dst.var_off.cast::<A::W32>(), src.var_off.cast());
+                Scalar::from_half(&if domain.long_multiplication { a.mul(&b) } else { a.mul_apart(&b) }, half)
+            }
+        };
+        let same = same(&result, &expected);
+        (result, same)
+    }
+    fn quotient<A: Theory>(&self, dst: &Scalar<A>, src: &Scalar<A>) -> (Scalar<A>, A::Flag) {
+        let op = self.op;
+        let result = muldiv::divided(op, self.width, dst, src);
+        let expected = match self.width {
+            Width::W64 => {
+                let (range, by) = (dst.wide(), &src.var_off.value);
+                let quotients = muldiv::divided_range(op, &range, by);
+                let quotients = Scalar::from_views(verifier::tnum::Tnum::unknown(), quotients, Range::unknown());
+                muldiv::settled(op, &by.is_zero(), &muldiv::leaves_dividend(op, &range, by), dst, &quotients)
+            }
+            Width::W32 => {
+                let (range, by): (_, A::W32) = (dst.half(), A::low(&src.var_off.value));
+                let quotients = muldiv::divided_range(op, &range, &by);
+                let quotients = Scalar::from_half(&verifier::tnum::Tnum::unknown(), quotients);
+                let cut = Scalar::from_half(&dst.var_off.cast(), dst.half());
+                muldiv::settled(op, &by.is_zero(), &muldiv::leaves_dividend(op, &range, &by), &cut, &quotients)
+            }
+        };
+        let same = same(&result, &expected);
+        (result, same)
+    }
+}
+
+impl Statement for Operator {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        transfer::domain(case).name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (x, y): (A::W64, A::W64) = (cx.word("dst"), cx.word("src"));
+        let dst = domain::scalar(cx, "dst", &x);
+        let (result, lemma) = if self.op == MulDivOp::Mul {
+            let src = domain::scalar(cx, "src", &y);
+            self.product::<A>(transfer::domain(case), &dst, &src)
+        } else {
+            self.quotient::<A>(&dst, &Scalar::constant(&y))
+        };
+        let value = applied::<A>(self.op, self.width, &x, &y);
+        claim_contains_by(cx, "the result", &result, &value, &[lemma]);
+    }
+}
+
+/// Whatever a quotient is: the choice between 0, the dividend and what contains quotients contains it.
+struct Settled;
+
+impl Statement for Settled {
+    fn cases(&self) -> usize {
+        2
+    }
+    fn case_name(&self, case: usize) -> String {
+        (if case == 0 { "quotients" } else { "remainders" }).to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (dividend, quotient): (A::W64, A::W64) = (cx.word("dividend"), cx.word("quotient"));
+        let (by_zero, kept) = (cx.word::<A::W64>("divisor").is_zero(), cx.word::<A::W64>("kept").is_zero());
+        let (op, at_zero) = if case == 0 { (MulDivOp::Div, A::W64::lit(0)) } else { (MulDivOp::Mod, dividend.clone()) };
+        let (before, quotients) = (domain::scalar(cx, "x", &dividend), domain::scalar(cx, "q", &quotient));
+        let settled = muldiv::settled(op, &by_zero, &kept, &before, &quotients);
+        let value = A::W64::select(&by_zero, &at_zero, &A::W64::select(&kept, &dividend, &quotient));
+        claim_contains(cx, "the result", &settled, &value);
+    }
+}
+
+/// The row of the verifier's table for an instruction contains what the instruction leaves, in every domain.
+struct Transfer {
+    opcode: Opcode,
+    op: Op,
+    registers: Registers,
+}
+
+impl Statement for Transfer {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        transfer::domain(case).name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let Op::MulDiv { op, width, source } = self.op else { unreachable!("{:?} is of another room", self.op) };
+        let (rules, domain) = (domain::rules(cx), transfer::domain(case));
+        let run = instance(cx, self.opcode, source, self.registers, rules.at(width));
+        let result = rules.at(width).muldiv(op)(domain, &run.dst, &run.src);
+        let proven = muldiv::transfer(op, width, domain, &run.dst, &run.src);
+        let value = applied::<A>(op, width, &run.dst_value, &run.src_value);
+        // What passes for a constant divisor is the operator's constant.
+        let known = alu::is_constant(width, &run.src);
+        let divisor = match width {
+            Width::W64 => run.src.var_off.value.same(&run.src_value),
+            Width::W32 => A::low(&run.src.var_off.value).same(&A::low(&run.src_value)),
+        };
+        let lemmas = [
+            same(&result, &proven),
+            same_tnum(&result.var_off, &proven.var_off),
+            known.implies(&divisor),
+            run.result.same(&value),
+        ];
+        claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
+        claim_agreement(cx, "the result", &result, &lemmas[..1]);
+    }
 }

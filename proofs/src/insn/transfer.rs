@@ -2,7 +2,9 @@
 
 use super::machine::Bpf;
 use crate::theory::{Context, Theory};
-use semantics::insn::{self, Insn, Opcode, Reg, Source};
+use semantics::insn::{self, Insn, Opcode, Reg, Size, Source};
+use semantics::word::Convert;
+use verifier::Domain;
 use verifier::rules::AtWidth;
 use verifier::scalar::Scalar;
 
@@ -60,4 +62,30 @@ pub fn instance<A: Theory>(
     let Ok(flow) = insn::exec(&insn, &mut machine);
     let taken = if let insn::Flow::Branch(taken) = flow { Some(taken) } else { None };
     Instance { dst, src, imm, dst_value, src_value, result: machine.regs[1].clone(), taken }
+}
+
+/// The low bytes of a register, zero-extended.
+pub fn low_bytes<A: Theory>(size: Size, word: &A::W64) -> A::W64 {
+    match size {
+        Size::B => Convert::<A::W8>::zx(word).zx(),
+        Size::H => Convert::<A::W16>::zx(word).zx(),
+        Size::W => A::zext(&A::low(word)),
+        Size::Dw => word.clone(),
+    }
+}
+
+/// The low bytes of a register, sign-extended.
+pub fn signed_low_bytes<A: Theory>(size: Size, word: &A::W64) -> A::W64 {
+    match size {
+        Size::B => Convert::<A::W8>::zx(word).sx(),
+        Size::H => Convert::<A::W16>::zx(word).sx(),
+        Size::W => A::low(word).sx(),
+        Size::Dw => word.clone(),
+    }
+}
+
+/// The domains as cases of a statement.
+pub fn domain(case: usize) -> &'static Domain {
+    const ALL: &[Domain] = &Domain::ALL;
+    &ALL[case % ALL.len()]
 }

@@ -27,6 +27,16 @@ impl<F: Flag> Taken<F> {
     fn where_both(self, flag: &F) -> Self {
         Taken { always: self.always.and(flag), never: self.never.and(flag) }
     }
+    /// Where it is not decided and what one way teaches contradicts itself, the jump goes the other way
+    /// (`simulate_both_branches_taken`). The flags say of each way that what it teaches does not.
+    #[inline(always)]
+    pub fn simulated(self, holds: &F, fails: &F) -> Self {
+        let open = self.always.or(&self.never).not();
+        Taken {
+            always: self.always.or(&open.and(&fails.not())),
+            never: self.never.or(&open.and(fails).and(&holds.not())),
+        }
+    }
     /// Fails also where the flag holds.
     #[inline(always)]
     fn or_never(self, flag: &F) -> Self {
@@ -84,24 +94,30 @@ pub fn branch_taken<A: Algebra>(
     dst: &Scalar<A>,
     src: &Scalar<A>,
 ) -> Taken<A::Flag> {
+    let taken = taken_by_knowledge(cond, width, domain, dst, src);
+    if !domain.ways_simulated {
+        return taken;
+    }
+    let holds = refine(cond, width, domain, true, dst, src).well_formed();
+    let fails = refine(cond, width, domain, false, dst, src).well_formed();
+    taken.simulated(&holds, &fails)
+}
+
+/// The same from what is known of the operands, without looking down either way.
+pub fn taken_by_knowledge<A: Algebra>(
+    cond: Cond,
+    width: Width,
+    domain: &Domain,
+    dst: &Scalar<A>,
+    src: &Scalar<A>,
+) -> Taken<A::Flag> {
     let ranges = taken_by_ranges(cond, width, dst, src);
-    let taken = match cond {
+    match cond {
         Cond::Eq | Cond::Ne if !domain.ranges_decide => ranges.where_both(&known(width, dst).and(&known(width, src))),
         Cond::Eq if domain.bits_decide => ranges.or_never(&bits_apart(width, dst, src)),
         Cond::Ne if domain.bits_decide => ranges.inverted().or_never(&bits_apart(width, dst, src)).inverted(),
         _ if !domain.ranges_decide => ranges.where_both(&known(width, src)),
         _ => ranges,
-    };
-    if !domain.ways_simulated {
-        return taken;
-    }
-    // Where what a way teaches contradicts itself, the jump goes the other way.
-    let open = taken.always.or(&taken.never).not();
-    let holds = refine(cond, width, domain, true, dst, src).well_formed();
-    let fails = refine(cond, width, domain, false, dst, src).well_formed();
-    Taken {
-        always: taken.always.or(&open.and(&fails.not())),
-        never: taken.never.or(&open.and(&fails).and(&holds.not())),
     }
 }
 
@@ -131,7 +147,7 @@ fn set_itself<W: Word>(bits: &Tnum<W>, range: &Range<W>) -> Taken<W::Flag> {
 
 /// Whether the known bits say that the operand has one value, at this width.
 #[inline(always)]
-fn known<A: Algebra>(width: Width, of: &Scalar<A>) -> A::Flag {
+pub fn known<A: Algebra>(width: Width, of: &Scalar<A>) -> A::Flag {
     match width {
         Width::W64 => of.is_constant(),
         Width::W32 => of.is_constant_32(),
@@ -244,7 +260,7 @@ fn taught<A: Algebra>(
 }
 
 /// What `of cond constant` teaches of `of`.
-fn by_constant<A: Algebra>(cond: Cond, width: Width, holds: bool, of: &Scalar<A>, by: &Scalar<A>) -> Scalar<A> {
+pub fn by_constant<A: Algebra>(cond: Cond, width: Width, holds: bool, of: &Scalar<A>, by: &Scalar<A>) -> Scalar<A> {
     let value = match width {
         Width::W64 => by.var_off.value.clone(),
         Width::W32 => A::zext(&A::low(&by.var_off.value)),
@@ -265,7 +281,7 @@ fn by_constant<A: Algebra>(cond: Cond, width: Width, holds: bool, of: &Scalar<A>
 
 /// What the width that was compared says of the other one (`__reg_combine_64_into_32`, `__reg_combine_32_into_64`): all
 /// else that was known of the other's ranges is forgotten.
-fn combined<A: Algebra>(width: Width, of: &Scalar<A>) -> Scalar<A> {
+pub fn combined<A: Algebra>(width: Width, of: &Scalar<A>) -> Scalar<A> {
     match width {
         Width::W64 => {
             let (least, most): (A::W64, A::W64) = (A::W32::signed_min().sx(), A::W32::signed_max().sx());

@@ -11,7 +11,7 @@ use crate::scalar::Scalar;
 use crate::state::State;
 use crate::tnum::Tnum;
 use semantics::insn::{Insn, MulDivOp, Source, Width};
-use semantics::word::{Algebra, Word};
+use semantics::word::{Algebra, Flag, Word};
 
 /// What `dst op src` may be.
 ///
@@ -75,34 +75,31 @@ pub fn divided<A: Algebra>(op: MulDivOp, width: Width, dst: &Scalar<A>, src: &Sc
     match width {
         Width::W64 => {
             let divisor = &src.var_off.value;
-            let wide = divided_range(op, &dst.wide(), divisor);
-            let result = Scalar::from_views(Tnum::unknown(), wide, Range::unknown());
-            let same = leaves_dividend(op, &dst.wide(), divisor);
-            unless_zero(op, divisor, dst, Scalar::select(&same, dst, &result))
+            let result = Scalar::from_views(Tnum::unknown(), divided_range(op, &dst.wide(), divisor), Range::unknown());
+            settled(op, &divisor.is_zero(), &leaves_dividend(op, &dst.wide(), divisor), dst, &result)
         }
         Width::W32 => {
             let divisor: A::W32 = A::low(&src.var_off.value);
-            let half = divided_range(op, &dst.half(), &divisor);
-            let result = Scalar::from_half(&Tnum::unknown(), half);
-            let cut = Scalar::from_half(&dst.var_off.cast(), dst.half());
-            let same = leaves_dividend(op, &dst.half(), &divisor);
-            unless_zero(op, &divisor, &cut, Scalar::select(&same, &cut, &result))
+            let result = Scalar::from_half(&Tnum::unknown(), divided_range(op, &dst.half(), &divisor));
+            let dividend = Scalar::from_half(&dst.var_off.cast(), dst.half());
+            settled(op, &divisor.is_zero(), &leaves_dividend(op, &dst.half(), &divisor), &dividend, &result)
         }
     }
 }
 
-/// Quotients by 0 are 0, and remainders by 0 the dividend.
-fn unless_zero<A: Algebra, W: Word<Flag = A::Flag>>(
+/// The result of a division: by 0 it is 0, of modulo by 0 the dividend, which some divisors leave as it is.
+pub fn settled<A: Algebra>(
     op: MulDivOp,
-    divisor: &W,
+    by_zero: &A::Flag,
+    leaves_dividend: &A::Flag,
     dividend: &Scalar<A>,
-    result: Scalar<A>,
+    result: &Scalar<A>,
 ) -> Scalar<A> {
-    let by_zero = match op {
+    let zero = match op {
         MulDivOp::Mul | MulDivOp::Div | MulDivOp::Sdiv => &Scalar::constant(&A::W64::lit(0)),
         MulDivOp::Mod | MulDivOp::Smod => dividend,
     };
-    Scalar::select(&divisor.is_zero(), by_zero, &result)
+    Scalar::select(by_zero, zero, &Scalar::select(leaves_dividend, dividend, result))
 }
 
 /// The ranges of quotients or remainders by a constant that is not 0.
@@ -118,7 +115,6 @@ pub fn divided_range<W: Word>(op: MulDivOp, dst: &Range<W>, divisor: &W) -> Rang
 
 /// Whether the operation leaves all dividends as they are.
 pub fn leaves_dividend<W: Word>(op: MulDivOp, dst: &Range<W>, divisor: &W) -> W::Flag {
-    use semantics::word::Flag;
     match op {
         MulDivOp::Mod => dst.is_below(divisor),
         MulDivOp::Smod => dst.is_within(divisor),

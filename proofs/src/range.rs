@@ -1,0 +1,146 @@
+//! The verifier's ranges: products, quotients and remainders, over the integers.
+
+use crate::domain;
+use crate::obligation::Obligation;
+use crate::theory::{Context, Exact, Statement, Theory};
+use semantics::insn::{MulDivOp, Width};
+use semantics::word::{Flag, Word};
+use verifier::insn::muldiv;
+use verifier::range::Range;
+
+/// The obligations of ranges.
+pub fn obligations() -> Vec<Obligation> {
+    const CLAIMS: [(&str, Claim); 10] = [
+        ("mul_halves", Claim::MulHalves),
+        ("mul_unsigned", Claim::MulUnsigned),
+        ("mul_signed", Claim::MulSigned),
+        ("product_hull", Claim::Hull),
+        ("product_fits", Claim::Fits),
+        ("udiv", Claim::Divided(MulDivOp::Div)),
+        ("sdiv", Claim::Divided(MulDivOp::Sdiv)),
+        ("urem", Claim::Divided(MulDivOp::Mod)),
+        ("srem", Claim::Divided(MulDivOp::Smod)),
+        ("monotone", Claim::Monotone),
+    ];
+    [(Width::W64, "64"), (Width::W32, "32")]
+        .into_iter()
+        .flat_map(|(width, bits)| {
+            CLAIMS.map(|(name, claim)| {
+                Obligation::verifier(format!("range::{name}{bits}"), None, Operator { claim, width })
+            })
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    /// Products before 6.14.
+    MulHalves,
+    /// Unsigned products since 6.14.
+    MulUnsigned,
+    /// Signed products since 6.14: the hull of the four products of the ends. It is enough that none of those overflows,
+    /// because then they are the exact ones ([`Claim::Fits`]), all exact products lie between them ([`Claim::Hull`]), and
+    /// so fit as well.
+    MulSigned,
+    /// An exact product lies between two of those of the ends.
+    Hull,
+    /// A product that does not overflow, and one that lies between two words, is the exact one.
+    Fits,
+    /// Quotients and remainders by a constant that is not 0.
+    Divided(MulDivOp),
+    /// What a product of larger factors is, apart from any code: no smaller.
+    Monotone,
+}
+
+struct Operator {
+    claim: Claim,
+    width: Width,
+}
+
+impl Statement for Operator {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        match self.width {
+            Width::W64 => self.claim.state::<A, A::Whole64>(cx),
+            Width::W32 => self.claim.state::<A, A::Whole32>(cx),
+        }
+    }
+}
+
+impl Claim {
+    fn state<A: Theory, W: Exact<Flag = A::Flag>>(self, cx: &mut Context<'_, A>) {
+        let (x, y): (W, W) = (cx.word("x"), cx.word("y"));
+        let a = domain::range(cx, "a", &x);
+        match self {
+            Claim::MulHalves => {
+                let b = domain::range(cx, "b", &y);
+                for (name, flag) in ends(&a.mul_halves(&b), &x.mul(&y)) {
+                    cx.claim(format!("contains: {name}"), flag);
+                }
+            }
+            Claim::MulUnsigned => {
+                let product = a.mul(&domain::range(cx, "b", &y));
+                for (name, flag) in ends(&product, &x.mul(&y)).into_iter().take(2) {
+                    cx.claim(format!("contains: {name}"), flag);
+                }
+            }
+            Claim::MulSigned => {
+                let b = domain::range(cx, "b", &y);
+                let corners = [(&a.smin, &b.smin), (&a.smin, &b.smax), (&a.smax, &b.smin), (&a.smax, &b.smax)];
+                let overflow = |(x, y): (&W, &W)| verifier::range::signed_product_overflows(x, y);
+                let overflows = corners.map(overflow).iter().fold(W::Flag::lit(false), |any, one| any.or(one));
+                let [p, q, r, s] = corners.map(|(x, y)| x.mul(y));
+                let hull = [p.smin(&q).smin(&r.smin(&s)), p.smax(&q).smax(&r.smax(&s))];
+                let product = a.mul(&b);
+                let open = [W::signed_min(), W::signed_max()];
+                let expected = |at: usize| W::select(&overflows, &open[at], &hull[at]);
+                let lemmas = vec![product.smin.same(&expected(0)), product.smax.same(&expected(1))];
+                for (name, flag) in ends(&product, &x.mul(&y)).into_iter().skip(2) {
+                    cx.claim_by(format!("contains: {name}"), flag, lemmas.clone());
+                }
+            }
+            Claim::Hull => {
+                let b = domain::range(cx, "b", &y);
+                let corners = [(&a.smin, &b.smin), (&a.smin, &b.smax), (&a.smax, &b.smin), (&a.smax, &b.smax)];
+                let below = corners.map(|corner| W::products_ordered(corner, (&x, &y)));
+                let above = corners.map(|corner| W::products_ordered((&x, &y), corner));
+                let any = |flags: [W::Flag; 4]| flags.iter().fold(W::Flag::lit(false), |any, one| any.or(one));
+                cx.claim("an end's product is no more", any(below));
+                cx.claim("an end's product is no less", any(above));
+            }
+            Claim::Fits => {
+                let exact = W::product_is(&x, &y, &x.mul(&y));
+                let fits = verifier::range::signed_product_overflows(&x, &y).not();
+                cx.claim("what does not overflow is exact", fits.implies(&exact));
+                let one = W::lit(1);
+                let above = W::products_ordered((&a.smin, &one), (&x, &y));
+                let below = W::products_ordered((&x, &y), (&a.smax, &one));
+                cx.claim("what lies between words is exact", above.and(&below).implies(&exact));
+            }
+            Claim::Divided(op) => {
+                cx.assume(&y.is_zero().not());
+                let value = op.apply(&x, &y);
+                let same = muldiv::leaves_dividend(op, &a, &y);
+                cx.claim("what is left alone is the dividend", same.implies(&value.same(&x)));
+                let result = muldiv::divided_range(op, &a, &y);
+                let reaches = same.not();
+                for (name, flag) in ends(&result, &value) {
+                    cx.claim(format!("contains: {name}"), reaches.implies(&flag));
+                }
+            }
+            Claim::Monotone => {
+                let overflows = verifier::range::unsigned_product_overflows(&a.umax, &y);
+                let (product, most) = (x.mul(&y), a.umax.mul(&y));
+                cx.claim("products that fit grow with their factors", overflows.or(&product.ule(&most)));
+            }
+        }
+    }
+}
+
+fn ends<W: Word>(range: &Range<W>, value: &W) -> [(&'static str, W::Flag); 4] {
+    [
+        ("no less, unsigned", range.umin.ule(value)),
+        ("no more, unsigned", value.ule(&range.umax)),
+        ("no less, signed", range.smin.sle(value)),
+        ("no more, signed", value.sle(&range.smax)),
+    ]
+}
