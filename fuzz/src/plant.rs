@@ -38,10 +38,8 @@ pub fn all() -> Vec<Plant> {
         story: plant.story,
         site: Site::Jit(plant.install),
     });
-    let verifier = verifier::plant::all::<Concrete>().into_iter().map(|plant| Plant {
-        name: format!("verifier::{}", plant.name),
-        story: plant.story,
-        site: Site::Verifier(plant.apply),
+    let verifier = verifier::plant::all::<Concrete>().into_iter().filter(|plant| !plant.only_newest).map(|plant| {
+        Plant { name: format!("verifier::{}", plant.name), story: plant.story, site: Site::Verifier(plant.apply) }
     });
     jit.chain(verifier).chain(helpers()).collect()
 }

@@ -10,7 +10,7 @@ use verifier::range::Range;
 
 /// The obligations of ranges.
 pub fn obligations() -> Vec<Obligation> {
-    const CLAIMS: [(&str, Claim); 10] = [
+    const CLAIMS: [(&str, Claim); 11] = [
         ("mul_halves", Claim::MulHalves),
         ("mul_unsigned", Claim::MulUnsigned),
         ("mul_signed", Claim::MulSigned),
@@ -20,6 +20,7 @@ pub fn obligations() -> Vec<Obligation> {
         ("sdiv", Claim::Divided(MulDivOp::Sdiv)),
         ("urem", Claim::Divided(MulDivOp::Mod)),
         ("srem", Claim::Divided(MulDivOp::Smod)),
+        ("remainders", Claim::Remainders),
         ("monotone", Claim::Monotone),
     ];
     [(Width::W64, "64"), (Width::W32, "32")]
@@ -48,6 +49,8 @@ enum Claim {
     Fits,
     /// Quotients and remainders by a constant that is not 0.
     Divided(MulDivOp),
+    /// Remainders of dividends that have one quotient.
+    Remainders,
     /// What a product of larger factors is, apart from any code: no smaller.
     Monotone,
 }
@@ -125,6 +128,12 @@ impl Claim {
                 let reaches = same.not();
                 for (name, flag) in ends(&result, &value) {
                     cx.claim(format!("contains: {name}"), reaches.implies(&flag));
+                }
+            }
+            Claim::Remainders => {
+                let result = muldiv::remainders(MulDivOp::Mod, &a, &y);
+                for (name, flag) in ends(&result, &MulDivOp::Mod.apply(&x, &y)) {
+                    cx.claim(format!("contains: {name}"), flag);
                 }
             }
             Claim::Monotone => {

@@ -26,7 +26,7 @@ enum Piece {
     OrUnknownIfEmpty,
 }
 
-const PIECES: [(&str, Piece); 13] = [
+const PIECES: [(&str, Piece); 12] = [
     ("bounds_from_tnum_32", Piece::BoundsFromTnum32),
     ("bounds_from_tnum_64", Piece::BoundsFromTnum64),
     ("deduce_32_from_unsigned", Piece::Deduce32FromUnsigned),
@@ -35,7 +35,6 @@ const PIECES: [(&str, Piece); 13] = [
     ("deduce_64", Piece::Deduce64),
     ("learn_signs", Piece::LearnSigns),
     ("deduce_64_crossing", Piece::Deduce64Crossing),
-    ("single_value", Piece::SingleValue),
     ("deduce_mixed", Piece::DeduceMixed),
     ("deduce_sign_extended", Piece::DeduceSignExtended),
     ("tnum_from_bounds", Piece::TnumFromBounds),
@@ -77,6 +76,7 @@ pub fn obligations() -> Vec<Obligation> {
         Obligation::verifier("scalar::cut_to", None, CutTo),
         Obligation::verifier("scalar::agreement", None, Agreement),
         Obligation::verifier("scalar::select", None, Select),
+        Obligation::verifier("scalar::single_value", None, SingleValue),
     ];
     pieces.into_iter().chain(wholes).collect()
 }
@@ -287,8 +287,6 @@ impl Statement for Agreement {
         let one = scalar.u32_min.same(&scalar.u32_max).implies(&narrowed.is_constant_32());
         cx.claim("one number in the half's range is one in its bits", one);
         domain::claim_agreement(cx, "a constant", &Scalar::constant(&word), &[]);
-        let single = scalar.bounds_from_tnum().single_value();
-        domain::claim_agreement(cx, "a single value", &single, &[]);
     }
 }
 
@@ -301,5 +299,26 @@ impl Statement for Select {
         let (yes, no) = (domain::scalar(cx, "yes", &x), domain::scalar(cx, "no", &y));
         let flag = cx.word::<A::W64>("flag").is_zero();
         claim_contains(cx, "the choice", &Scalar::select(&flag, &yes, &no), &A::W64::select(&flag, &x, &y));
+    }
+}
+
+/// Where the known bits and the range have one number in common, it is the value. The choice between that constant and what
+/// was known is `scalar::select`. That the next member is the smallest one above is `tnum::step64`, and assumed.
+struct SingleValue;
+
+impl Statement for SingleValue {
+    fn state<A: Theory>(&self, _: usize, cx: &mut Context<'_, A>) {
+        let word: A::W64 = cx.word("x");
+        let scalar = domain::scalar(cx, "x", &word);
+        let bits = &scalar.var_off;
+        let next = bits.step(&scalar.umin);
+        let after = bits.step(&next);
+        cx.assume(&scalar.umin.ult(&word).implies(&next.ule(&word)));
+        cx.assume(&next.ult(&word).implies(&after.ule(&word)));
+        let (single, value) = scalar.single();
+        cx.claim("the single value is the value", single.implies(&value.same(&word)));
+        let chosen = Scalar::select(&single, &Scalar::constant(&value), &scalar);
+        let lemmas = [domain::same(&scalar.single_value(), &chosen)];
+        claim_contains_by(cx, "the result", &scalar.single_value(), &word, &lemmas);
     }
 }

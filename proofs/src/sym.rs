@@ -1,7 +1,8 @@
 //! The symbolic world: words are solver terms, so whatever is generic over [`Word`] can be proven.
 //!
 //! Terms are simplified as they are built. That costs little, keeps literals literal (a [`Flag::decide`] on one never
-//! forks) and makes equal computations equal terms, so that most goals are true before the solver sees them.
+//! forks) and makes equal computations equal terms, so that most goals are true before the solver sees them. Large terms
+//! are left as they are: the solver would look at all of them again for every operation.
 
 use crate::explore;
 use crate::memory::SymMemory;
@@ -11,13 +12,21 @@ use jit::x64::decode::{self, Decoded, Literal};
 use semantics::word::{Algebra, Convert, Flag, Word};
 use z3::ast::{Ast, BV, Bool};
 
-/// A bit-vector term of `N` bits.
+/// A bit-vector term of `N` bits, and how large it would be written out as a tree.
 #[derive(Clone, Debug)]
-pub struct Sym<const N: u32>(BV);
+pub struct Sym<const N: u32>(BV, u32);
 
-/// A Boolean term.
+/// A Boolean term, and its size as a tree.
 #[derive(Clone, Debug)]
-pub struct SFlag(Bool);
+pub struct SFlag(Bool, u32);
+
+/// Terms that are larger are not simplified where no operand is a literal.
+const LARGE: u32 = 20_000;
+
+/// The size of a term with these parts.
+fn size(parts: &[u32]) -> u32 {
+    parts.iter().fold(1, |sum, part| sum.saturating_add(*part))
+}
 
 /// Terms of the solver: the world in which claims are proven for all values at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,30 +73,33 @@ impl SFlag {
     pub fn literal(&self) -> Option<bool> {
         self.0.as_bool()
     }
-    fn build(term: &Bool) -> Self {
-        SFlag(term.simplify())
+    fn build(term: Bool, size: u32) -> Self {
+        if size < LARGE { SFlag(term.simplify(), size) } else { SFlag(term, size) }
     }
 }
 
 impl From<Bool> for SFlag {
     fn from(term: Bool) -> Self {
-        SFlag(term)
+        SFlag(term, 1)
     }
 }
 
 impl Flag for SFlag {
     fn lit(value: bool) -> Self {
-        SFlag(Bool::from_bool(value))
+        SFlag(Bool::from_bool(value), 1)
     }
     fn not(&self) -> Self {
-        Self::build(&self.0.not())
+        match self.literal() {
+            Some(value) => Self::lit(!value),
+            None => Self::build(self.0.not(), self.1),
+        }
     }
     fn and(&self, rhs: &Self) -> Self {
         match (self.literal(), rhs.literal()) {
             (Some(false), _) | (_, Some(false)) => Self::lit(false),
             (Some(true), _) => rhs.clone(),
             (_, Some(true)) => self.clone(),
-            _ => SFlag(Bool::and(&[&self.0, &rhs.0])),
+            _ => SFlag(Bool::and(&[&self.0, &rhs.0]), size(&[self.1, rhs.1])),
         }
     }
     fn or(&self, rhs: &Self) -> Self {
@@ -95,11 +107,17 @@ impl Flag for SFlag {
             (Some(true), _) | (_, Some(true)) => Self::lit(true),
             (Some(false), _) => rhs.clone(),
             (_, Some(false)) => self.clone(),
-            _ => SFlag(Bool::or(&[&self.0, &rhs.0])),
+            _ => SFlag(Bool::or(&[&self.0, &rhs.0]), size(&[self.1, rhs.1])),
         }
     }
     fn xor(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.xor(&rhs.0))
+        match (self.literal(), rhs.literal()) {
+            (Some(false), _) => rhs.clone(),
+            (_, Some(false)) => self.clone(),
+            (Some(true), _) => rhs.not(),
+            (_, Some(true)) => self.not(),
+            _ => Self::build(self.0.xor(&rhs.0), size(&[self.1, rhs.1])),
+        }
     }
     fn decide(&self) -> bool {
         explore::decide(&self.0)
@@ -109,7 +127,7 @@ impl Flag for SFlag {
 impl<const N: u32> Sym<N> {
     /// The constant with this name; the same name is the same constant.
     pub fn new(name: &str) -> Self {
-        Sym(BV::new_const(name, N))
+        Sym(BV::new_const(name, N), 1)
     }
     /// The term itself.
     pub fn term(&self) -> &BV {
@@ -121,7 +139,25 @@ impl<const N: u32> Sym<N> {
     }
     /// A term of `N` bits as a word, simplified.
     pub fn build(term: &BV) -> Self {
-        Sym(term.simplify())
+        Sym(term.simplify(), 1)
+    }
+    /// The term of an operation on words.
+    fn of(term: BV, parts: &[&Self]) -> Self {
+        let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
+        if size < LARGE || parts.iter().any(|part| part.literal().is_some()) {
+            Sym(term.simplify(), size)
+        } else {
+            Sym(term, size)
+        }
+    }
+    /// The truth of a comparison of words.
+    fn flag(term: Bool, parts: &[&Self]) -> SFlag {
+        let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
+        if size < LARGE || parts.iter().any(|part| part.literal().is_some()) {
+            SFlag(term.simplify(), size)
+        } else {
+            SFlag(term, size)
+        }
     }
     /// A shift amount, modulo the width.
     fn amount(&self) -> BV {
@@ -134,89 +170,92 @@ impl<const N: u32> Word for Sym<N> {
     type Flag = SFlag;
 
     fn lit(value: u64) -> Self {
-        Sym(BV::from_u64(if N == 64 { value } else { value & ((1 << N) - 1) }, N))
+        Sym(BV::from_u64(if N == 64 { value } else { value & ((1 << N) - 1) }, N), 1)
     }
     fn add(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvadd(&rhs.0))
+        Self::of(self.0.bvadd(&rhs.0), &[self, rhs])
     }
     fn sub(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvsub(&rhs.0))
+        Self::of(self.0.bvsub(&rhs.0), &[self, rhs])
     }
     fn mul(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvmul(&rhs.0))
+        Self::of(self.0.bvmul(&rhs.0), &[self, rhs])
     }
     fn and(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvand(&rhs.0))
+        Self::of(self.0.bvand(&rhs.0), &[self, rhs])
     }
     fn or(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvor(&rhs.0))
+        Self::of(self.0.bvor(&rhs.0), &[self, rhs])
     }
     fn xor(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvxor(&rhs.0))
+        Self::of(self.0.bvxor(&rhs.0), &[self, rhs])
     }
     fn not(&self) -> Self {
-        Self::build(&self.0.bvnot())
+        Self::of(self.0.bvnot(), &[self])
     }
     fn neg(&self) -> Self {
-        Self::build(&self.0.bvneg())
+        Self::of(self.0.bvneg(), &[self])
     }
     fn udiv(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvudiv(&rhs.0))
+        Self::of(self.0.bvudiv(&rhs.0), &[self, rhs])
     }
     fn urem(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvurem(&rhs.0))
+        Self::of(self.0.bvurem(&rhs.0), &[self, rhs])
     }
     fn sdiv(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvsdiv(&rhs.0))
+        Self::of(self.0.bvsdiv(&rhs.0), &[self, rhs])
     }
     fn srem(&self, rhs: &Self) -> Self {
-        Self::build(&self.0.bvsrem(&rhs.0))
+        Self::of(self.0.bvsrem(&rhs.0), &[self, rhs])
     }
     fn shl(&self, amount: &Self) -> Self {
-        Self::build(&self.0.bvshl(amount.amount()))
+        Self::of(self.0.bvshl(amount.amount()), &[self, amount])
     }
     fn lshr(&self, amount: &Self) -> Self {
-        Self::build(&self.0.bvlshr(amount.amount()))
+        Self::of(self.0.bvlshr(amount.amount()), &[self, amount])
     }
     fn ashr(&self, amount: &Self) -> Self {
-        Self::build(&self.0.bvashr(amount.amount()))
+        Self::of(self.0.bvashr(amount.amount()), &[self, amount])
     }
     fn swap_bytes(&self) -> Self {
         let bytes = (0..N / 8).map(|k| self.0.extract(8 * k + 7, 8 * k));
-        Self::build(&bytes.reduce(|high, low| high.concat(&low)).expect("a word has a byte"))
+        Self::of(bytes.reduce(|high, low| high.concat(&low)).expect("a word has a byte"), &[self])
     }
     fn same(&self, rhs: &Self) -> SFlag {
-        SFlag::build(&self.0.eq(&rhs.0))
+        Self::flag(self.0.eq(&rhs.0), &[self, rhs])
     }
     fn ult(&self, rhs: &Self) -> SFlag {
-        SFlag::build(&self.0.bvult(&rhs.0))
+        Self::flag(self.0.bvult(&rhs.0), &[self, rhs])
     }
     fn slt(&self, rhs: &Self) -> SFlag {
-        SFlag::build(&self.0.bvslt(&rhs.0))
+        Self::flag(self.0.bvslt(&rhs.0), &[self, rhs])
     }
     fn select(flag: &SFlag, yes: &Self, no: &Self) -> Self {
         match flag.literal() {
             Some(true) => yes.clone(),
             Some(false) => no.clone(),
-            None => Self::build(&flag.0.ite(&yes.0, &no.0)),
+            None => {
+                let size = size(&[flag.1, yes.1, no.1]);
+                let term = flag.0.ite(&yes.0, &no.0);
+                Sym(if size < LARGE { term.simplify() } else { term }, size)
+            }
         }
     }
 }
 
 impl<const N: u32, const M: u32> Convert<Sym<M>> for Sym<N> {
     fn zx(&self) -> Sym<M> {
-        match M {
-            _ if M < N => Sym::build(&self.0.extract(M - 1, 0)),
-            _ if M == N => Sym(self.0.clone()),
-            _ => Sym::build(&self.0.zero_ext(M - N)),
-        }
+        self.converted(if M < N { self.0.extract(M - 1, 0) } else { self.0.zero_ext(M - N) })
     }
     fn sx(&self) -> Sym<M> {
-        match M {
-            _ if M < N => Sym::build(&self.0.extract(M - 1, 0)),
-            _ if M == N => Sym(self.0.clone()),
-            _ => Sym::build(&self.0.sign_ext(M - N)),
-        }
+        self.converted(if M < N { self.0.extract(M - 1, 0) } else { self.0.sign_ext(M - N) })
+    }
+}
+
+impl<const N: u32> Sym<N> {
+    fn converted<const M: u32>(&self, term: BV) -> Sym<M> {
+        let small = self.1 < LARGE || self.literal().is_some();
+        Sym(if small { term.simplify() } else { term }, size(&[self.1]))
     }
 }
 

@@ -356,15 +356,19 @@ impl<A: Algebra> Scalar<A> {
     /// The one number that the known bits and the unsigned range have in common, where it is one
     /// (`__update_reg64_bounds`).
     pub fn single_value(&self) -> Self {
+        let (single, value) = self.single();
+        Self::select(&single, &Self::constant(&value), self)
+    }
+    /// Whether there is one, and which.
+    pub fn single(&self) -> (A::Flag, A::W64) {
         let (bits, umin, umax) = (&self.var_off, &self.umin, &self.umax);
         let next = bits.step(umin);
         let starts = bits.contains(umin);
         let only_first = starts.and(&umax.ult(&next));
         let only_last = starts.not().and(&next.same(&bits.max()));
         let only_middle = starts.not().and(&next.ule(umax)).and(&umax.ult(&bits.step(&next)));
-        let single = only_first.or(&only_last).or(&only_middle);
         let value = A::W64::select(&only_first, umin, &next);
-        Self::select(&single, &Self::constant(&value), self)
+        (only_first.or(&only_last).or(&only_middle), value)
     }
     /// The ranges of the whole where it is a sign-extended half that is not negative (end of `__reg_deduce_mixed_bounds`).
     pub fn deduce_sign_extended(&self) -> Self {

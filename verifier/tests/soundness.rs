@@ -327,7 +327,28 @@ fn planted_mistakes_do_not_get_through() {
         if (rules.packet_range)(14, false) != 14 {
             continue; // about packets, not numbers: found by running programs
         }
-        assert!(violation(&rules, 30_000, members_sixteenth).is_some(), "{}: {}", plant.name, plant.story);
+        if plant.name == "mov32_unsynced" {
+            continue; // loses no value, but the agreement of views: refuted by its obligation
+        }
+        let found = violation(&rules, 10_000, members_sixteenth)
+            .or_else(|| eighth(plant.name).and_then(|rules| violation(&rules, 2_000, members_eighth)));
+        assert!(found.is_some(), "{}: {}", plant.name, plant.story);
+    }
+}
+
+/// The same mistake where registers have twice as many bits, and bytes an order.
+fn eighth(name: &str) -> Option<Rules<Eighth>> {
+    let mut rules = Rules::default();
+    (plant::by_name::<Eighth>(name)?.apply)(&mut rules);
+    Some(rules)
+}
+
+#[test]
+fn knowing_less_is_no_mistake() {
+    for plant in plant::harmless::<Sixteenth>() {
+        let mut rules = Rules::default();
+        (plant.apply)(&mut rules);
+        assert_eq!(violation(&rules, 5_000, members_sixteenth), None, "{}: {}", plant.name, plant.story);
     }
 }
 

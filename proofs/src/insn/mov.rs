@@ -85,7 +85,10 @@ impl Statement for SignExtended {
         let word: A::W64 = cx.word("src");
         let src = domain::scalar(cx, "src", &word);
         let result = mov::sign_extended(self.from, self.width, &src);
-        claim_contains(cx, "the result", &result, &extended::<A>(self.from, self.width, &word));
+        let value = extended::<A>(self.from, self.width, &word);
+        claim_contains(cx, "the result", &result, &value);
+        let bits = mov::extended_bits(self.from, self.width, &src);
+        cx.claim("the known bits contain it", bits.contains(&value));
     }
 }
 

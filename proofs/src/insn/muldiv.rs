@@ -7,7 +7,7 @@ use super::transfer::{self, Registers, instance};
 use super::{lowering, path_name};
 use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same, same_tnum};
 use crate::obligation::Obligation;
-use crate::theory::{Context, Statement, Theory};
+use crate::theory::{Context, Statement, Theory, Variable};
 use semantics::insn::table::TABLE;
 use semantics::insn::{MulDivOp, Op, Opcode, Room, Width};
 use semantics::word::{Algebra, Flag, Word};
@@ -36,6 +36,9 @@ pub fn obligations() -> Vec<Obligation> {
     operators
         .chain(transfers)
         .chain([Obligation::verifier("insn::muldiv::settled", Some(Room::Muldiv), Settled)])
+        .chain([(Width::W64, "64"), (Width::W32, "32")].map(|(width, bits)| {
+            Obligation::verifier(format!("insn::muldiv::by_power{bits}"), Some(Room::Muldiv), ByPower { width })
+        }))
         .chain(lowering::obligations(Room::Muldiv))
         .chain(lowering::obligations_blinded(Room::Muldiv))
         .collect()
@@ -64,13 +67,13 @@ impl Operator {
         let expected = match self.width {
             Width::W64 => {
                 let (a, b) = (&dst.var_off, &src.var_off);
-                let bits = if domain.long_multiplication { a.mul(b) } else { a.mul_apart(b) };
+                let bits = muldiv::product_bits(domain, a, b);
                 let (a, b) = (dst.wide(), src.wide());
                 Scalar::from_views(bits, if domain.signed_products { a.mul(&b) } else { a.mul_halves(&b) }, half)
             }
             Width::W32 => {
                 let (a, b) = (dst.var_off.cast::<A::W32>(), src.var_off.cast());
-                Scalar::from_half(&if domain.long_multiplication { a.mul(&b) } else { a.mul_apart(&b) }, half)
+                Scalar::from_half(&muldiv::product_bits(domain, &a, &b), half)
             }
         };
         let same = same(&result, &expected);
@@ -117,6 +120,46 @@ impl Statement for Operator {
         };
         let value = applied::<A>(self.op, self.width, &x, &y);
         claim_contains_by(cx, "the result", &result, &value, &[lemma]);
+    }
+}
+
+/// Known bits of quotients and remainders by each power of two.
+struct ByPower {
+    width: Width,
+}
+
+impl Statement for ByPower {
+    fn cases(&self) -> usize {
+        if self.width == Width::W64 { 64 } else { 32 }
+    }
+    fn case_name(&self, case: usize) -> String {
+        format!("2^{case}")
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        match self.width {
+            Width::W64 => Self::of::<A, A::W64>(case, cx),
+            Width::W32 => Self::of::<A, A::W32>(case, cx),
+        }
+    }
+}
+
+impl ByPower {
+    fn of<A: Theory, W: Variable<Flag = A::Flag>>(case: usize, cx: &mut Context<'_, A>) {
+        let exponent = case as u32 % W::BITS;
+        let power = W::lit(1 << exponent);
+        let x: W = cx.word("x");
+        let bits = domain::tnum(cx, "a", &x);
+        for op in [MulDivOp::Div, MulDivOp::Mod] {
+            let known = muldiv::by_power(op, &bits, exponent);
+            cx.claim(format!("{op:?} contains"), known.contains(&op.apply(&x, &power)));
+        }
+        if exponent + 1 < W::BITS {
+            let positive = x.is_negative().not();
+            for op in [MulDivOp::Sdiv, MulDivOp::Smod] {
+                let known = muldiv::by_power(op, &bits, exponent);
+                cx.claim(format!("{op:?} contains"), positive.implies(&known.contains(&op.apply(&x, &power))));
+            }
+        }
     }
 }
 

@@ -30,7 +30,28 @@ pub fn transfer<A: Algebra>(width: Width, domain: &Domain, src: &Scalar<A>) -> S
 /// assert_eq!((byte.smin as i64, byte.smax), (-128, 127));
 /// ```
 pub fn sign_extend<A: Algebra>(from: Size, width: Width, domain: &Domain, src: &Scalar<A>) -> Scalar<A> {
-    sign_extended(from, width, src).sync_in(domain)
+    let extended = sign_extended(from, width, src);
+    if domain.beyond_linux {
+        let bits = extended.var_off.intersect(&extended_bits(from, width, src));
+        return Scalar { var_off: bits, ..extended }.sync_in(domain);
+    }
+    extended.sync_in(domain)
+}
+
+/// The known bits of a sign-extended number, which Linux forgets: an unknown sign makes all bits above it unknown.
+pub fn extended_bits<A: Algebra>(from: Size, width: Width, src: &Scalar<A>) -> Tnum<A::W64> {
+    fn of<W: Word + Convert<T>, T: Word + Convert<W>>(word: &W) -> W {
+        let low: T = word.zx();
+        low.sx()
+    }
+    let extend = |word: &A::W64| match from {
+        Size::B => of::<A::W64, A::W8>(word),
+        Size::H => of::<A::W64, A::W16>(word),
+        Size::W => of::<A::W64, A::W32>(word),
+        Size::Dw => word.clone(),
+    };
+    let bits = Tnum { value: extend(&src.var_off.value), mask: extend(&src.var_off.mask) };
+    if width == Width::W32 { bits.cast::<A::W32>().cast() } else { bits }
 }
 
 /// [`sign_extend`] before the views have told each other what they know.

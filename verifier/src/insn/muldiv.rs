@@ -41,8 +41,11 @@ pub fn transfer<A: Algebra>(
         let cut = width == Width::W32 && !domain.any_operand;
         return if cut { Scalar::select(&known, &Scalar::unknown_32(), &Scalar::unknown()) } else { Scalar::unknown() };
     }
-    let quotient = divided(op, width, dst, src).sync_in(domain);
-    Scalar::select(&known, &quotient, &Scalar::unknown())
+    let mut quotient = divided(op, width, dst, src);
+    if domain.beyond_linux {
+        quotient = quotient.meet(&closer(op, width, dst, src));
+    }
+    Scalar::select(&known, &quotient.sync_in(domain), &Scalar::unknown())
 }
 
 /// What `dst * src` may be, before the views have told each other what they know.
@@ -62,6 +65,10 @@ pub fn multiplied<A: Algebra>(width: Width, domain: &Domain, dst: &Scalar<A>, sr
 
 /// The known bits of products.
 pub fn product_bits<W: Word>(domain: &Domain, dst: &Tnum<W>, src: &Tnum<W>) -> Tnum<W> {
+    if domain.beyond_linux {
+        // Neither is the best in all cases, nor does it come to the same which factor comes first.
+        return dst.mul(src).intersect(&src.mul(dst)).intersect(&dst.mul_apart(src));
+    }
     if domain.long_multiplication { dst.mul(src) } else { dst.mul_apart(src) }
 }
 
@@ -84,6 +91,66 @@ pub fn divided<A: Algebra>(op: MulDivOp, width: Width, dst: &Scalar<A>, src: &Sc
             let dividend = Scalar::from_half(&dst.var_off.cast(), dst.half());
             settled(op, &divisor.is_zero(), &leaves_dividend(op, &dst.half(), &divisor), &dividend, &result)
         }
+    }
+}
+
+/// More of quotients and remainders by constants than Linux knows: the bits where the constant is a power of two, and the
+/// remainders of dividends that all have the same quotient. Where it knows nothing it is everything.
+pub fn closer<A: Algebra>(op: MulDivOp, width: Width, dst: &Scalar<A>, src: &Scalar<A>) -> Scalar<A> {
+    match width {
+        Width::W64 => {
+            let divisor = &src.var_off.value;
+            let bits = divided_bits(op, &dst.var_off, &dst.wide(), divisor);
+            Scalar::from_views(bits, remainders(op, &dst.wide(), divisor), Range::unknown())
+        }
+        Width::W32 => {
+            let divisor: A::W32 = A::low(&src.var_off.value);
+            let bits = divided_bits::<A::W32>(op, &dst.var_off.cast(), &dst.half(), &divisor);
+            Scalar::from_half(&bits, remainders(op, &dst.half(), &divisor))
+        }
+    }
+}
+
+/// The known bits of quotients and remainders by a power of two, unsigned or of dividends that are not negative: those that
+/// are shifted out, and those that are left.
+pub fn divided_bits<W: Word>(op: MulDivOp, bits: &Tnum<W>, range: &Range<W>, divisor: &W) -> Tnum<W> {
+    let (one, unknown) = (W::lit(1), Tnum::unknown());
+    let positive = range.smin.is_negative().not();
+    let exponents = match op {
+        MulDivOp::Div | MulDivOp::Mod => W::BITS,
+        // The sign bit alone is no positive number.
+        MulDivOp::Sdiv | MulDivOp::Smod => W::BITS - 1,
+        MulDivOp::Mul => return unknown,
+    };
+    let applies = if exponents == W::BITS { W::Flag::lit(true) } else { positive };
+    let by_power = (0..exponents).fold(unknown.clone(), |other, exponent| {
+        let amount = W::lit(u64::from(exponent));
+        let power = one.shl(&amount);
+        Tnum::select(&divisor.same(&power), &by_power(op, bits, exponent), &other)
+    });
+    Tnum::select(&applies, &by_power, &unknown)
+}
+
+/// The known bits of quotients and remainders by `2^exponent`.
+pub fn by_power<W: Word>(op: MulDivOp, bits: &Tnum<W>, exponent: u32) -> Tnum<W> {
+    let amount = W::lit(u64::from(exponent));
+    match op {
+        MulDivOp::Div | MulDivOp::Sdiv => bits.lshr(&amount),
+        MulDivOp::Mod | MulDivOp::Smod => bits.and(&Tnum::constant(W::lit(1).shl(&amount).sub(&W::lit(1)))),
+        MulDivOp::Mul => Tnum::unknown(),
+    }
+}
+
+/// The remainders where all dividends have one quotient: they are as far apart as the dividends.
+pub fn remainders<W: Word>(op: MulDivOp, range: &Range<W>, divisor: &W) -> Range<W> {
+    let unknown = Range::unknown();
+    match op {
+        MulDivOp::Mod => {
+            let one = range.umin.udiv(divisor).same(&range.umax.udiv(divisor));
+            let known = Range::unsigned(range.umin.urem(divisor), range.umax.urem(divisor));
+            Range::select(&one.and(&divisor.is_zero().not()), &known, &unknown)
+        }
+        MulDivOp::Mul | MulDivOp::Div | MulDivOp::Sdiv | MulDivOp::Smod => unknown,
     }
 }
 
