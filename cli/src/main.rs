@@ -23,6 +23,7 @@ mod jit;
 mod judge;
 mod linux;
 mod plants;
+mod precision;
 mod prove;
 mod repro;
 mod run;
@@ -48,6 +49,8 @@ enum Command {
     Verify(verify::Args),
     /// Compile a program and show both sides
     Jit(jit::Args),
+    /// How often each operator of the verifier's domain gives the best result there is
+    Precision(precision::Args),
     /// Prove the verifier's domain and the JIT's lowering correct
     Prove(prove::Args),
     /// Planted mistakes, and which check catches each
@@ -145,6 +148,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Run(args) => run::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Jit(args) => jit::run(&args, out),
+        Command::Precision(args) => precision::run(&args, out),
         Command::Prove(args) => prove::run(&args, out),
         Command::Plants(args) => plants::run(&args, out),
         Command::Fuzz(args) => fuzz::run(&args, out),

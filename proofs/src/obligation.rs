@@ -20,6 +20,17 @@ pub enum Floor {
     Jit,
 }
 
+impl Floor {
+    /// The crate that it is about.
+    pub fn name(self) -> &'static str {
+        match self {
+            Floor::Semantics => "semantics",
+            Floor::Verifier => "verifier",
+            Floor::Jit => "jit",
+        }
+    }
+}
+
 /// A named statement.
 pub struct Obligation {
     /// A path such as `insn::alu::transfer::add64`.

@@ -25,7 +25,8 @@ pub enum Width {
 /// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Only obligations whose names match: `*` stands for any text; a name without one also for all paths below it.
+    /// Only obligations whose names match: `*` stands for any text; a name without one also for all paths below it. The
+    /// floor may stand before the name: `verifier`, `jit::insn::alu`.
     pub only: Option<String>,
     /// None of these names.
     pub skip: Vec<String>,
@@ -164,7 +165,10 @@ pub fn select(options: &Options) -> Result<Vec<Obligation>, RunError> {
         return Err(RunError::NoSuchShard { index, count });
     }
     let only = options.only.as_deref().unwrap_or("*");
-    let matching = crate::obligations().into_iter().filter(|obligation| matches(only, &obligation.name));
+    let matching = crate::obligations().into_iter().filter(|obligation| {
+        let below_floor = format!("{}::{}", obligation.floor.name(), obligation.name);
+        matches(only, &obligation.name) || matches(only, &below_floor)
+    });
     let matching = matching.filter(|obligation| !options.skip.contains(&obligation.name));
     let matching = matching.filter(|obligation| floor.is_none_or(|floor| floor == obligation.floor));
     let chosen: Vec<Obligation> =

@@ -15,6 +15,7 @@ pub mod explore;
 pub mod insn;
 pub mod log;
 pub mod plant;
+pub mod precision;
 pub mod prune;
 pub mod range;
 pub mod refusal;
