@@ -24,8 +24,9 @@ const JSON: &str = "JSON: {tests, accepted, rejected, unsupported, executed, obj
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
 pub struct Args {
-    /// Which programs are made: `interpreter_vs_jit` (what the verifier accepts, run inside its states), or closed (safe by
-    /// construction, over every instruction that the JIT has)
+    /// Which programs are made: `interpreter_vs_jit` (what the verifier accepts, run inside its states), closed (safe by
+    /// construction, over every instruction that the JIT has), or `verifier_prune` (what hangs on its paths, verified with and
+    /// without pruning)
     #[arg(long, default_value = "interpreter_vs_jit", value_parser = target)]
     target: Target,
     /// How the JIT lowers: standard, no-bmi2 or blinded; by default standard, of closed programs each way in turn

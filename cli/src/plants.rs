@@ -135,8 +135,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 /// All mistakes of all floors.
 fn all() -> Vec<Plant> {
     let fuzzed = fuzz::plant::all().into_iter().map(|plant| {
-        // The generator of verified programs makes what the verifier follows, the other one every instruction.
-        let target = if matches!(plant.site, Site::Jit(_)) { Target::Closed } else { Target::InterpreterVsJit };
+        let target = plant.target();
         let needs_kernel = matches!(plant.site, Site::Shared(_));
         Plant { name: plant.name, story: plant.story, proof: None, target: Some(target), needs_kernel }
     });

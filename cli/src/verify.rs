@@ -73,7 +73,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if !args.against.is_empty() {
         return against::run(&program, &args.against, (args.log, args.format), out);
     }
-    let options = Options { dialect: args.dialect, record: args.states, pruning: args.pruning, log: args.log };
+    let options = Options { dialect: args.dialect, record: args.states, pruning: args.pruning, log: args.log, ..Options::default() };
     let verdict = verify(&program, &options);
     match args.format {
         Format::Text => text(&program, &verdict, out)?,

@@ -7,6 +7,8 @@ use semantics::outcome::Difference;
 use semantics::program::Program;
 use semantics::trap::Trap;
 use serde::{Deserialize, Serialize};
+use verifier::Pruning;
+use verifier::invariant::Broken;
 
 use crate::oracle::Oracle;
 use crate::target::Target;
@@ -45,6 +47,18 @@ impl Objection {
     pub fn escape(at: usize, what: &str, place: &str) -> Objection {
         let text = format!("at insn {at} the run left the verifier's states: {what}");
         Objection::new(Oracle::Contained, &["interpreter"], place.to_owned(), text)
+    }
+
+    /// `invariant`: the verifier came to a state that cannot be.
+    pub fn broken(broken: &Broken) -> Objection {
+        let text = format!("a state of the verifier cannot be: {broken}");
+        Objection::new(Oracle::Invariant, &["verifier"], broken.flaw.to_string(), text)
+    }
+
+    /// `pruned`: the verdict is another one where paths are cut short.
+    pub fn pruned(pruning: Pruning, with: &str, without: &str) -> Objection {
+        let text = format!("the verdict depends on pruning: {} says {with}, without it: {without}", pruning.name());
+        Objection::new(Oracle::Pruned, &["verifier"], pruning.name().to_owned(), text)
     }
 
     /// `contained` or `contract`: an accepted program trapped at slot `at`.

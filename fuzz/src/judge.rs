@@ -12,7 +12,7 @@ use semantics::trap::Trap;
 use semantics::word::Concrete;
 use semantics::world::World;
 use verifier::rules::Rules as VerifierRules;
-use verifier::{Verdict, Verifier};
+use verifier::{Pruning, Refusal, Verdict, Verifier};
 
 use crate::closed::{self, Closedness};
 use crate::finding::Objection;
@@ -73,6 +73,15 @@ impl std::fmt::Debug for Judge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let engines: Vec<_> = self.engines.iter().map(|(name, _)| name).collect();
         f.debug_struct("Judge").field("engines", &engines).field("tests", &self.tests).finish_non_exhaustive()
+    }
+}
+
+/// A verdict as far as it may not depend on pruning.
+fn verdict_of(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Accept(_) => "accepted".to_owned(),
+        Verdict::Reject(rejection) => format!("rejected at insn {}", rejection.insn),
+        Verdict::Unsupported(unsupported) => unsupported.to_string(),
     }
 }
 
@@ -183,14 +192,45 @@ impl Judge {
         match self.target {
             Target::InterpreterVsJit => self.ask_verified(test, number),
             Target::Closed => self.ask_closed(test, number),
+            Target::VerifierPrune => match self.ask_pruned(test) {
+                Some(objection) => Judgement::Objection(objection),
+                None => self.ask_verified(test, number),
+            },
         }
+    }
+
+    /// Whether the verdict, and the instruction that a rejection is about, depend on which paths are cut short.
+    fn ask_pruned(&mut self, test: &Test) -> Option<Objection> {
+        let verifier = &mut self.verifier;
+        let mut verify = |pruning| {
+            let options = verifier::Options { pruning, check_invariants: true, ..verifier::Options::default() };
+            let verdict = verifier.verify(&test.program, &options);
+            (verdict, verifier.refused_on_dead_path())
+        };
+        let (unpruned, is_dead) = verify(Pruning::Off);
+        let is_limit = |refusal: &Refusal| {
+            matches!(refusal, Refusal::TooLarge { .. } | Refusal::TooManyJumps { .. } | Refusal::InfiniteLoop { .. })
+        };
+        if is_dead || matches!(&unpruned, Verdict::Reject(rejection) if is_limit(&rejection.refusal)) {
+            return None;
+        }
+        let without = verdict_of(&unpruned);
+        let differs = |pruning| {
+            let with = verdict_of(&verify(pruning).0);
+            (with != without).then(|| Objection::pruned(pruning, &with, &without))
+        };
+        [Pruning::Exact, Pruning::Linux].into_iter().find_map(differs)
     }
 
     fn ask_verified(&mut self, test: &Test, number: Option<u64>) -> Judgement {
         let program = &test.program;
         let is_turn = |every| number.is_none_or(|number| (number + 1).is_multiple_of(every));
-        let options = verifier::Options { record: true, ..verifier::Options::default() };
-        let accepted = match self.verifier.verify(program, &options) {
+        let options = verifier::Options { record: true, check_invariants: true, ..verifier::Options::default() };
+        let verdict = self.verifier.verify(program, &options);
+        if let Some(broken) = self.verifier.broken() {
+            return Judgement::Objection(Objection::broken(broken));
+        }
+        let accepted = match verdict {
             Verdict::Accept(accepted) => accepted,
             Verdict::Reject(rejection) => {
                 if is_turn(REJECTED_EVERY) {

@@ -17,6 +17,7 @@ pub mod generate;
 pub mod judge;
 pub mod oracle;
 pub mod outside;
+pub mod paths;
 pub mod plant;
 pub mod reduce;
 pub mod target;

@@ -16,6 +16,10 @@ pub enum Oracle {
     Agree,
     /// The run of an accepted program stays inside the verifier's states, and does not trap.
     Contained,
+    /// No state on any path is one that cannot be.
+    Invariant,
+    /// The verdict does not depend on which paths are cut short.
+    Pruned,
     /// Each helper keeps to its declaration.
     Contract,
     /// Nothing of ours panics.
@@ -32,6 +36,8 @@ impl Oracle {
         match self {
             Oracle::Agree => "agree",
             Oracle::Contained => "contained",
+            Oracle::Invariant => "invariant",
+            Oracle::Pruned => "pruned",
             Oracle::Contract => "contract",
             Oracle::NoPanic => "no_panic",
             Oracle::Verdict => "verdict",

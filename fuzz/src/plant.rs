@@ -7,6 +7,8 @@ use semantics::trap::Trap;
 use semantics::word::Concrete;
 use verifier::rules::Rules as VerifierRules;
 
+use crate::target::Target;
+
 /// Where a mistake is planted.
 #[derive(Clone, Copy, Debug)]
 pub enum Site {
@@ -31,6 +33,20 @@ pub struct Plant {
     pub site: Site,
 }
 
+impl Plant {
+    /// What shows it: the generator of verified programs makes what the verifier follows, that of closed ones every
+    /// instruction, that of paths what pruning has to keep apart.
+    pub fn target(&self) -> Target {
+        match self.site {
+            Site::Jit(_) => Target::Closed,
+            Site::Verifier(_) if ["verifier::prune_", "verifier::call_"].iter().any(|of| self.name.starts_with(of)) => {
+                Target::VerifierPrune
+            }
+            Site::Verifier(_) | Site::Helper(_) | Site::Shared(_) => Target::InterpreterVsJit,
+        }
+    }
+}
+
 /// All of them.
 pub fn all() -> Vec<Plant> {
     let jit = jit::plant::plants::<Concrete>().into_iter().map(|plant| Plant {
@@ -38,8 +54,12 @@ pub fn all() -> Vec<Plant> {
         story: plant.story,
         site: Site::Jit(plant.install),
     });
-    let verifier = verifier::plant::all::<Concrete>().into_iter().filter(|plant| !plant.only_newest).map(|plant| {
-        Plant { name: format!("verifier::{}", plant.name), story: plant.story, site: Site::Verifier(plant.apply) }
+    let rules = verifier::prune::plant::all::<Concrete>();
+    let numbers = verifier::plant::all::<Concrete>().into_iter().filter(|plant| !plant.only_newest);
+    let verifier = numbers.chain(rules).map(|plant| Plant {
+        name: format!("verifier::{}", plant.name),
+        story: plant.story,
+        site: Site::Verifier(plant.apply),
     });
     jit.chain(verifier).chain(helpers()).collect()
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::closed;
 use crate::dice::Dice;
 use crate::generate::{self, Options};
+use crate::paths;
 use crate::test::Test;
 
 /// Which programs are made and how they are judged.
@@ -17,17 +18,20 @@ pub enum Target {
     InterpreterVsJit,
     /// Programs that are safe by construction, over every instruction that the JIT lowers.
     Closed,
+    /// Programs whose verdict hangs on their paths, verified with and without pruning.
+    VerifierPrune,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 2] = [Target::InterpreterVsJit, Target::Closed];
+    pub const ALL: [Target; 3] = [Target::InterpreterVsJit, Target::Closed, Target::VerifierPrune];
 
     /// Its name, which is also that of the cargo-fuzz target.
     pub fn name(self) -> &'static str {
         match self {
             Target::InterpreterVsJit => "interpreter_vs_jit",
             Target::Closed => "closed",
+            Target::VerifierPrune => "verifier_prune",
         }
     }
     /// The target with this name.
@@ -37,7 +41,7 @@ impl Target {
     /// The configuration that it uses unless told otherwise; `None` stands for all in turns.
     pub fn configuration(self) -> Option<Configuration> {
         match self {
-            Target::InterpreterVsJit => Some(Configuration::Standard),
+            Target::InterpreterVsJit | Target::VerifierPrune => Some(Configuration::Standard),
             Target::Closed => None,
         }
     }
@@ -104,6 +108,8 @@ pub enum Generator {
     Typed(generate::Generator),
     /// Of [`Target::Closed`].
     Closed(closed::Generator),
+    /// Of [`Target::VerifierPrune`].
+    Paths(paths::Generator),
 }
 
 impl Generator {
@@ -112,6 +118,7 @@ impl Generator {
         match target {
             Target::InterpreterVsJit => Generator::Typed(generate::Generator::new(options)),
             Target::Closed => Generator::Closed(closed::Generator::new(options)),
+            Target::VerifierPrune => Generator::Paths(paths::Generator::new(options)),
         }
     }
     /// The test that these dice give.
@@ -119,6 +126,7 @@ impl Generator {
         match self {
             Generator::Typed(generator) => generator.test(dice),
             Generator::Closed(generator) => generator.test(dice),
+            Generator::Paths(generator) => generator.test(dice),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::frames;
 use crate::helper;
 use crate::insn::jump::Ways;
 use crate::insn::{alu, atomic, call, endian, is_followed, load_store, mov, muldiv, packet, shift, wide};
+use crate::invariant::{self, Broken, Which};
 use crate::load;
 use crate::log;
 use crate::prune::Pruning;
@@ -52,6 +53,16 @@ pub struct Options {
     pub pruning: Pruning,
     /// Write a log like the kernel's at level 2.
     pub log: bool,
+    /// Look for states that cannot be: see [`Verifier::broken`]. Debug builds always do.
+    pub check_invariants: bool,
+}
+
+impl Options {
+    /// Whether states are looked at for what cannot be.
+    #[inline]
+    pub(crate) fn looks(&self) -> bool {
+        cfg!(debug_assertions) || self.check_invariants
+    }
 }
 
 /// A verifier: rules, and memory that is used again from program to program.
@@ -73,6 +84,8 @@ pub struct Verifier {
     pub(crate) history: Vec<Traced>,
     pub(crate) spare: States,
     pub(crate) log: String,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) refused_dead: bool,
 }
 
 /// A list whose elements keep their memory when it is emptied.
@@ -118,6 +131,8 @@ pub(crate) struct Place {
     pub(crate) step: u32,
     /// Slots written since the last saved state.
     pub(crate) written: Slots,
+    /// Whether no run comes here, as far as states were looked at.
+    pub(crate) dead: bool,
 }
 
 /// A state that later ones are compared with (`struct bpf_verifier_state_list`).
@@ -202,6 +217,7 @@ impl Verifier {
 
     /// Verifies `program`, and each program that its tail calls lead to: as Linux does, one by one.
     pub fn verify(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
+        (self.broken, self.refused_dead) = (None, false);
         if program.targets().is_empty() {
             return self.verify_alone(program, options);
         }
@@ -249,8 +265,9 @@ impl Verifier {
             counts: Counts::default(),
             state: self.current.take().unwrap_or_else(State::entry),
             taken: self.taken.take().unwrap_or_else(State::entry),
-            at: Place { pc: 0, parent: NONE, trail: NONE, step: NONE, written: [u64::MAX; 8] },
+            at: Place { pc: 0, parent: NONE, trail: NONE, step: NONE, written: [u64::MAX; 8], dead: false },
             looked_at: 0,
+            dead: [false; 2],
             store: self,
         };
         let result = exploration.run();
@@ -263,6 +280,18 @@ impl Verifier {
             Err(Stop::Unsupported(unsupported)) => Verdict::Unsupported(unsupported),
             Err(Stop::Refused(refusal)) => self.reject(refusal, options, stats, at),
         }
+    }
+
+    /// The first state of the last verification that breaks an invariant, whatever the verdict: a mistake of the rules. It was
+    /// looked for if [`Options::check_invariants`] said so.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// Whether the last rejection was about a path that no run takes: what was known of a number there was empty and then
+    /// forgotten, so less may be known on it than on another that covers it. Seen where states are looked at, too.
+    pub fn refused_on_dead_path(&self) -> bool {
+        self.refused_dead
     }
 
     /// Takes the memory of recorded states back, to use it for the next ones.
@@ -296,6 +325,7 @@ impl Verifier {
     }
 
     fn reject(&mut self, refusal: Refusal, options: &Options, stats: Stats, at: Place) -> Verdict {
+        self.refused_dead = at.dead;
         let mut path = Vec::new();
         let mut next = at.trail;
         while let Some(decision) = self.trail.get(next as usize) {
@@ -347,6 +377,8 @@ pub(crate) struct Exploration<'a> {
     pub(crate) at: Place,
     /// The registers whose numbers the instruction looked at, a bit each.
     pub(crate) looked_at: u16,
+    /// Whether no run goes on behind the jump, and whether none takes it.
+    pub(crate) dead: [bool; 2],
     pub(crate) store: &'a mut Verifier,
 }
 
@@ -371,7 +403,8 @@ impl Exploration<'_> {
             self.at.pc = from;
             return Err(Refusal::BackEdge { from, to }.into());
         }
-        store.flow.analyse(insns, !self.options.record)?;
+        let successors = (!self.options.record).then_some(self.env.rules.successors);
+        store.flow.analyse(insns, successors)?;
         self.state.reset();
         if self.options.log {
             self.log_state();
@@ -411,6 +444,9 @@ impl Exploration<'_> {
         } else {
             self.follow(insn)
         };
+        if next.is_ok() && self.options.looks() {
+            self.check_invariants(Which::Path);
+        }
         self.keep_later()?;
         if self.options.log {
             match next {
@@ -479,7 +515,12 @@ impl Exploration<'_> {
                 let numbers = held.filter(|(_, held)| held.kind == Kind::Scalar);
                 let (looked_at, linked) = numbers
                     .fold((0, false), |(all, linked), (reg, held)| (all | 1 << reg.number(), linked || held.id != 0));
+                let before = operands.map(|reg| reg.map(|reg| (reg, *state.reg(reg))));
                 let ways = branch::check(env, state, &mut self.taken, (cond, width, source), insn)?;
+                if ways == Ways::Both && self.options.looks() {
+                    self.dead = [&self.state, &self.taken].map(|state| invariant::has_forgotten(&before, state));
+                    self.check_invariants(Which::Taken);
+                }
                 if ways != Ways::Both {
                     self.looked_at |= looked_at;
                 } else if linked && self.options.marks() {
@@ -537,8 +578,9 @@ impl Exploration<'_> {
             store.trail.len() as u32 - 1
         };
         if ways == Ways::Both {
-            let at = Place { pc: target, trail: decide(true), ..self.at };
-            self.at.trail = decide(false);
+            let [falls, taken] = std::mem::take(&mut self.dead);
+            let at = Place { pc: target, trail: decide(true), dead: self.at.dead | taken, ..self.at };
+            (self.at.trail, self.at.dead) = (decide(false), self.at.dead | falls);
             store.keep(at, &mut self.taken)?;
             return Ok(Next::Follow(pc + 1));
         }

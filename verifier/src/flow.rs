@@ -2,6 +2,7 @@
 //! wanted (kernel: `check_cfg`).
 
 use crate::refusal::Refusal;
+use crate::rules::Successors;
 use semantics::helper;
 use semantics::insn::{Insn, Op, Opcode, Reg};
 
@@ -20,15 +21,15 @@ pub(crate) struct Flow {
 
 impl Flow {
     /// Analyses `insns`, or names the first that no path reaches.
-    pub fn analyse(&mut self, insns: &[Insn], liveness: bool) -> Result<(), Refusal> {
+    pub fn analyse(&mut self, insns: &[Insn], liveness: Option<Successors>) -> Result<(), Refusal> {
         self.reach(insns);
         let unreached = |(at, insn): (usize, &Insn)| !self.reached[at] && insn.opcode != Opcode::WideTail;
         if let Some(insn) = insns.iter().enumerate().position(unreached) {
             return Err(Refusal::Unreachable { insn });
         }
         self.live.clear();
-        self.live.resize(insns.len(), if liveness { 0 } else { u16::MAX });
-        while liveness && self.propagate(insns) {}
+        self.live.resize(insns.len(), if liveness.is_some() { 0 } else { u16::MAX });
+        while liveness.is_some_and(|successors| self.propagate(insns, successors)) {}
         Ok(())
     }
 
@@ -62,7 +63,7 @@ impl Flow {
     }
 
     /// One round backwards; whether something changed.
-    fn propagate(&mut self, insns: &[Insn]) -> bool {
+    fn propagate(&mut self, insns: &[Insn], successors: Successors) -> bool {
         let mut changed = false;
         for at in (0..insns.len()).rev() {
             let after = successors(insns, at).into_iter().flatten();
@@ -118,7 +119,8 @@ fn edges(insns: &[Insn], at: usize) -> [Option<(usize, bool)>; 3] {
     }
 }
 
-fn successors(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
+/// Where an instruction leads within its function.
+pub(crate) fn successors(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
     let insn = &insns[at];
     let target = || Some(insn.target(at) as usize);
     match insn.op() {

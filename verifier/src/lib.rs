@@ -13,6 +13,7 @@ pub mod domain;
 pub mod explained;
 pub mod explore;
 pub mod insn;
+pub mod invariant;
 pub mod log;
 pub mod plant;
 pub mod precision;

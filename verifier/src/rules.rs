@@ -1,6 +1,7 @@
 //! The rules as rows of a table, so that a planted mistake replaces a row and product code has no test switches.
 
 use crate::domain::Domain;
+use crate::flow;
 use crate::insn::jump::{Refined, Taken};
 use crate::insn::{alu, endian, jump, mov, muldiv, shift};
 use crate::prune::precision::{Traced, Wanted};
@@ -21,6 +22,9 @@ pub type Refine<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Refined<A>;
 
 /// A rule for following a number back over an instruction.
 pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
+
+/// A rule for where an instruction leads within its function, at most two slots.
+pub type Successors = fn(&[Insn], usize) -> [Option<usize>; 2];
 
 /// The rules of one condition at one width.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +83,10 @@ pub struct Rules<A: Algebra> {
     /// Follows what a verdict depends on back over an instruction: to the number of the one behind it, in the frame behind it,
     /// which becomes that before it.
     pub backtrack: Backtrack,
+    /// Where an instruction leads, for what is still wanted before it.
+    pub successors: Successors,
+    /// The registers that the call of a subprogram leaves without meaning, a bit each: R0 to R5 (`caller_saved`).
+    pub clobbered: u16,
 }
 
 impl<A: Algebra> Rules<A> {
@@ -178,6 +186,8 @@ impl<A: Algebra> Default for Rules<A> {
             load: Scalar::of_bits,
             packet_range,
             backtrack: Wanted::backtrack,
+            successors: flow::successors,
+            clobbered: 0b11_1111,
         }
     }
 }

@@ -7,9 +7,6 @@ use crate::state::{Callback, Entry, Kind, RegState, State};
 use semantics::insn::{Insn, Reg};
 use semantics::memory::layout::FRAMES_MAX;
 
-/// What a call leaves without meaning for the caller: R0 to R5 (`caller_saved`).
-const CALLER_SAVED: [Reg; 6] = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
-
 /// `call subprogram` at `pc`: where the path goes on.
 pub(crate) fn check_local(env: &Env<'_>, state: &mut State, insn: &Insn, pc: usize) -> Result<usize, Stop> {
     if state.lock.is_some() {
@@ -17,18 +14,18 @@ pub(crate) fn check_local(env: &Env<'_>, state: &mut State, insn: &Insn, pc: usi
     }
     let target = insn.target(pc) as usize;
     let entry = Entry { site: pc, subprogram: env.subprogram_at(target), ..Entry::default() };
-    enter(state, entry)?;
+    enter(env, state, entry)?;
     Ok(target)
 }
 
 /// Gives the subprogram its frame; it gets R1 to R5, which the caller loses (`__check_func_call`).
-fn enter(state: &mut State, entry: Entry) -> Result<(), Refusal> {
+fn enter(env: &Env<'_>, state: &mut State, entry: Entry) -> Result<(), Refusal> {
     let frames = state.depth() + 2;
     if frames > FRAMES_MAX as usize {
         return Err(Refusal::TooManyFrames { frames });
     }
     let arguments = Reg::ARGS.map(|reg| *state.reg(reg));
-    for reg in CALLER_SAVED {
+    for reg in Reg::ALL.into_iter().filter(|reg| env.rules.clobbered >> reg.number() & 1 != 0) {
         state.set(reg, RegState::NOT_INIT);
     }
     state.push_frame(entry);

@@ -6,6 +6,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod liveness;
+pub mod plant;
 pub mod precision;
 mod visit;
 

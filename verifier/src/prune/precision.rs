@@ -143,7 +143,8 @@ impl Wanted {
     fn has(&self, frame: usize, reg: Reg) -> bool {
         self.regs[frame] >> reg.number() & 1 != 0
     }
-    fn want(&mut self, frame: usize, reg: Reg) {
+    /// Wants a register of a frame.
+    pub fn want(&mut self, frame: usize, reg: Reg) {
         if reg != Reg::FP {
             self.regs[frame] |= 1 << reg.number();
         }
