@@ -14,9 +14,14 @@ use semantics::memory::layout::FRAME_LEN;
 use semantics::program::Program;
 use semantics::program_type::{Declaration, FieldAccess, FieldKind, ProgramType};
 use semantics::world::{Input, WorldConfig};
+use verifier::{Dialect, insn};
 
 use crate::dice::Dice;
 use crate::test::Test;
+use calls::Function;
+
+mod calls;
+mod numbers;
 
 /// What a register holds, as far as the generator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,8 @@ enum Kind {
     PacketEnd,
     /// The first byte of a value of this map.
     Value(u8),
+    /// A slot of a caller's stack, with a number in it.
+    Stack,
 }
 
 /// What the generator knows at a place.
@@ -89,9 +96,16 @@ enum Action {
     Loop,
     Call,
     Lookup,
+    Operator,
+    Atomic,
+    Linked,
+    IndexedStack,
+    Wander,
+    CallLocal,
+    CallerStack,
 }
 
-const ACTIONS: [(Action, usize); 19] = [
+const ACTIONS: [(Action, usize); 26] = [
     (Action::Alu, 10),
     (Action::Mov, 4),
     (Action::Wide, 2),
@@ -111,6 +125,13 @@ const ACTIONS: [(Action, usize); 19] = [
     (Action::Loop, 1),
     (Action::Call, 2),
     (Action::Lookup, 2),
+    (Action::Operator, 7),
+    (Action::Atomic, 2),
+    (Action::Linked, 2),
+    (Action::IndexedStack, 1),
+    (Action::Wander, 1),
+    (Action::CallLocal, 2),
+    (Action::CallerStack, 2),
 ];
 
 /// How tests are made.
@@ -136,19 +157,30 @@ pub struct Generator {
     neg: Vec<Opcode>,
     mov: Vec<Opcode>,
     jumps: Vec<Opcode>,
+    /// Shifts, products, quotients, changes of byte order and of sign.
+    operators: Vec<Opcode>,
+    atomics: Vec<Opcode>,
     helpers: Vec<&'static Helper>,
 }
 
 impl Generator {
     /// A generator with these options.
     pub fn new(options: Options) -> Generator {
-        let rows = |fits: fn(Op) -> bool| TABLE.iter().filter(|row| fits(row.op)).map(|row| row.opcode).collect();
+        let dialect = Dialect::default();
+        let can = |op: Op| dialect.has(op) && insn::is_followed(op);
+        let rows = |fits: fn(Op) -> bool| {
+            TABLE.iter().filter(|row| fits(row.op) && can(row.op)).map(|row| row.opcode).collect()
+        };
         Generator {
             options,
             alu: rows(|op| matches!(op, Op::Alu { .. })),
             neg: rows(|op| matches!(op, Op::Neg { .. })),
             mov: rows(|op| matches!(op, Op::Mov { .. })),
             jumps: rows(|op| matches!(op, Op::Jump { .. })),
+            operators: rows(|op| {
+                matches!(op, Op::Shift { .. } | Op::MulDiv { .. } | Op::Endian { .. } | Op::MovSx { .. })
+            }),
+            atomics: rows(|op| matches!(op, Op::Atomic { .. })),
             helpers: helper::modelled()
                 .map(|(_, helper)| helper)
                 .filter(|helper| options.helper.is_none_or(|only| only == helper.id))
@@ -166,6 +198,7 @@ impl Generator {
         writer.prologue();
         writer.block(0);
         writer.epilogue();
+        writer.subprograms();
         let insns = writer.insns;
         let input = input(&mut dice, program_type.declaration(), &maps);
         let program = Program::new("generated", program_type, "GPL", maps, insns)
@@ -234,6 +267,13 @@ struct Writer<'a> {
     sketch: Sketch,
     /// The actions of this program, each as often as its weight.
     swarm: Vec<Action>,
+    /// Slots that the function being written may take, with those before it.
+    limit: usize,
+    /// How many calls deep it lies.
+    function_depth: usize,
+    functions: Vec<Function>,
+    /// How many of them are written, or are being written.
+    written: usize,
 }
 
 /// Registers that the generator uses for numbers; R6 holds the context, R7 and R8 the packet.
@@ -255,7 +295,20 @@ impl<'a> Writer<'a> {
         let insns = Vec::with_capacity(generator.options.insns * 2);
         let declaration = program_type.declaration();
         let sketch = Sketch { registers, stack: 0, spills: [Kind::Nothing; 4] };
-        Writer { generator, dice, declaration, program_type, maps, insns, sketch, swarm }
+        Writer {
+            generator,
+            dice,
+            declaration,
+            program_type,
+            maps,
+            insns,
+            sketch,
+            swarm,
+            limit: generator.options.insns,
+            function_depth: 0,
+            functions: Vec::new(),
+            written: 0,
+        }
     }
 
     fn push(&mut self, insn: Insn) {
@@ -271,7 +324,7 @@ impl<'a> Writer<'a> {
         self.sketch.registers[reg.index()] = kind;
     }
     fn full(&self) -> bool {
-        self.insns.len() + 2 >= self.generator.options.insns
+        self.insns.len() + 2 >= self.limit
     }
 
     /// Keeps context and packet where calls do not clobber them.
@@ -339,6 +392,13 @@ impl<'a> Writer<'a> {
             Action::IndexedValue => self.indexed_value(),
             Action::Call => self.call(),
             Action::Lookup => self.lookup(depth),
+            Action::Operator => self.operator(),
+            Action::Atomic => self.atomic(),
+            Action::Linked => self.linked(),
+            Action::IndexedStack => self.indexed_stack(),
+            Action::Wander => self.wander(),
+            Action::CallLocal => self.call_local(),
+            Action::CallerStack => self.caller_stack(),
         }
     }
 
@@ -394,14 +454,18 @@ impl<'a> Writer<'a> {
     }
 
     fn load(&mut self, size: Size, base: Reg, off: i16) {
-        let dst = self.dice.pick(&NUMBERS);
-        self.push(Insn::new(Opcode::of(Op::Load { size })).dst(dst).src(base).off(off));
+        let (dst, opcode) = (self.dice.pick(&NUMBERS), self.load_row(size));
+        self.push(Insn::new(opcode).dst(dst).src(base).off(off));
         self.set(dst, Kind::Scalar);
     }
 
     /// A place of 8 bytes near the top of the frame, sometimes where a displacement outgrows a byte, or at its bottom.
     fn place(&mut self) -> usize {
         const BOTTOM: usize = FRAME_LEN as usize / 8 - 1;
+        // Frames of callers and callees share the stack.
+        if self.swarm.contains(&Action::CallLocal) {
+            return self.dice.below(16);
+        }
         if self.dice.chance(1, 8) { self.dice.pick(&[15, 16, 31, 32, BOTTOM]) } else { self.dice.below(8) }
     }
 
@@ -430,6 +494,9 @@ impl<'a> Writer<'a> {
 
     fn context(&mut self, write: bool) {
         let field = self.declaration.fields[self.dice.below(self.declaration.fields.len())];
+        if self.kind(Reg::R6) != Kind::Context {
+            return;
+        }
         let sizes: Vec<Size> = if write { field.write } else { field.read }.sizes().collect();
         if sizes.is_empty() || !field.guard.contains(None) {
             return;
@@ -446,7 +513,9 @@ impl<'a> Writer<'a> {
             let src = self.number();
             self.push(insn.src(src));
         } else {
-            self.load(size, Reg::R6, off);
+            let dst = self.dice.pick(&NUMBERS);
+            self.push(Insn::new(Opcode::of(Op::Load { size })).dst(dst).src(Reg::R6).off(off));
+            self.set(dst, Kind::Scalar);
         }
     }
 
@@ -554,6 +623,10 @@ impl<'a> Writer<'a> {
     fn spill(&mut self) {
         let reg = self.dice.pick(&[Reg::R6, Reg::R7, Reg::R8, Reg::R0, Reg::R9]);
         let kind = self.kind(reg);
+        // A frame below must find room.
+        if self.function_depth > 0 {
+            return;
+        }
         if matches!(kind, Kind::Context | Kind::Packet(_) | Kind::PacketEnd | Kind::Value(_)) {
             let at = self.dice.below(self.sketch.spills.len());
             let off = -8 * ((SPILLS + at) as i16 + 1);
@@ -571,7 +644,7 @@ impl<'a> Writer<'a> {
             Kind::Packet(_) => Reg::R7,
             Kind::PacketEnd => Reg::R8,
             Kind::Value(_) => self.dice.pick(&NUMBERS),
-            Kind::Nothing | Kind::Scalar | Kind::Frame => return,
+            Kind::Nothing | Kind::Scalar | Kind::Frame | Kind::Stack => return,
         };
         let off = -8 * ((SPILLS + at) as i16 + 1);
         self.push(Insn::new(Opcode::LdxDw).dst(reg).src(Reg::FP).off(off));
@@ -636,7 +709,8 @@ impl<'a> Writer<'a> {
     fn load_beside(&mut self, size: Size, base: Reg, off: i16) {
         let dst = self.dice.pick(&NUMBERS);
         if dst != base {
-            self.push(Insn::new(Opcode::of(Op::Load { size })).dst(dst).src(base).off(off));
+            let opcode = self.load_row(size);
+            self.push(Insn::new(opcode).dst(dst).src(base).off(off));
             self.set(dst, Kind::Scalar);
         }
     }
@@ -694,6 +768,10 @@ impl<'a> Writer<'a> {
     fn call_of(&mut self, helper: &Helper) -> Option<u8> {
         let fact = helper.fact();
         if !fact.is_open_to(self.program_type) {
+            return None;
+        }
+        let wants_context = fact.args.iter().any(|arg| arg.kind == ArgKind::Ctx);
+        if wants_context && self.kind(Reg::R6) != Kind::Context {
             return None;
         }
         let map = (!self.maps.is_empty()).then(|| self.dice.below(self.maps.len()) as u8);

@@ -9,8 +9,8 @@ use crate::state::{BEYOND_PACKET_END, Byte, Flags, Kind, Number, RegState, SLOTS
 use semantics::insn::{Reg, Size};
 use semantics::memory::layout::FRAMES_MAX;
 
-/// The largest range that a comparison can prove, bytes (`MAX_PACKET_OFF`).
-const PACKET_RANGE_MAX: i32 = 0xffff;
+/// The largest range that a comparison can prove, bytes: of a pointer strictly below the end one more than `MAX_PACKET_OFF`.
+const PACKET_RANGE_MAX: i32 = 0x1_0000;
 
 /// What does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -84,11 +84,13 @@ impl Exploration<'_> {
         if self.store.broken.is_some() {
             return;
         }
-        let state = match of {
-            Which::Path => &self.state,
-            Which::Taken => &self.taken,
+        let (state, dead) = match of {
+            Which::Path => (&self.state, &mut self.at.dead),
+            Which::Taken => (&self.taken, &mut self.dead[1]),
         };
-        if let Err((spot, flaw)) = check(&self.env, state) {
+        // What is linked there has been forgotten in parts.
+        *dead = *dead || holds_nothing(state);
+        if let Err((spot, flaw)) = check(&self.env, state, *dead) {
             self.store.broken = Some(Broken { insn: self.at.pc, spot, flaw });
         }
     }
@@ -112,8 +114,50 @@ pub(crate) enum Which {
     Taken,
 }
 
-/// The first invariant that the state breaks.
-pub(crate) fn check(env: &Env<'_>, state: &State) -> Result<(), (Spot, Flaw)> {
+/// Whether some number of the state has no value: its views contain values each, but none in common. Then no run comes there.
+fn holds_nothing(state: &State) -> bool {
+    let empty = |held: &RegState| held.kind == Kind::Scalar && is_void(&held.var);
+    let own = (&state.regs, &state.stack);
+    let mut frames = state.callers.iter().map(|caller| (&caller.regs, &caller.stack)).chain([own]);
+    frames
+        .any(|(regs, stack)| regs.iter().any(empty) || stack.iter().any(|slot| slot.is_spilled() && empty(&slot.spill)))
+}
+
+/// Whether no number with the known bits lies in one of the ranges.
+fn is_void(number: &Number) -> bool {
+    let Scalar { var_off, umin, umax, smin, smax, u32_min, u32_max, s32_min, s32_max } = *number;
+    let misses = |value: u64, mask: u64, sign: u64, min: u64, max: u64| {
+        // With the sign bit turned signed numbers are in the order of unsigned ones.
+        let (value, min, max) = (value ^ sign & !mask, min ^ sign, max ^ sign);
+        min <= max && next_member(value, mask, min).is_none_or(|first| first > max)
+    };
+    let (low, low_mask) = (u64::from(var_off.value as u32), u64::from(var_off.mask as u32));
+    var_off.mask != u64::MAX
+        && (misses(var_off.value, var_off.mask, 0, umin, umax)
+            || misses(var_off.value, var_off.mask, 1 << 63, smin, smax)
+            || misses(low, low_mask, 0, u32_min.into(), u32_max.into())
+            || misses(low, low_mask, 1 << 31, s32_min.into(), s32_max.into()))
+}
+
+/// The smallest number from `at` on with these known bits.
+fn next_member(value: u64, mask: u64, at: u64) -> Option<u64> {
+    let candidate = value | at & mask;
+    if candidate == at {
+        return Some(at);
+    }
+    let highest = 63 - (candidate ^ at).leading_zeros();
+    let below = |bit: u32| (1u64 << bit) - 1;
+    if candidate > at {
+        return Some(candidate & !below(highest) | value & below(highest));
+    }
+    // An unknown bit further up has to be set.
+    let free = mask & !at & !below(highest);
+    let bit = (free != 0).then(|| free.trailing_zeros())?;
+    Some(candidate & !below(bit) | 1 << bit | value & below(bit))
+}
+
+/// The first invariant that the state breaks. On a path that no run takes, what is linked may differ.
+pub(crate) fn check(env: &Env<'_>, state: &State, dead: bool) -> Result<(), (Spot, Flaw)> {
     let own = (&state.regs, &state.stack);
     let frames = || state.callers.iter().map(|caller| (&caller.regs, &caller.stack)).chain([own]).enumerate();
     if state.depth() >= FRAMES_MAX as usize {
@@ -130,14 +174,14 @@ pub(crate) fn check(env: &Env<'_>, state: &State) -> Result<(), (Spot, Flaw)> {
             return Err((Spot::Stack(frame, 8 * stack.len()), Flaw::Slot));
         }
         for (at, held) in regs.iter().enumerate() {
-            let found = check_reg(env, state, held).and_then(|()| links.note(held));
+            let found = check_reg(env, state, held).and_then(|()| if dead { Ok(()) } else { links.note(held) });
             found.map_err(|flaw| (Spot::Register(frame, Reg::ALL[at]), flaw))?;
         }
         for (at, slot) in stack.iter().enumerate() {
             let mut found = check_slot(slot);
             if slot.is_spilled() {
                 found = found.and_then(|()| check_reg(env, state, &slot.spill));
-                if slot.bytes == [Byte::Spill; 8] {
+                if slot.bytes == [Byte::Spill; 8] && !dead {
                     found = found.and_then(|()| links.note(&slot.spill));
                 }
             }
@@ -251,5 +295,35 @@ impl Links {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_member_is_found() {
+        for value in 0..16u64 {
+            for mask in (0..16u64).filter(|mask| value & mask == 0) {
+                for at in 0..16u64 {
+                    let wanted = (at..16).find(|number| number & !mask == value);
+                    assert_eq!(next_member(value, mask, at), wanted, "{value} {mask} {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_noticed() {
+        let void =
+            Scalar { umin: 8, umax: 0x86, var_off: crate::tnum::Tnum { value: 7, mask: 0x80 }, ..Number::unknown() };
+        assert!(is_void(&void) && !is_void(&Number::unknown()) && !is_void(&Number::constant(&u64::MAX)));
+        assert_eq!(check_number(&Scalar { umin: 1, umax: 0, ..Number::unknown() }, Sync::Halves), Err(Flaw::Empty));
+        let half = Scalar { smin: 0, ..Number::constant(&7) };
+        assert_eq!(check_number(&half, Sync::Halves), Err(Flaw::Constant));
+        let excluded =
+            Scalar { umin: 9, umax: 9, var_off: crate::tnum::Tnum { value: 0, mask: 6 }, ..Number::unknown() };
+        assert_eq!(check_number(&excluded, Sync::Halves), Err(Flaw::Excluded));
     }
 }
