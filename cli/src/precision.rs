@@ -43,7 +43,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 /// Of how many operands in a hundred the result is the best.
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    let domains = rows.first().map(|row| row.optimal.iter().map(|(domain, _)| (*domain).to_owned()).collect::<Vec<_>>());
+    let domains =
+        rows.first().map(|row| row.optimal.iter().map(|(domain, _)| (*domain).to_owned()).collect::<Vec<_>>());
     let header = ["operator".to_owned(), "operands".to_owned()].into_iter().chain(domains.unwrap_or_default());
     table.load_preset(presets::UTF8_BORDERS_ONLY).set_header(header);
     for Row { operator, operands, optimal } in rows {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use semantics::engine::LinuxVersion;
 use semantics::insn::Reg;
@@ -16,11 +17,15 @@ use crate::{Format, Status, engines, judge};
 
 mod against;
 mod columns;
+mod explain;
 mod statistics;
+#[cfg(feature = "proofs")]
+mod witness;
 
 /// What `--format json` prints.
-const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, path?: [{insn, \
-    taken}], stats: {insns, states, max_states_per_insn}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
+const JSON: &str = "JSON: {program, dialect, verdict: accept|reject|unsupported, insn?, message?, explanation?, missing?, \
+    suggestion?, register?, source?: SOURCE, history?: [{insn, text, place, frame, value, source}], history_skipped?, path?: [{insn, taken, text, \
+    source}], stats: {insns, states, max_states_per_insn}, log?, states?: [{insn, states: [{register: value}]}]}. With --against: {program, against: \
     [{kernel, ours: {who, verdict: accept|reject|none, message, log}, theirs: {..}, relation, same_verdict, same_message, \
     explained?: {name, reason}, note?}]}.";
 
@@ -45,6 +50,15 @@ pub struct Args {
     /// Print what is known of the registers before each instruction
     #[arg(long)]
     states: bool,
+    /// Of a rejected program: ask the solver for an input that breaks the access, run it, and print it
+    #[arg(long, conflicts_with_all = ["against", "statistics"])]
+    witness: bool,
+    /// Write the input that was found, with the program, as a case file
+    #[arg(long, value_name = "FILE", requires = "witness")]
+    out: Option<PathBuf>,
+    /// Seconds that the solver may take for a question
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "witness")]
+    timeout: u64,
     /// Verify every program of the objects, folders included, and print what it took
     #[arg(long, conflicts_with_all = ["against", "log", "states"])]
     statistics: bool,
@@ -73,12 +87,26 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if !args.against.is_empty() {
         return against::run(&program, &args.against, (args.log, args.format), out);
     }
-    let options = Options { dialect: args.dialect, record: args.states, pruning: args.pruning, log: args.log, ..Options::default() };
+    let options = Options {
+        dialect: args.dialect,
+        record: args.states,
+        pruning: args.pruning,
+        log: args.log,
+        explain: true,
+        ..Options::default()
+    };
     let verdict = verify(&program, &options);
+    let sought = witness(args, &program, &verdict)?;
     match args.format {
-        Format::Text => text(&program, &verdict, out)?,
+        Format::Text => {
+            text(&program, &verdict, out)?;
+            sought.map_or(Ok(()), |sought| write!(out, "{}", sought.text))?;
+        }
         Format::Json => {
             let mut value = to_json(&program, &verdict);
+            if let Some(sought) = sought {
+                value["witness"] = sought.json;
+            }
             value["program"] = program.name().into();
             value["dialect"] = args.dialect.name.into();
             crate::json(out, &value)?;
@@ -89,6 +117,30 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
         Verdict::Reject(_) => Status::Findings,
         Verdict::Unsupported(_) => Status::Unsupported,
     })
+}
+
+/// What there is to say of an input that breaks the refused access.
+struct Sought {
+    text: String,
+    json: Value,
+}
+
+#[cfg(feature = "proofs")]
+fn witness(args: &Args, program: &Arc<Program>, verdict: &Verdict) -> anyhow::Result<Option<Sought>> {
+    match verdict {
+        Verdict::Reject(rejection) if args.witness => witness::seek(args, program, rejection).map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(not(feature = "proofs"))]
+fn witness(args: &Args, _: &Arc<Program>, _: &Verdict) -> anyhow::Result<Option<Sought>> {
+    if args.witness {
+        anyhow::bail!(
+            "this touchstone was built without the feature `proofs`, which needs libz3: there is no --witness"
+        );
+    }
+    Ok(None)
 }
 
 /// Instructions that make no program, which the kernel's verifier says too.
@@ -116,11 +168,7 @@ fn text(program: &Program, verdict: &Verdict, out: &mut dyn Write) -> anyhow::Re
         }
         Verdict::Reject(rejection) => {
             out.write_all(rejection.log.as_bytes())?;
-            writeln!(out, "rejected: {}", program.name())?;
-            if let Some(insn) = program.insns().get(rejection.insn) {
-                writeln!(out, "{:5}: {insn}", rejection.insn)?;
-            }
-            writeln!(out, "{rejection}\n{}", rejection.stats)?;
+            writeln!(out, "{}\n{}", explain::text(program, rejection), rejection.stats)?;
         }
         Verdict::Unsupported(what) => writeln!(out, "not verified: {}: {what}", program.name())?,
     }
@@ -160,17 +208,20 @@ fn to_json(program: &Program, verdict: &Verdict) -> Value {
             }
             value
         }
-        Verdict::Reject(rejection) => reject(rejection),
+        Verdict::Reject(rejection) => reject(program, rejection),
         Verdict::Unsupported(what) => json!({"verdict": "unsupported", "message": what.to_string()}),
     }
 }
 
-fn reject(rejection: &Rejection) -> Value {
-    let path: Vec<Value> = rejection.path.iter().map(|step| json!({"insn": step.insn, "taken": step.taken})).collect();
-    json!({
-        "verdict": "reject", "insn": rejection.insn, "message": rejection.message(),
-        "explanation": rejection.explanation(), "path": path, "stats": stats(rejection.stats), "log": rejection.log,
-    })
+fn reject(program: &Program, rejection: &Rejection) -> Value {
+    let mut value = explain::to_json(program, rejection);
+    value["verdict"] = "reject".into();
+    value["insn"] = rejection.insn.into();
+    value["message"] = rejection.message().into();
+    value["explanation"] = rejection.explanation().into();
+    value["stats"] = stats(rejection.stats);
+    value["log"] = rejection.log.as_str().into();
+    value
 }
 
 fn json_states(program: &Program, states: &States) -> Value {

@@ -23,6 +23,7 @@ pub mod sym;
 pub mod theory;
 pub mod tnum;
 pub mod whole;
+pub mod witness;
 pub mod x64;
 
 /// Every obligation, by floor and room.

@@ -5,6 +5,7 @@
 use crate::branch;
 use crate::dialect::Dialect;
 use crate::env::{Env, Later};
+use crate::explain::{Recorder, Way};
 use crate::flow::{self, Flow};
 use crate::frames;
 use crate::helper;
@@ -55,6 +56,8 @@ pub struct Options {
     pub log: bool,
     /// Look for states that cannot be: see [`Verifier::broken`]. Debug builds always do.
     pub check_invariants: bool,
+    /// Verify a rejected program once more, to keep the way to its rejection.
+    pub explain: bool,
 }
 
 impl Options {
@@ -86,6 +89,8 @@ pub struct Verifier {
     pub(crate) log: String,
     pub(crate) broken: Option<Broken>,
     pub(crate) refused_dead: bool,
+    /// Keeps what happens on one path, where that is asked for.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// A list whose elements keep their memory when it is emptied.
@@ -248,6 +253,22 @@ impl Verifier {
         if let Some(property) = load_property(program) {
             return Verdict::Unsupported(Unsupported::Load(property));
         }
+        let (result, stats, at) = self.explore(program, options);
+        match result {
+            Ok(()) => self.accept(program, options, stats),
+            Err(Stop::Unsupported(unsupported)) => Verdict::Unsupported(unsupported),
+            Err(Stop::Refused(refusal)) => {
+                let mut rejection = self.reject(refusal, options, stats, at);
+                if options.explain && refusal.is_of_a_path() {
+                    rejection.way = self.retrace(program, options, at).map(Box::new);
+                }
+                Verdict::Reject(rejection)
+            }
+        }
+    }
+
+    /// Follows all paths, until one is refused: what it took, and where it ended.
+    fn explore(&mut self, program: &Arc<Program>, options: &Options) -> (Result<(), Stop>, Stats, Place) {
         let mut exploration = Exploration {
             env: Env {
                 program,
@@ -268,6 +289,7 @@ impl Verifier {
             at: Place { pc: 0, parent: NONE, trail: NONE, step: NONE, written: [u64::MAX; 8], dead: false },
             looked_at: 0,
             dead: [false; 2],
+            line: None,
             store: self,
         };
         let result = exploration.run();
@@ -275,11 +297,20 @@ impl Verifier {
         self.current = Some(state);
         self.taken = Some(taken);
         let stats = Stats { insns: counts.insns, saved: self.saved.used as u32, most_here: counts.most_here };
-        match result {
-            Ok(()) => self.accept(program, options, stats),
-            Err(Stop::Unsupported(unsupported)) => Verdict::Unsupported(unsupported),
-            Err(Stop::Refused(refusal)) => self.reject(refusal, options, stats, at),
-        }
+        (result, stats, at)
+    }
+
+    /// Goes the way to a rejection once more, which leads through the same states, and keeps it.
+    fn retrace(&mut self, program: &Arc<Program>, options: &Options, at: Place) -> Option<Way> {
+        let before = |step: &u32| self.history.get(*step as usize).map(|traced| traced.before);
+        let known = |step: &u32| self.history.get(*step as usize).is_some();
+        let steps = std::iter::successors(Some(at.step), before).filter(known);
+        self.recorder = Some(Recorder::new(steps));
+        let (again, ..) = self.explore(program, &Options { log: false, ..*options });
+        debug_assert!(again.is_err(), "verification repeats itself");
+        let recorder = self.recorder.take()?;
+        let state = self.current.as_ref()?;
+        recorder.finish(at.pc, program.insns().get(at.pc)?, state)
     }
 
     /// The first state of the last verification that breaks an invariant, whatever the verdict: a mistake of the rules. It was
@@ -324,7 +355,7 @@ impl Verifier {
         Verdict::Accept(Accepted { verified, states, stats, log: std::mem::take(&mut self.log) })
     }
 
-    fn reject(&mut self, refusal: Refusal, options: &Options, stats: Stats, at: Place) -> Verdict {
+    fn reject(&mut self, refusal: Refusal, options: &Options, stats: Stats, at: Place) -> Rejection {
         self.refused_dead = at.dead;
         let mut path = Vec::new();
         let mut next = at.trail;
@@ -340,7 +371,7 @@ impl Verifier {
             Refusal::Unreachable { insn } | Refusal::TooNew { insn, .. } => insn,
             _ => at.pc,
         };
-        Verdict::Reject(Rejection { insn, refusal, path, stats, log: std::mem::take(&mut self.log) })
+        Rejection { insn, refusal, path, way: None, stats, log: std::mem::take(&mut self.log) }
     }
 }
 
@@ -379,6 +410,8 @@ pub(crate) struct Exploration<'a> {
     pub(crate) looked_at: u16,
     /// Whether no run goes on behind the jump, and whether none takes it.
     pub(crate) dead: [bool; 2],
+    /// The source line that was logged last, by the slot that it begins at.
+    pub(crate) line: Option<usize>,
     pub(crate) store: &'a mut Verifier,
 }
 
@@ -433,6 +466,7 @@ impl Exploration<'_> {
             self.store.spare.record(pc, &self.state);
         }
         if self.options.log {
+            log::line(&mut self.store.log, self.env.program, self.env.dialect, pc, &mut self.line);
             log::instruction(&mut self.store.log, pc, insn);
         }
         let next = if self.options.marks() {
@@ -442,6 +476,9 @@ impl Exploration<'_> {
             self.learn(&before.0, before.1);
             next
         } else {
+            if self.options.explain {
+                self.trace(insn);
+            }
             self.follow(insn)
         };
         if next.is_ok() && self.options.looks() {

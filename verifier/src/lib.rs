@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`tnum`] and [`scalar`], what is known of a number; [`insn`], what instructions do to it, a room per
 //! family; [`rules`], those functions as rows of a table; [`state`], what is known of registers and the stack; [`explore`],
-//! all paths of a program; [`refusal`], why one is rejected; [`states`], what was explored, to compare runs with.
+//! all paths of a program; [`refusal`], why one is rejected; [`explain`], how it came to that; [`states`], what was explored, to compare runs with.
 //!
 //! The domain is written over [`semantics::word::Algebra`]: the same functions verify programs, are proven sound by a
 //! solver and are counted exhaustively at small widths. Verdicts and messages are those of Linux, in the version that
@@ -10,6 +10,7 @@
 
 pub mod dialect;
 pub mod domain;
+pub mod explain;
 pub mod explained;
 pub mod explore;
 pub mod insn;

@@ -1,8 +1,9 @@
 //! The verifier's log in the kernel's style (level 2), and registers as it prints them.
 
+use crate::dialect::Dialect;
 use crate::refusal::bits;
 use crate::state::{Byte, Kind, Number, RegState, State};
-use semantics::insn::{Insn, Op, Reg, Width};
+use semantics::insn::{Insn, Op, Reg, Version, Width};
 use semantics::program::Program;
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -130,20 +131,38 @@ pub(crate) fn state(log: &mut String, state: &State, program: &Program) {
         if slot.is_spilled() {
             let _ = write!(log, " fp-{off}={}", Shown(&slot.spill, program));
         } else if slot.bytes.iter().any(|byte| *byte != Byte::Invalid) {
-            let marks: String = slot.bytes.iter().rev().copied().map(mark).collect();
+            let marks: String = slot.bytes.iter().rev().copied().map(Byte::mark).collect();
             let _ = write!(log, " fp-{off}={marks}");
         }
     }
 }
 
-fn mark(byte: Byte) -> char {
-    match byte {
-        Byte::Invalid => '?',
-        Byte::Spill => 'r',
-        Byte::Misc => 'm',
-        Byte::Zero => '0',
-        Byte::Dynptr => 'd',
+impl Byte {
+    /// As logs print it (`slot_type_char`).
+    pub fn mark(self) -> char {
+        match self {
+            Byte::Invalid => '?',
+            Byte::Spill => 'r',
+            Byte::Misc => 'm',
+            Byte::Zero => '0',
+            Byte::Dynptr => 'd',
+        }
     }
+}
+
+/// The source line of an instruction, where it is another than that of the one before (`verbose_linfo`).
+pub(crate) fn line(log: &mut String, program: &Program, dialect: Dialect, pc: usize, last: &mut Option<usize>) {
+    let Some(line) = program.debug().line_at(pc) else { return };
+    if last.replace(line.slot) == Some(line.slot) {
+        return;
+    }
+    let _ = write!(log, "; {}", line.text.trim_start());
+    // File and number came later.
+    if dialect.version >= Version(6, 9) {
+        let file = line.file.rsplit('/').next().unwrap_or(&line.file);
+        let _ = write!(log, " @ {file}:{}", line.line);
+    }
+    log.push('\n');
 }
 
 /// The instruction about to be followed.

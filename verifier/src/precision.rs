@@ -46,7 +46,8 @@ pub fn rows() -> Vec<Row> {
         rows.push(pairs(name, &intervals, &constants(), transfer, |x, y| op.apply(x, y)));
     }
     for op in MulDivOp::ALL {
-        let transfer = |domain: &Domain, x: &Scalar<Six>, y: &Scalar<Six>| muldiv::transfer(op, Width::W64, domain, x, y);
+        let transfer =
+            |domain: &Domain, x: &Scalar<Six>, y: &Scalar<Six>| muldiv::transfer(op, Width::W64, domain, x, y);
         let name = format!("{op:?}, known bits by constants").to_lowercase();
         rows.push(pairs(name, &scalars(&tnums), &constants(), transfer, |x, y| op.apply(x, y)));
         let name = format!("{op:?}, ranges by constants").to_lowercase();
@@ -54,7 +55,8 @@ pub fn rows() -> Vec<Row> {
     }
     for op in ShiftOp::ALL {
         let amounts: Vec<_> = (0..6).map(|amount| Scalar::constant(&Narrow::new(amount))).collect();
-        let transfer = |domain: &Domain, x: &Scalar<Six>, y: &Scalar<Six>| shift::transfer(op, Width::W64, domain, x, y);
+        let transfer =
+            |domain: &Domain, x: &Scalar<Six>, y: &Scalar<Six>| shift::transfer(op, Width::W64, domain, x, y);
         let name = format!("{op:?}, ranges by constants").to_lowercase();
         rows.push(pairs(name, &intervals, &amounts, transfer, |x, y| op.apply(x, y)));
     }
@@ -144,9 +146,14 @@ fn unary() -> Vec<Row> {
     type Operand = (Scalar<Eighth>, Vec<Narrow<8>>);
     let with_members = |of: Scalar<Eighth>| -> Operand { (of, Narrow::all().filter(|x| of.contains(x)).collect()) };
     let bits = all_tnums::<8>().into_iter().map(|bits| Scalar { var_off: bits, ..Scalar::unknown() }.sync());
-    let inputs: [(&str, Vec<Operand>); 2] =
-        [("known bits", bits.map(with_members).collect()), ("ranges", intervals().into_iter().map(with_members).collect())];
-    let row = |operator: String, operands: &[Operand], transfer: &dyn Fn(&Domain, &Scalar<Eighth>) -> Scalar<Eighth>, meaning: &dyn Fn(&Narrow<8>) -> Narrow<8>| {
+    let inputs: [(&str, Vec<Operand>); 2] = [
+        ("known bits", bits.map(with_members).collect()),
+        ("ranges", intervals().into_iter().map(with_members).collect()),
+    ];
+    let row = |operator: String,
+               operands: &[Operand],
+               transfer: &dyn Fn(&Domain, &Scalar<Eighth>) -> Scalar<Eighth>,
+               meaning: &dyn Fn(&Narrow<8>) -> Narrow<8>| {
         let mut optimal: Vec<_> = Domain::ALL.iter().map(|domain| (domain.name, 0)).collect();
         for (of, members) in operands {
             let least = best::<Eighth>(members.iter().map(meaning)).map_or(0, |best| count(&best));

@@ -1,5 +1,6 @@
 //! What comes out of a verification.
 
+use crate::explain::Way;
 use crate::refusal::{Refusal, Unsupported};
 use crate::states::States;
 use semantics::insn::Reg;
@@ -50,6 +51,8 @@ pub struct Rejection {
     pub refusal: Refusal,
     /// The jumps that led there, from the start.
     pub path: Vec<Step>,
+    /// Every instruction that led there, if asked for and if it was one path.
+    pub way: Option<Box<Way>>,
     /// What it took.
     pub stats: Stats,
     /// The log, if asked for.
@@ -62,6 +65,7 @@ impl Rejection {
     pub(crate) fn behind(mut self, start: usize) -> Rejection {
         self.insn += start;
         self.path.iter_mut().for_each(|step| step.insn += start);
+        self.way = self.way.map(|way| Box::new(way.behind(start)));
         self
     }
     /// The reason in Linux's words, one or two lines.

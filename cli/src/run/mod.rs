@@ -42,6 +42,9 @@ mod state;
 mod trace;
 mod view;
 
+pub use record::listing;
+pub use trace::SourceLines;
+
 /// What `--break`, `--watch` and `--format json` take and print.
 const NOTES: &str = "\
 WHERE is a slot (`12`, `pc==12`), a function, `FILE:LINE` or `helper:NAME`, and may have a condition: `12 if r1 > 5`.

@@ -64,6 +64,9 @@ impl Exploration<'_> {
         let note = if from_callback { Note::from_callback() } else { Note::default() };
         self.store.history.push(Traced { insn: self.at.pc as u32, before: self.at.step, note });
         self.at.step = self.store.history.len() as u32 - 1;
+        if let Some(recorder) = &mut self.store.recorder {
+            recorder.before(self.at.step, self.at.pc, insn, &self.state);
+        }
     }
 
     /// Marks what the instruction looked at and read. The path was at `before`, in frame `frame`.
