@@ -5,21 +5,20 @@ use super::memory::{SymBytes, at, bytes, len, number};
 use crate::sym::{SFlag, Sym, Symbolic};
 use semantics::helper;
 use semantics::insn::{AluOp, Flow, Insn, Machine, Op, Reg, Size, Source, Wide, Width, exec};
-use semantics::map::MapType;
 use semantics::memory::{Object, Region, layout};
 use semantics::program::Program;
-use semantics::program_type::{ContextField, FieldKind};
+use semantics::program_type::{ContextField, FieldKind, ProgramType};
 use semantics::word::{Flag, Word};
 use semantics::world::{World, WorldConfig};
+use verifier::Rejection;
 use verifier::explain::{Place, Way};
 use verifier::state::Kind;
-use verifier::{Refusal, Rejection};
 use z3::ast::{Ast, Bool};
 
 /// The packet of the world whose context shows where packet pointers lead: it has the header of a link layer.
 pub(super) const SAMPLE_LEN: usize = 64;
-/// The shortest packet that a kernel runs a program on.
-const PACKET_MIN: u64 = 14;
+/// Bytes of the header of a link layer: the shortest packet that a kernel runs a program on.
+const HEADER: u64 = 14;
 /// The most bytes of read-only contents that are stated.
 const CONTENTS_MAX: usize = 4096;
 
@@ -34,9 +33,9 @@ pub(super) struct Access {
 
 /// Where an address came from: an object with its length.
 #[derive(Clone, Debug)]
-struct Origin {
-    base: Sym<64>,
-    len: Sym<64>,
+pub(super) struct Origin {
+    pub base: Sym<64>,
+    pub len: Sym<64>,
 }
 
 /// An element of a map that was looked up.
@@ -66,11 +65,11 @@ impl From<Lack> for Fault {
 pub(super) struct Follower<'a> {
     pub program: &'a Program,
     way: &'a Way,
-    rejection: &'a Rejection,
+    pub rejection: &'a Rejection,
     /// The regions of a world with a packet of [`SAMPLE_LEN`] bytes, and what its context holds.
     regions: Vec<Region>,
     context: Vec<u8>,
-    regs: [Sym<64>; 11],
+    pub regs: [Sym<64>; 11],
     origins: [Option<Origin>; 11],
     /// Origins of what lies in 8 bytes of the stack.
     spilled: Vec<(u64, Origin)>,
@@ -82,12 +81,14 @@ pub(super) struct Follower<'a> {
     pub fields: Vec<(String, Sym<64>)>,
     pub elements: Vec<Element>,
     /// Maps that were updated.
-    updated: Vec<usize>,
+    pub updated: Vec<usize>,
     /// The clock at the start, if it is read.
     pub clock: Option<Sym<64>>,
-    readings: u64,
+    /// How often it is read.
+    pub readings: u64,
     /// Random numbers drawn.
     pub draws: u32,
+    /// Values named so far.
     results: u32,
     /// What it takes to go this way.
     pub conditions: Vec<Bool>,
@@ -95,7 +96,8 @@ pub(super) struct Follower<'a> {
     pub restricted: Option<&'static str>,
     /// The instruction, among the events.
     event: usize,
-    origin: Option<Origin>,
+    /// Where the address came from that the instruction yields.
+    pub origin: Option<Origin>,
 }
 
 impl<'a> Follower<'a> {
@@ -132,16 +134,16 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn pc(&self) -> usize {
+    pub fn pc(&self) -> usize {
         self.way.events[self.event].insn
     }
-    fn is_last(&self) -> bool {
+    pub fn is_last(&self) -> bool {
         self.event + 1 == self.way.events.len()
     }
-    fn holds(&mut self, flag: &SFlag) {
+    pub fn holds(&mut self, flag: &SFlag) {
         self.conditions.push(flag.term().simplify());
     }
-    fn fresh(&mut self, what: &str) -> Sym<64> {
+    pub fn fresh(&mut self, what: &str) -> Sym<64> {
         self.results += 1;
         Sym::new(&format!("{what}_{}", self.results))
     }
@@ -243,7 +245,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The region of a map's values.
-    fn values(&self, map: usize) -> Option<Region> {
+    pub fn values(&self, map: usize) -> Option<Region> {
         self.regions.iter().find(|region| region.object == Object::MapValue(map as u32)).copied()
     }
 
@@ -349,22 +351,22 @@ impl<'a> Follower<'a> {
     /// What makes an input plain, the plainest first.
     pub fn plainer(&self) -> Vec<Vec<Bool>> {
         let within = |most: u64| {
-            let least = Sym::lit(PACKET_MIN).ule(&self.len);
+            let least = Sym::lit(HEADER).ule(&self.len);
             vec![least.and(&self.len.ule(&Sym::lit(most))).term().clone()]
         };
         let default = WorldConfig::default().clock_ns;
         let clock: Vec<Bool> = self.clock.iter().map(|clock| clock.same(&Sym::lit(default)).term().clone()).collect();
         let exact = |most: u64| within(most).into_iter().chain(clock.clone()).collect();
-        vec![exact(PACKET_MIN), exact(SAMPLE_LEN as u64), within(SAMPLE_LEN as u64), within(1514)]
+        vec![exact(HEADER), exact(SAMPLE_LEN as u64), within(SAMPLE_LEN as u64), within(1514)]
     }
 
     // ---- memory
 
     /// The bytes at `addr`, which the verifier found to be there.
-    fn read(&mut self, addr: &Sym<64>, count: u64, base: Reg) -> Result<Vec<Sym<8>>, Fault> {
+    pub fn read(&mut self, addr: &Sym<64>, count: u64, base: Reg) -> Result<Vec<Sym<8>>, Fault> {
         if let Some(place) = addr.literal() {
             if self.is_frame(place) {
-                return Ok((0..count).map(|k| self.memory.known(place + k).cloned().unwrap_or(Sym::lit(0))).collect());
+                return Ok((0..count).map(|k| self.stack_byte(place + k)).collect());
             }
             if let Some(off) = self.context_offset(place) {
                 return self.read_context(off, count);
@@ -390,6 +392,14 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
+    /// A byte of the stack. The model's frames begin as zeros, a kernel's do not.
+    fn stack_byte(&mut self, place: u64) -> Sym<8> {
+        if let Some(byte) = self.memory.known(place) {
+            return byte.clone();
+        }
+        self.restricted.get_or_insert("the stack begins as zeros");
+        Sym::lit(0)
+    }
     fn is_frame(&self, addr: u64) -> bool {
         let mut frames = self.regions.iter().filter(|region| matches!(region.object, Object::Frame(_)));
         frames.any(|frame| (frame.base..frame.end()).contains(&addr))
@@ -453,15 +463,22 @@ impl<'a> Follower<'a> {
             }
             FieldKind::Packet | FieldKind::PacketMeta => {
                 let start = self.packet_start(start);
-                if start > layout::PACKET {
-                    let long = Sym::lit(start - layout::PACKET).ule(&self.len);
-                    self.holds(&long);
-                    self.restricted.get_or_insert("packets have the header of a link layer");
+                self.has_header(start > layout::PACKET);
+                if field.kind == FieldKind::PacketMeta {
+                    self.restricted.get_or_insert("packets come without metadata");
                 }
                 Some(Sym::lit(start))
             }
             FieldKind::PacketEnd => Some(Sym::lit(layout::PACKET).add(&self.len)),
             _ => None,
+        }
+    }
+    /// Where it matters, packets are long enough for the header of a link layer.
+    fn has_header(&mut self, matters: bool) {
+        if matters {
+            let long = Sym::lit(HEADER).ule(&self.len);
+            self.holds(&long);
+            self.restricted.get_or_insert("packets have the header of a link layer");
         }
     }
     /// The address in a field, as the context of the sample has it.
@@ -473,198 +490,6 @@ impl<'a> Follower<'a> {
             let base = self.packet_start(start);
             Origin { base: Sym::lit(base), len: self.len.sub(&Sym::lit(base - layout::PACKET)) }
         })
-    }
-
-    // ---- helpers
-
-    fn helper(&mut self, id: u32) -> Result<Sym<64>, Fault> {
-        let insn = self.pc();
-        let name = helper::fact(id).map_or("a helper", |fact| fact.name);
-        let lack = || Fault::Lack(Lack::Helper { insn, name });
-        if self.is_last() {
-            return Err(self.refused_argument(id).ok_or(Lack::NoAccess)?);
-        }
-        match name {
-            "map_lookup_elem" => self.lookup().ok_or_else(lack)?,
-            "map_update_elem" => self.update().ok_or_else(lack)?,
-            "ktime_get_ns" => {
-                let clock = self.clock.get_or_insert_with(|| Sym::new("clock_ns")).clone();
-                let step = Sym::lit(WorldConfig::default().clock_step_ns * self.readings);
-                self.readings += 1;
-                Ok(clock.add(&step))
-            }
-            "get_prandom_u32" => {
-                self.draws += 1;
-                let value = self.fresh("random");
-                let fits = value.ult(&Sym::lit(1 << 32));
-                self.holds(&fits);
-                Ok(value)
-            }
-            _ => self.any_result(id).ok_or_else(lack),
-        }
-    }
-
-    /// A helper that only answers: any of its declared results.
-    fn any_result(&mut self, id: u32) -> Option<Sym<64>> {
-        use helper::{Arg, ArgKind, Change, ResultClass, RetKind};
-        let helper = helper::by_id(id)?;
-        let fact = helper.fact();
-        let is_plain = |arg: &Arg| {
-            let kinds = [
-                ArgKind::Anything,
-                ArgKind::Ctx,
-                ArgKind::ConstMapPtr,
-                ArgKind::Mem,
-                ArgKind::ConstSize,
-                ArgKind::ConstSizeOrZero,
-            ];
-            kinds.contains(&arg.kind) && !arg.is(Arg::UNINIT)
-        };
-        let changes_nothing = helper.changes.iter().all(|change| matches!(change, Change::Clock | Change::Random));
-        if !matches!(fact.ret, RetKind::Integer | RetKind::Void)
-            || !fact.args.iter().all(is_plain)
-            || !changes_nothing
-            || fact.changes_packet()
-        {
-            return None;
-        }
-        let value = self.fresh(fact.name);
-        let classes: Option<Vec<SFlag>> = helper
-            .results
-            .iter()
-            .map(|class| {
-                Some(match class {
-                    ResultClass::Success | ResultClass::Null => value.is_zero(),
-                    ResultClass::U64 => SFlag::lit(true),
-                    ResultClass::U32 => value.ult(&Sym::lit(1 << 32)),
-                    ResultClass::Error(errno) => value.same(&Sym::lit(errno.result())),
-                    _ => return None,
-                })
-            })
-            .collect();
-        let possible = classes?.into_iter().fold(SFlag::lit(false), |all, class| all.or(&class));
-        self.holds(&possible);
-        Some(value)
-    }
-
-    /// The memory that the last instruction, a call, is refused for.
-    fn refused_argument(&self, id: u32) -> Option<Fault> {
-        let reg = self.rejection.register()?;
-        let fact = helper::fact(id)?;
-        let arg = fact.args.get(usize::from(reg.number()).checked_sub(1)?)?;
-        let size = match self.rejection.refusal {
-            Refusal::PacketBounds { size, .. }
-            | Refusal::PacketRegion { size, .. }
-            | Refusal::MapBounds { size, .. }
-            | Refusal::StackBounds { size, .. }
-            | Refusal::VariableStackBounds { size, .. } => size,
-            _ => {
-                let map = self.program.maps().get(layout::map_of_handle(self.regs[1].literal()?)?)?;
-                match arg.kind {
-                    helper::ArgKind::MapKey => map.key_size,
-                    helper::ArgKind::MapValue => map.value_size,
-                    _ => return None,
-                }
-            }
-        };
-        Some(Fault::Reached(self.regs[reg.index()].clone(), size.into()))
-    }
-
-    /// The map that R1 names, with the region of its values.
-    fn map(&self) -> Option<(usize, Region)> {
-        let map = layout::map_of_handle(self.regs[1].literal()?)?;
-        Some((map, self.values(map)?))
-    }
-
-    fn key(&mut self, map: usize) -> Result<Vec<Sym<8>>, Fault> {
-        let size = u64::from(self.program.maps()[map].key_size);
-        let addr = self.regs[2].clone();
-        self.read(&addr, size, Reg::R2)
-    }
-
-    /// The element of an array under a key: its address, and whether there is one.
-    fn element(&self, key: &[Sym<8>], region: &Region) -> (Sym<64>, SFlag) {
-        let index = number(key);
-        let addr = Sym::lit(region.base).add(&index.mul(&Sym::lit(region.stride)));
-        (addr, index.ult(&Sym::lit(region.count)))
-    }
-
-    fn lookup(&mut self) -> Option<Result<Sym<64>, Fault>> {
-        let (map, region) = self.map()?;
-        let def = &self.program.maps()[map];
-        let value_len = Sym::lit(def.value_size.into());
-        let key = match self.key(map) {
-            Ok(key) => key,
-            Err(fault) => return Some(Err(fault)),
-        };
-        let (addr, present) = match def.map_type {
-            MapType::ARRAY => self.element(&key, &region),
-            MapType::HASH => self.hash_element(map, &key, &region)?,
-            _ => return None,
-        };
-        let is_created = def.map_type == MapType::HASH;
-        let is_new = !self.elements.iter().any(|element| element.map == map && element.addr.term() == addr.term());
-        if is_new {
-            self.elements.push(Element { map, key, addr: addr.clone(), present: present.clone(), is_created });
-        }
-        self.origin = Some(Origin { base: addr.clone(), len: value_len });
-        Some(Ok(Sym::select(&present, &addr, &Sym::lit(0))))
-    }
-
-    /// The element of a hash: elements of the input lie in the order of their lookups.
-    fn hash_element(&mut self, map: usize, key: &[Sym<8>], region: &Region) -> Option<(Sym<64>, SFlag)> {
-        let def = &self.program.maps()[map];
-        if self.updated.contains(&map) || def.contents != semantics::map::Contents::Empty {
-            return None;
-        }
-        let mut slot = Sym::<64>::lit(1);
-        let mut conditions = Vec::new();
-        for element in self.elements.iter().filter(|element| element.map == map) {
-            if element.key.iter().zip(key).all(|(a, b)| a.term() == b.term()) {
-                return Some((element.addr.clone(), element.present.clone()));
-            }
-            let same = element.key.iter().zip(key).fold(SFlag::lit(true), |all, (a, b)| all.and(&a.same(b)));
-            conditions.push(same.not());
-            slot = Sym::select(&element.present, &slot.add(&Sym::lit(1)), &slot);
-        }
-        if !conditions.is_empty() {
-            self.restricted.get_or_insert("keys of one map differ that might be the same");
-        }
-        let present = SFlag::from(Bool::new_const(format!("element_{}", self.elements.len())));
-        conditions.push(present.not().or(&slot.ult(&Sym::lit(region.count))));
-        for condition in conditions {
-            self.holds(&condition);
-        }
-        Some((Sym::lit(region.base).add(&slot.mul(&Sym::lit(region.stride))), present))
-    }
-
-    fn update(&mut self) -> Option<Result<Sym<64>, Fault>> {
-        let (map, region) = self.map()?;
-        let def = &self.program.maps()[map];
-        if self.regs[4].literal()? != semantics::map::update::ANY {
-            return None;
-        }
-        if def.map_type == MapType::HASH {
-            self.updated.push(map);
-            self.restricted.get_or_insert("updates of hashes succeed");
-            return Some(Ok(Sym::lit(0)));
-        }
-        if def.map_type != MapType::ARRAY {
-            return None;
-        }
-        let value = self.regs[3].clone();
-        let read = self.key(map).and_then(|key| Ok((key, self.read(&value, def.value_size.into(), Reg::R3)?)));
-        let (key, stored) = match read {
-            Ok(read) => read,
-            Err(fault) => return Some(Err(fault)),
-        };
-        let (addr, present) = self.element(&key, &region);
-        for (k, byte) in (0..).zip(&stored) {
-            let place = at(&addr, k);
-            let byte = Sym::select(&present, byte, &self.memory.byte(&place));
-            self.memory.set_byte(&place, &byte);
-        }
-        Some(Ok(Sym::select(&present, &Sym::lit(0), &Sym::lit(semantics::map::Errno::E2big.result()))))
     }
 }
 
@@ -717,8 +542,16 @@ impl Machine<Symbolic> for Follower<'_> {
     fn call_kfunc(&mut self, _: &Sym<32>) -> Result<(), Fault> {
         Err(Lack::Kfunc { insn: self.pc() }.into())
     }
-    fn load_packet(&mut self, _: Size, _: &Sym<32>) -> Result<(Sym<64>, SFlag), Fault> {
-        Err(Lack::PacketLoad { insn: self.pc() }.into())
+    fn load_packet(&mut self, size: Size, offset: &Sym<32>) -> Result<(Sym<64>, SFlag), Fault> {
+        let lack = Fault::Lack(Lack::PacketLoad { insn: self.pc() });
+        let offset = offset.literal().and_then(|offset| u64::try_from(offset as u32 as i32).ok()).ok_or(lack)?;
+        let link_layer = matches!(self.program.program_type(), ProgramType::SchedCls | ProgramType::SchedAct);
+        let start = offset + if link_layer { 0 } else { HEADER };
+        self.has_header(!link_layer);
+        let base = Sym::lit(layout::PACKET + start);
+        let mut bytes: Vec<Sym<8>> = (0..len(size)).map(|k| self.memory.byte(&at(&base, k))).collect();
+        bytes.reverse();
+        Ok((number(&bytes), Sym::lit(start + len(size)).ule(&self.len)))
     }
     fn map_value(&self, map: &Sym<32>) -> Result<Sym<64>, Fault> {
         let region = map.literal().and_then(|map| self.values(map as usize));

@@ -6,7 +6,9 @@ use crate::sym::Sym;
 use semantics::interpreter;
 use semantics::memory::layout;
 use semantics::program::Program;
+use semantics::word::Word;
 use semantics::world::{Input, World, WorldConfig};
+use std::collections::HashSet;
 use z3::Model;
 use z3::ast::BV;
 
@@ -29,8 +31,12 @@ fn value(model: &Model, term: &BV) -> u64 {
 
 /// The input of a model.
 pub(super) fn input(follower: &Follower<'_>, model: &Model, world: &World) -> Result<Input, Lack> {
-    let byte =
-        |addr: u64| value(model, follower.memory.initial_byte(&Sym::<64>::build(&BV::from_u64(addr, 64))).term()) as u8;
+    // What nobody read may be anything: 0.
+    let read: HashSet<u64> = follower.memory.read.iter().map(|addr| value(model, addr.term())).collect();
+    let byte = |addr: u64| {
+        let held = || value(model, follower.memory.initial_byte(&Sym::lit(addr)).term()) as u8;
+        if read.contains(&addr) { held() } else { 0 }
+    };
     let len = value(model, follower.len.term());
     let packet = (0..len).map(|at| byte(layout::PACKET + at)).collect();
     let context =

@@ -6,6 +6,7 @@
 //! typed [`Lack`], never an answer.
 
 mod follow;
+mod helper;
 mod input;
 mod memory;
 
@@ -97,8 +98,8 @@ pub enum Lack {
         /// Bytes from the start of the context.
         offset: u64,
     },
-    /// Bytes of the packet that are read through the implicit context.
-    #[error("insn {insn}: BPF_LD_[ABS|IND] is not followed")]
+    /// Bytes of the packet at an offset that varies, read through the implicit context.
+    #[error("insn {insn}: BPF_LD_[ABS|IND] at this offset is not followed")]
     PacketLoad {
         /// The instruction, in slots.
         insn: usize,

@@ -1,7 +1,7 @@
 //! What is missing, in plain words with numbers, and what to do about it.
 
 use super::way::{Held, Place, Way};
-use crate::refusal::Refusal;
+use crate::refusal::{MemoryRefusal as M, Refusal};
 use crate::state::{Flags, Kind, RegState, STACK_BOTTOM};
 use crate::verdict::Rejection;
 use semantics::helper;
@@ -33,34 +33,68 @@ struct Access<'a> {
     fixed: i64,
 }
 
-/// Explains a rejection. `way` is the path to it, where that was kept.
+/// Explains a rejection: with numbers where the way to it was kept.
 pub fn advice(rejection: &Rejection, program: &Program) -> Advice {
-    let plain = || Advice { missing: rejection.explanation(), suggestion: None };
-    let (Some(way), Some(reg)) = (rejection.way.as_deref(), rejection.register()) else { return plain() };
+    let advice = rejection.way.as_deref().and_then(|way| {
+        if let Refusal::Memory(M::Leak { insn, .. }) = rejection.refusal {
+            return Some(leak(rejection, program, insn));
+        }
+        of_register(rejection, program, way)
+    });
+    advice.unwrap_or_else(|| Advice { missing: rejection.explanation(), suggestion: None })
+}
+
+fn of_register(rejection: &Rejection, program: &Program, way: &Way) -> Option<Advice> {
+    use Refusal as R;
+    let reg = rejection.register()?;
     let held = way.reg(reg);
     let insn = &program.insns()[rejection.insn];
-    let access = |size: u32| {
+    let access = |size: i64| {
         let off = if insn.op() == Op::CallHelper { 0 } else { i64::from(insn.off as i16) };
         let fixed = i64::from(held.off) + off;
-        Access { program, way, insn: rejection.insn, reg, held, size: size.into(), fixed }
+        Access { program, way, insn: rejection.insn, reg, held, size, fixed }
     };
     let size = match insn.op() {
-        Op::Load { size } | Op::LoadSx { size } | Op::Store { size, .. } | Op::Atomic { size, .. } => size.bytes(),
+        Op::Load { size } | Op::LoadSx { size } | Op::Store { size, .. } | Op::Atomic { size, .. } => {
+            size.bytes().into()
+        }
         _ => 1,
     };
-    use Refusal as R;
-    let found = match rejection.refusal {
+    match rejection.refusal {
         R::PacketBounds { size, .. } | R::PacketRegion { size, .. } => access(size).packet(),
-        R::MapBounds { size, value_size, .. } => access(size).inside("value", value_size.into()),
+        R::MapBounds { size, value_size, .. } => Some(access(size).inside("value", value_size.into())),
+        R::Memory(M::KeyBounds { size, key_size, .. }) => Some(access(size).inside("key", key_size.into())),
+        R::Memory(M::MemBounds { size, mem_size, .. }) => Some(access(size).inside("memory", mem_size.into())),
         R::StackBounds { size, .. } | R::VariableStackBounds { size, .. } => access(size).stack(),
         R::UnboundedStack { .. } => access(size).stack(),
         R::NegativeIndex { .. } | R::Unbounded { .. } => access(size).unbounded(),
         R::NoMemory { kind, .. } if kind.flags.any(Flags::MAYBE_NULL) => access(size).null(),
         R::NoMemory { kind, .. } if kind.kind == Kind::Scalar => access(size).number(),
-        R::NotReadable { .. } => access(size).uninitialised(),
+        R::NotReadable { .. } => Some(access(size).uninitialised()),
         _ => None,
-    };
-    found.unwrap_or_else(plain)
+    }
+}
+
+/// A reference that is still held where the path ends.
+fn leak(rejection: &Rejection, program: &Program, acquired: usize) -> Advice {
+    let name = helper::fact(program.insns()[acquired].imm).map_or("the call", |fact| fact.name);
+    let (from, to) = (line(program, acquired), line(program, rejection.insn));
+    Advice {
+        missing: format!(
+            "What {name} gave at instruction {acquired}{from} is still held at instruction {}{to}.",
+            rejection.insn
+        ),
+        suggestion: Some(format!("Release it on this path, too, before instruction {}{to}.", rejection.insn)),
+    }
+}
+
+/// Where an instruction comes from, if that is known: ` (file.c:12)`.
+fn line(program: &Program, slot: usize) -> String {
+    let line = program.debug().line_at(slot);
+    line.map_or(String::new(), |line| {
+        let file = line.file.rsplit('/').next().unwrap_or(&line.file);
+        format!(" ({file}:{})", line.line)
+    })
 }
 
 /// An offset or a bound: small ones in decimal.
@@ -99,11 +133,7 @@ impl Access<'_> {
         if least == most { Number(least).to_string() } else { format!("{}..{}", Number(least), Number(most)) }
     }
     fn line(&self, slot: usize) -> String {
-        let line = self.program.debug().line_at(slot);
-        line.map_or(String::new(), |line| {
-            let file = line.file.rsplit('/').next().unwrap_or(&line.file);
-            format!(" ({file}:{})", line.line)
-        })
+        line(self.program, slot)
     }
     fn before(&self, slot: usize) -> String {
         format!("before instruction {slot}{}", self.line(slot))
@@ -116,7 +146,7 @@ impl Access<'_> {
             return None;
         }
         if least < 0 {
-            return self.negative(None);
+            return Some(self.negative(None));
         }
         let end = if self.held.kind == Kind::PacketMeta { "data" } else { "data_end" };
         let from = if self.held.kind == Kind::PacketMeta { "metadata" } else { "packet" };
@@ -159,7 +189,7 @@ impl Access<'_> {
     }
 
     /// An access inside `len` bytes.
-    fn inside(&self, what: &str, len: i64) -> Option<Advice> {
+    fn inside(&self, what: &str, len: i64) -> Advice {
         let (least, _) = self.span();
         if least < 0 {
             return self.negative(Some(len));
@@ -172,7 +202,7 @@ impl Access<'_> {
         if self.is_known() {
             let suggestion =
                 (limit >= 0).then(|| format!("The last offset at which {} fit is {limit}.", bytes(self.size)));
-            return Some(Advice {
+            return Advice {
                 missing: format!(
                     "{accessed} at offset {} and would end at {}, the {what} has {}.",
                     Number(least),
@@ -180,12 +210,12 @@ impl Access<'_> {
                     bytes(len)
                 ),
                 suggestion,
-            });
+            };
         }
-        Some(Advice {
+        Advice {
             missing: format!("The offset can be {}, {accessed}, the {what} has {}.", self.shown_span(), bytes(len)),
             suggestion: self.compare(limit),
-        })
+        }
     }
 
     /// To compare the number that was added last, so that the whole offset is `limit` at most.
@@ -205,18 +235,18 @@ impl Access<'_> {
         Some(format!("Compare {reg} with {limit}{sum}{unsigned} {}: `if {reg} > {limit}`, leave.", self.before(slot)))
     }
 
-    fn negative(&self, len: Option<i64>) -> Option<Advice> {
+    fn negative(&self, len: Option<i64>) -> Advice {
         if self.is_known() {
             let (least, _) = self.span();
-            return Some(Advice {
+            return Advice {
                 missing: format!("{} points {} before its object.", self.reg, bytes((-least) as i64)),
                 suggestion: None,
-            });
+            };
         }
-        Some(Advice {
+        Advice {
             missing: format!("The offset can be {}: it may be negative.", self.shown_span()),
             suggestion: self.compare(len.unwrap_or(0xffff) - self.size),
-        })
+        }
     }
 
     /// The length of what the register points into, if it is one length.
@@ -249,7 +279,7 @@ impl Access<'_> {
         let len = self.object_len()?;
         let (least, _) = self.span();
         if least < 0 && (self.held.var.smin as i64) < 0 {
-            return self.negative(Some(len));
+            return Some(self.negative(Some(len)));
         }
         Some(Advice {
             missing: format!(
@@ -337,18 +367,18 @@ impl Access<'_> {
         Some(Advice { missing, suggestion: None })
     }
 
-    fn uninitialised(&self) -> Option<Advice> {
+    fn uninitialised(&self) -> Advice {
         let place = Place::Reg(self.way.last.depth() as u8, self.reg);
         let origin = self.way.origin(self.program, place);
         let Some(cleared) = origin.last() else {
-            return Some(Advice {
+            return Advice {
                 missing: format!("No instruction on this path writes {} before it is read.", self.reg),
                 suggestion: None,
-            });
+            };
         };
         let slot = cleared.event.insn;
         let is_argument = Reg::ARGS.contains(&self.reg);
-        Some(Advice {
+        Advice {
             missing: format!(
                 "What was in {} is gone since the call at instruction {slot}{}.",
                 self.reg,
@@ -356,7 +386,7 @@ impl Access<'_> {
             ),
             suggestion: is_argument
                 .then(|| "Keep what is needed behind a call in r6 to r9, or on the stack.".to_owned()),
-        })
+        }
     }
 }
 
