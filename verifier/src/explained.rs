@@ -40,6 +40,9 @@ const ORDER: &str = "What is no program is refused when it is read, whichever mi
 const UNINIT: &str = "Privileged programs may read bytes of the stack that were never written since 6.3, and in 6.1 since one of \
     its later stable versions (`allow_uninit_stack`); the dialect is the later one.";
 
+const CONFIG: &str =
+    "The kernels at hand are built without `CONFIG_BPF_KPROBE_OVERRIDE`: no program may call this helper.";
+
 /// A difference that is seen on all versions.
 const fn always(
     name: &'static str,
@@ -57,7 +60,7 @@ const fn uninit(name: &'static str, side: Side, theirs: &'static str) -> Explain
 }
 
 /// All of them.
-pub const ALL: [Explained; 13] = [
+pub const ALL: [Explained; 15] = [
     always("reserved fields first", Side::OtherMessage, " uses reserved fields: ", "", FIELDS),
     always("reserved fields on no path", Side::OnlyTheyAccept, " uses reserved fields: ", "", FIELDS),
     always("register numbers first", Side::OtherMessage, " is invalid: ", "", FIELDS),
@@ -78,6 +81,8 @@ pub const ALL: [Explained; 13] = [
         "last insn is not an exit or jmp",
         ORDER,
     ),
+    always("override_return", Side::OnlyWeAccept, "", "bpf_override_return#58", CONFIG),
+    always("override_return, before another mistake", Side::OtherMessage, "", "bpf_override_return#58", CONFIG),
     always(
         "maps by index",
         Side::OtherMessage,

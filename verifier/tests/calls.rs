@@ -85,6 +85,13 @@ fn who_may_call_what() {
     assert!(!free(&text, Dialect::V6_8));
     let newer = format!("r1 = map 0 ll\n r2 = 0\n {}\n {END}", call("cgrp_storage_delete"));
     assert_eq!(message(&newer, Dialect::V6_1).unwrap(), "invalid func unknown#211");
+    // Open to more types in later versions.
+    let cgroup = format!("{}\n {END}", call("get_current_cgroup_id"));
+    assert_eq!(message(&cgroup, Dialect::V6_1).unwrap(), "unknown func bpf_get_current_cgroup_id#80");
+    assert_eq!(message(&cgroup, Dialect::V6_8), None);
+    let pid = format!("{}\n {END}", call("get_current_pid_tgid"));
+    rejects("unknown func bpf_get_current_pid_tgid#14", &pid);
+    assert_eq!(message(&pid, Dialect::V6_12), None);
     rejects("unknown func bpf_skb_vlan_pop#19", &format!("{}\n {END}", call("skb_vlan_pop")));
 }
 

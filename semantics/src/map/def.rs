@@ -139,9 +139,10 @@ impl MapDef {
             frozen: false,
         }
     }
-    /// Whether programs may not write its values.
+    /// Whether programs may not write its values, as it says itself, or as the kernel makes it: the values of device maps are
+    /// members of its devices (`dev_map_init_map`).
     pub fn is_read_only(&self) -> bool {
-        self.flags & RDONLY_PROG != 0
+        self.flags & RDONLY_PROG != 0 || matches!(self.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH)
     }
     /// What of it has no meaning here: its type, or a property that the kernel gives a meaning for its type. Such a map is a
     /// handle: whatever a program does with it is unsupported.

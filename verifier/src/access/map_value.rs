@@ -47,7 +47,13 @@ pub(super) fn write(env: &Env<'_>, access: &Access, value: &Stored, value_reg: R
 pub(super) fn for_helper(env: &Env<'_>, reg: Reg, base: &RegState, size: i64, way: Use) -> Result<(), Stop> {
     let (map, parts) = (env.map(base.map), parts(env.dialect, base, 0));
     check_rights(map, reg, &parts, size, way.write)?;
-    check_bounds(map, reg, &parts, size, way.none_allowed)?;
+    check_bounds(map, reg, &parts, size, way.none_allowed).map_err(|refusal| match refusal {
+        // A value that may not be there is memory like any other in the message (`__check_mem_access`).
+        Refusal::MapBounds { reg, value_size: mem_size, off, size, edge } if base.maybe_null() => {
+            MemoryRefusal::MemBounds { reg, mem_size, off: off as i32, size, edge }.into()
+        }
+        other => other,
+    })?;
     check_managed(map, reg, base, base.off, size)?;
     match touched(map, base, base.off, size) {
         Some(_) => Err(MemoryRefusal::KptrByHelper { reg }.into()),
@@ -77,7 +83,7 @@ fn check(dialect: Dialect, map: &MapDef, access: &Access) -> Result<(), Refusal>
 
 /// `check_map_access_type`.
 fn check_rights(map: &MapDef, reg: Reg, parts: &(Number, i32), size: i64, write: bool) -> Result<(), Refusal> {
-    if map.flags & (if write { RDONLY_PROG } else { WRONLY_PROG }) == 0 {
+    if !if write { map.is_read_only() } else { map.flags & WRONLY_PROG != 0 } {
         return Ok(());
     }
     let off = i64::from(parts.1).wrapping_add(parts.0.smin as i64);

@@ -13,7 +13,21 @@ use semantics::world::btf::btf;
 use std::borrow::Cow;
 
 /// Types that programs are given, and the world does not have: nothing of them can be read.
-const UNKNOWN: [&str; 5] = ["bpf_fentry_test_t", "filename", "linux_binprm", "kstat", "vm_area_struct"];
+const UNKNOWN: [&str; 13] = [
+    "bpf_fentry_test_t",
+    "filename",
+    "linux_binprm",
+    "kstat",
+    "vm_area_struct",
+    "tcp6_sock",
+    "udp6_sock",
+    "tcp_timewait_sock",
+    "tcp_request_sock",
+    "mptcp_sock",
+    "unix_sock",
+    "pt_regs",
+    "socket",
+];
 /// Set in the numbers of those.
 const IS_UNKNOWN: u32 = 1 << 31;
 /// How deep structures lie in each other, at most.

@@ -37,14 +37,14 @@ pub(super) fn check(
     }
     let is_null = held.as_constant() == Some(0);
     if !(is_null && demand.is(Arg::OR_NULL)) {
-        check_type(env, prototype, reg, &held, &demand)?;
-        check_offset(env.dialect, reg, &held, &demand)?;
+        check_type(env, prototype, reg, &held, demand)?;
+        check_offset(env.dialect, reg, &held, demand)?;
     }
-    note_references(state, reg, &held, &demand, given)?;
+    note_references(state, reg, &held, demand, given)?;
     if is_null && demand.is(Arg::OR_NULL) && demand.kind == ArgKind::MapValue {
         return Ok(());
     }
-    check_kind(env, state, prototype, at, &demand, given)
+    check_kind(env, state, prototype, at, demand, given)
 }
 
 /// What the kinds ask for beyond the type.
@@ -53,7 +53,7 @@ fn check_kind(
     state: &mut State,
     prototype: &Prototype,
     at: usize,
-    demand: &Demand,
+    demand: Demand,
     given: &mut Given,
 ) -> Result<(), Stop> {
     let reg = Reg::ARGS[at];
@@ -75,7 +75,7 @@ fn check_kind(
         ArgKind::PtrToInt | ArgKind::PtrToLong => memory::check_fixed(env, state, reg, demand.size, demand)?,
         ArgKind::ConstSize | ArgKind::ConstSizeOrZero => {
             let none_allowed = demand.kind == ArgKind::ConstSizeOrZero;
-            memory::check_sized(env, state, reg, &prototype.args()[at - 1], none_allowed, given)?;
+            memory::check_sized(env, state, reg, prototype.args()[at - 1], none_allowed, given)?;
         }
         ArgKind::ConstAllocSizeOrZero => {
             let size = held.as_constant().ok_or(CallRefusal::NotConstant { reg })?;
@@ -89,7 +89,7 @@ fn check_kind(
         }
         ArgKind::Func => given.function = Some(held),
         ArgKind::ConstStr => text::check_constant(env, state, reg, &held)?,
-        ArgKind::Dynptr => dynptr::check(state, reg, &held, demand, given)?,
+        ArgKind::Dynptr => dynptr::check(&env.dialect, state, reg, &held, demand, given)?,
         ArgKind::PercpuBtfId => {
             return Err(Unsupported::Argument { name: prototype.fact.name, number: reg.number() }.into());
         }
@@ -136,7 +136,7 @@ fn resolve_value(
 }
 
 /// `check_reg_type`: flags that the argument permits are left out of account.
-fn check_type(env: &Env<'_>, prototype: &Prototype, reg: Reg, held: &RegState, demand: &Demand) -> Result<(), Stop> {
+fn check_type(env: &Env<'_>, prototype: &Prototype, reg: Reg, held: &RegState, demand: Demand) -> Result<(), Stop> {
     let mut ty = held.ty();
     if demand.is(Arg::RDONLY) {
         ty.flags = ty.flags.without(Flags::RDONLY);
@@ -155,7 +155,7 @@ fn check_type(env: &Env<'_>, prototype: &Prototype, reg: Reg, held: &RegState, d
 }
 
 /// Which addresses may be passed with an offset (`check_func_arg_reg_off`).
-fn check_offset(dialect: Dialect, reg: Reg, held: &RegState, demand: &Demand) -> Result<(), Stop> {
+fn check_offset(dialect: Dialect, reg: Reg, held: &RegState, demand: Demand) -> Result<(), Stop> {
     let is_plain = match held.kind {
         Kind::Fp if demand.kind == ArgKind::Dynptr && held.off % 8 != 0 => {
             return Err(CallRefusal::DynptrOffset { reg }.into());
@@ -185,7 +185,7 @@ fn note_references(
     state: &State,
     reg: Reg,
     held: &RegState,
-    demand: &Demand,
+    demand: Demand,
     given: &mut Given,
 ) -> Result<(), CallRefusal> {
     if demand.is(Arg::RELEASE) {

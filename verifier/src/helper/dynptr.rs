@@ -7,12 +7,13 @@
 use super::prototype::Demand;
 use super::{Given, reference};
 use crate::access;
+use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::refusal::{CallRefusal, Stop};
 use crate::stack::Stored;
 use crate::state::{Byte, Flags, Kind, RegState, Slot, State, slot_of};
 use semantics::helper::Arg;
-use semantics::insn::{Reg, Size};
+use semantics::insn::{Reg, Size, Version};
 
 /// In [`RegState::what`] of a slot's register: the half with the lower address.
 const FIRST: u32 = 1;
@@ -38,10 +39,11 @@ fn whole(state: &State, held: &RegState) -> Option<RegState> {
 
 /// A dynptr that a helper makes, reads or gives back.
 pub(super) fn check(
+    dialect: &Dialect,
     state: &State,
     reg: Reg,
     held: &RegState,
-    demand: &Demand,
+    demand: Demand,
     given: &mut Given,
 ) -> Result<(), CallRefusal> {
     // What the kernel handed to a callback.
@@ -53,16 +55,18 @@ pub(super) fn check(
         if slots(state, held).is_some_and(|(low, high)| touches(low) || touches(high)) {
             return Err(CallRefusal::DynptrTaken { reg });
         }
-        given.new_dynptr = Some((reg, *demand));
+        given.new_dynptr = Some((reg, demand));
         return Ok(());
     }
-    let found = whole(state, held).ok_or(CallRefusal::DynptrMissing { reg })?;
+    // Counted from 0 since 6.12.
+    let number = reg.number() - u8::from(dialect.version >= Version(6, 12));
+    let found = whole(state, held).ok_or(CallRefusal::DynptrMissing { reg, number })?;
     let is_local = found.flags.any(Flags::LOCAL);
     if demand.is(Arg::LOCAL) && !is_local {
-        return Err(CallRefusal::DynptrType { reg, expected: "local" });
+        return Err(CallRefusal::DynptrType { reg, number, expected: "local" });
     }
     if demand.is(Arg::RINGBUF) && is_local {
-        return Err(CallRefusal::DynptrType { reg, expected: "ringbuf" });
+        return Err(CallRefusal::DynptrType { reg, number, expected: "ringbuf" });
     }
     Ok(())
 }
@@ -90,6 +94,10 @@ pub(super) fn make(env: &mut Env<'_>, state: &mut State, reg: Reg, is_ringbuf: b
     let held = *state.reg(reg);
     let Some((low, high)) = slots(state, &held) else { return Ok(()) };
     let mut half = RegState::pointer(Kind::Dynptr);
+    if !env.dialect.early_prototypes {
+        // Dynptrs have ids of their own, by which what is made of them is told apart.
+        env.new_id();
+    }
     if is_ringbuf {
         half.id = env.new_id();
         state.acquire(half.id, pc);

@@ -1,12 +1,12 @@
 //! Which maps go with which helpers (kernel: `check_map_func_compatibility`, `record_func_map`).
 
 use super::MapGiven;
+use super::open::attach_type;
 use super::prototype::Prototype;
-use super::resolve::attach_type;
 use crate::env::Env;
 use crate::refusal::{CallRefusal, Refusal, Stop};
 use semantics::insn::Reg;
-use semantics::map::{INNER_MAP, MapType, RDONLY_PROG};
+use semantics::map::{INNER_MAP, MapType};
 use semantics::program_type::{AttachType, ProgramType};
 
 /// The helpers that take maps of this type; `None` where the map's own operations say.
@@ -162,7 +162,7 @@ pub(super) fn has_value(env: &Env<'_>, map: u32, key: Option<u64>) -> bool {
 /// Notes the map of a call (`record_func_map`).
 pub(super) fn note(env: &mut Env<'_>, prototype: &Prototype, map: MapGiven, pc: usize) -> Result<(), Stop> {
     let helper = prototype.fact.id;
-    if CHANGES.contains(&helper) && env.map(map.number).flags & RDONLY_PROG != 0 {
+    if CHANGES.contains(&helper) && env.map(map.number).is_read_only() {
         return Err(Refusal::HelperMapWrite { reg: Reg::R1 }.into());
     }
     let map_type = env.map(map.number).map_type;

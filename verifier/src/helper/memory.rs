@@ -41,7 +41,7 @@ pub(super) fn check_fixed(
     state: &mut State,
     reg: Reg,
     size: u32,
-    demand: &Demand,
+    demand: Demand,
 ) -> Result<(), Stop> {
     let raw = demand.is(Arg::UNINIT);
     let way = Use { write: demand.write, none_allowed: false, raw };
@@ -59,7 +59,7 @@ pub(super) fn check_sized(
     env: &mut Env<'_>,
     state: &mut State,
     reg: Reg,
-    memory: &Demand,
+    memory: Demand,
     none_allowed: bool,
     given: &mut Given,
 ) -> Result<(), Stop> {

@@ -23,6 +23,7 @@ mod map;
 mod member;
 mod memory;
 mod object;
+mod open;
 mod prototype;
 pub(crate) mod reference;
 mod resolve;
@@ -147,7 +148,7 @@ fn check_function_address(env: &Env<'_>) -> Result<(), CallRefusal> {
     let id = id!("get_func_ip");
     match env.program.program_type() {
         ProgramType::Kprobe => Ok(()),
-        ProgramType::Tracing => match resolve::attach_type(env) {
+        ProgramType::Tracing => match open::attach_type(env) {
             Some(T::TraceFentry | T::TraceFexit | T::ModifyReturn) => Ok(()),
             _ => Err(CallRefusal::FuncIpTracing { id }),
         },

@@ -38,7 +38,7 @@ const RESULTS: [(u32, &str); 10] = [
 ];
 
 /// The structure that an argument has to be.
-fn expected(prototype: &Prototype, reg: Reg, demand: &Demand) -> Option<&'static str> {
+fn expected(prototype: &Prototype, reg: Reg, demand: Demand) -> Option<&'static str> {
     if demand.kind == ArgKind::BtfIdSockCommon {
         return Some("sock_common");
     }
@@ -52,7 +52,7 @@ fn expected(prototype: &Prototype, reg: Reg, demand: &Demand) -> Option<&'static
 }
 
 /// Whether the object is what the helper takes.
-pub(super) fn check_argument(prototype: &Prototype, reg: Reg, held: &RegState, demand: &Demand) -> Result<(), Stop> {
+pub(super) fn check_argument(prototype: &Prototype, reg: Reg, held: &RegState, demand: Demand) -> Result<(), Stop> {
     let unsupported = || Unsupported::Argument { name: prototype.fact.name, number: reg.number() };
     let expected = expected(prototype, reg, demand).ok_or_else(unsupported)?;
     let number = object::number(expected).ok_or_else(unsupported)?;
@@ -70,5 +70,5 @@ pub(super) fn result(prototype: &Prototype, flags: Flags) -> Result<RegState, Un
     let unsupported = || Unsupported::Result { name: prototype.fact.name };
     let (_, name) = RESULTS.iter().find(|(helper, _)| *helper == prototype.fact.id).ok_or_else(unsupported)?;
     let what = object::number(name).ok_or_else(unsupported)?;
-    Ok(RegState { what, flags, ..RegState::pointer(Kind::BtfId) })
+    Ok(RegState { flags, what, ..RegState::pointer(Kind::BtfId) })
 }

@@ -45,7 +45,7 @@ impl Demand {
         Demand::new(kind, 0)
     }
     /// Whether it has this modifier.
-    pub fn is(&self, modifier: u8) -> bool {
+    pub fn is(self, modifier: u8) -> bool {
         self.modifiers & modifier != 0
     }
 }

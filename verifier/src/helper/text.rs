@@ -84,15 +84,11 @@ fn is_format(format: &[u8], numbers: u64) -> bool {
             index += 1;
         }
         let used = match (at(index), at(index + 1), at(index + 2)) {
-            (b'p', next, _) if ends(next) => 1,
+            (b'p' | b's', next, _) if ends(next) => 1,
+            (b'c' | b'i' | b'd' | b'u' | b'x' | b'X', ..) => 1,
             (b'p', b'k' | b'u', b's') if ends(at(index + 3)) => 3,
-            (b'p', b'K' | b'x' | b's' | b'S' | b'B', _) => 2,
-            (b'p', b'i' | b'I', b'4' | b'6') => 3,
-            (b's', next, _) if ends(next) => 1,
-            (b'c', ..) => 1,
-            (b'i' | b'd' | b'u' | b'x' | b'X', ..) => 1,
-            (b'l', b'i' | b'd' | b'u' | b'x' | b'X', _) => 2,
-            (b'l', b'l', b'i' | b'd' | b'u' | b'x' | b'X') => 3,
+            (b'p', b'i' | b'I', b'4' | b'6') | (b'l', b'l', b'i' | b'd' | b'u' | b'x' | b'X') => 3,
+            (b'p', b'K' | b'x' | b's' | b'S' | b'B', _) | (b'l', b'i' | b'd' | b'u' | b'x' | b'X', _) => 2,
             _ => return false,
         };
         index += used;

@@ -70,6 +70,16 @@ const PERCPU: &[Type] = &[
     flagged(Kind::BtfId, Flags::PERCPU.with(Flags::TRUSTED)),
 ];
 
+/// A value of a map, or an object that the program allocated itself: there are none here, but messages name them.
+const MEMBER: &[Type] = &[ty(Kind::MapValue), flagged(Kind::BtfId, Flags::LOCAL)];
+
+const KPTR_7_0: &[Type] = &[
+    ty(Kind::MapValue),
+    flagged(Kind::BtfId, Flags::LOCAL),
+    flagged(Kind::BtfId, Flags::LOCAL),
+    flagged(Kind::BtfId, Flags::LOCAL.with(Flags::RCU)),
+];
+
 /// The types that a register may have for an argument of this kind; empty for arguments that no register is looked at for.
 pub(super) fn compatible(kind: ArgKind, dialect: &Dialect) -> &'static [Type] {
     let early = dialect.early_prototypes;
@@ -91,7 +101,9 @@ pub(super) fn compatible(kind: ArgKind, dialect: &Dialect) -> &'static [Type] {
         ArgKind::BtfId => OBJECT,
         ArgKind::PercpuBtfId if early => const { &[flagged(Kind::BtfId, Flags::PERCPU)] },
         ArgKind::PercpuBtfId => PERCPU,
-        // Objects that the program allocated itself are not modelled: only the message would name them.
+        ArgKind::SpinLock if !early => MEMBER,
+        ArgKind::Kptr if dialect.context_as_memory => KPTR_7_0,
+        ArgKind::Kptr if dialect.writes_declared && !early => MEMBER,
         ArgKind::SpinLock | ArgKind::ConstStr | ArgKind::Timer | ArgKind::Kptr => const { &[ty(Kind::MapValue)] },
         ArgKind::RingbufMem if early => const { &[flagged(Kind::Mem, Flags::ALLOC)] },
         ArgKind::RingbufMem => const { &[flagged(Kind::Mem, Flags::RINGBUF)] },

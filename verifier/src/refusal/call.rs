@@ -62,6 +62,8 @@ impl Member {
 pub enum CallRefusal {
     #[error("helper call is not allowed in probe")]
     NotInProbe { name: &'static str },
+    #[error("sleepable helper bpf_{name}#{id} in non-sleepable prog")]
+    Sleeps { name: &'static str, id: u32 },
     #[error("{} type={kind} expected={expected}", upper(*reg))]
     Argument { reg: Reg, kind: Type, expected: Expected },
     #[error("{} min value is negative, either use unsigned or 'var &= const'", upper(*reg))]
@@ -140,10 +142,10 @@ pub enum CallRefusal {
     DynptrOffset { reg: Reg },
     #[error("Dynptr has to be an uninitialized dynptr")]
     DynptrTaken { reg: Reg },
-    #[error("Expected an initialized dynptr as arg #{}", reg.number())]
-    DynptrMissing { reg: Reg },
-    #[error("Expected a dynptr of type {expected} as arg #{}", reg.number())]
-    DynptrType { reg: Reg, expected: &'static str },
+    #[error("Expected an initialized dynptr as arg #{number}")]
+    DynptrMissing { reg: Reg, number: u8 },
+    #[error("Expected a dynptr of type {expected} as arg #{number}")]
+    DynptrType { reg: Reg, number: u8, expected: &'static str },
     #[error("Unsupported reg type {kind} for bpf_dynptr_from_mem data")]
     DynptrMemory { reg: Reg, kind: Type },
     #[error("func bpf_get_func_ip#{id} supported only for fentry/fexit/fmod_ret programs")]
@@ -167,6 +169,7 @@ impl CallRefusal {
         use CallRefusal as C;
         match *self {
             C::NotInProbe { .. }
+            | C::Sleeps { .. }
             | C::NotHeld { .. }
             | C::Unreleased { .. }
             | C::TailCallLeak { .. }
@@ -208,7 +211,7 @@ impl CallRefusal {
             | C::KptrUnreferenced { reg, .. }
             | C::DynptrOffset { reg }
             | C::DynptrTaken { reg }
-            | C::DynptrMissing { reg }
+            | C::DynptrMissing { reg, .. }
             | C::DynptrType { reg, .. }
             | C::DynptrMemory { reg, .. } => Some(reg),
         }
@@ -221,6 +224,7 @@ impl CallRefusal {
             C::NotInProbe { name } => {
                 format!("What the program is attached to is none of the functions that bpf_{name} is for.")
             }
+            C::Sleeps { name, .. } => format!("bpf_{name} may sleep, which programs of this type must not."),
             C::Argument { reg, kind, expected } => {
                 format!("The helper takes {expected} in {reg}, which here is {kind}.")
             }
