@@ -24,8 +24,14 @@ fn rejection(program: &Arc<Program>, options: &Options) -> Rejection {
 }
 
 const EXPLAIN: Options = Options { explain: true, ..OPTIONS };
-const OPTIONS: Options =
-    Options { dialect: verifier::Dialect::V6_8, record: false, pruning: Pruning::Linux, log: false, explain: false };
+const OPTIONS: Options = Options {
+    dialect: verifier::Dialect::V6_8,
+    record: false,
+    pruning: Pruning::Linux,
+    log: false,
+    check_invariants: false,
+    explain: false,
+};
 
 /// What is missing, what to do, and the history: `insn place=known`, a line each.
 fn explained(text: &str) -> (String, String, Vec<String>) {

@@ -15,46 +15,55 @@ pub fn all<A: Algebra>() -> [Plant<A>; 9] {
             name: "prune_forgets_comparisons",
             story: "the other register of a comparison is not followed back (CVE-2023-2163)",
             apply: |rules| rules.backtrack = without_comparisons,
+            only_newest: false,
         },
         Plant {
             name: "prune_forgets_stores",
             story: "what was stored is not followed back to the register that it came from",
             apply: |rules| rules.backtrack = without_stores,
+            only_newest: false,
         },
         Plant {
             name: "prune_forgets_arguments",
             story: "what a subprogram was given is not followed back into its caller",
             apply: |rules| rules.backtrack = without_calls,
+            only_newest: false,
         },
         Plant {
             name: "prune_only_r10",
             story: "the stack is followed back where R10 itself is the base, not a copy of it (CVE-2023-52920)",
             apply: |rules| rules.backtrack = only_r10,
+            only_newest: false,
         },
         Plant {
             name: "prune_atomic_as_store",
             story: "what an atomic operation fetched is not followed back to the slot (CVE-2026-43009)",
             apply: |rules| rules.backtrack = atomic_as_store,
+            only_newest: false,
         },
         Plant {
             name: "prune_jset_falls_through",
             story: "of a jump on bits only the way not taken counts for what is still wanted (CVE-2025-38607)",
             apply: |rules| rules.successors = jset_falls_through,
+            only_newest: false,
         },
         Plant {
             name: "call_keeps_arguments",
             story: "R1 to R5 are taken to survive the call of a subprogram (PREVAIL dfd26a57)",
             apply: |rules| rules.clobbered = 1,
+            only_newest: false,
         },
         Plant {
             name: "mov32_unsynced",
             story: "a 32-bit move leaves a known number with ranges that say otherwise (CVE-2021-45402)",
             apply: mov32_unsynced,
+            only_newest: false,
         },
         Plant {
             name: "jset64_keeps_ranges",
             story: "bits found clear leave the ranges as they were, where they may exclude what is left (CVE-2025-39748)",
             apply: jset64_keeps_ranges,
+            only_newest: false,
         },
     ]
 }
@@ -66,11 +75,13 @@ pub fn harmless<A: Algebra>() -> [Plant<A>; 2] {
             name: "packet_range_short",
             story: "a pointer strictly below the packet's end proves a byte less than it does (Linux 2fa7d94afc1a)",
             apply: |rules| rules.packet_range = |off, strictly| (off - i64::from(strictly)).max(0),
+            only_newest: false,
         },
         Plant {
             name: "prune_follows_r0",
             story: "a change of byte order wants R0 as well (precision of BPF_END before 6.6)",
             apply: |rules| rules.backtrack = end_wants_r0,
+            only_newest: false,
         },
     ]
 }
