@@ -20,7 +20,7 @@ pub struct Sym<const N: u32>(BV, u32);
 #[derive(Clone, Debug)]
 pub struct SFlag(Bool, u32);
 
-/// Terms that are larger are not simplified where no operand is a literal.
+/// Terms that are larger are not simplified.
 const LARGE: u32 = 20_000;
 
 /// The size of a term with these parts.
@@ -144,7 +144,7 @@ impl<const N: u32> Sym<N> {
     /// The term of an operation on words.
     fn of(term: BV, parts: &[&Self]) -> Self {
         let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
-        if size < LARGE || parts.iter().any(|part| part.literal().is_some()) {
+        if size < LARGE {
             Sym(term.simplify(), size)
         } else {
             Sym(term, size)
@@ -153,7 +153,7 @@ impl<const N: u32> Sym<N> {
     /// The truth of a comparison of words.
     fn flag(term: Bool, parts: &[&Self]) -> SFlag {
         let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
-        if size < LARGE || parts.iter().any(|part| part.literal().is_some()) {
+        if size < LARGE {
             SFlag(term.simplify(), size)
         } else {
             SFlag(term, size)
@@ -222,6 +222,10 @@ impl<const N: u32> Word for Sym<N> {
         Self::of(bytes.reduce(|high, low| high.concat(&low)).expect("a word has a byte"), &[self])
     }
     fn same(&self, rhs: &Self) -> SFlag {
+        // The solver keeps every term once.
+        if self.0 == rhs.0 {
+            return SFlag::lit(true);
+        }
         Self::flag(self.0.eq(&rhs.0), &[self, rhs])
     }
     fn ult(&self, rhs: &Self) -> SFlag {
@@ -254,8 +258,7 @@ impl<const N: u32, const M: u32> Convert<Sym<M>> for Sym<N> {
 
 impl<const N: u32> Sym<N> {
     fn converted<const M: u32>(&self, term: BV) -> Sym<M> {
-        let small = self.1 < LARGE || self.literal().is_some();
-        Sym(if small { term.simplify() } else { term }, size(&[self.1]))
+        Sym(if self.1 < LARGE { term.simplify() } else { term }, size(&[self.1]))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::transfer::{self, Registers, instance};
 use super::{lowering, path_name};
-use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same, same_tnum};
+use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory, Variable};
 use semantics::insn::table::TABLE;
@@ -213,7 +213,6 @@ impl Statement for Transfer {
         };
         let lemmas = [
             same(&result, &proven),
-            same_tnum(&result.var_off, &proven.var_off),
             known.implies(&divisor),
             run.result.same(&value),
         ];
