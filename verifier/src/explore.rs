@@ -574,7 +574,7 @@ impl Exploration<'_> {
                 return Ok(Next::Follow(next));
             }
             Op::WideTail => {}
-            _ => return Err(Unsupported::Insn { name: insn.opcode.row().name }.into()),
+            Op::CallKfunc => return Err(Unsupported::Insn { name: insn.opcode.row().name }.into()),
         }
         Ok(Next::Follow(pc + 1))
     }
@@ -595,7 +595,10 @@ impl Exploration<'_> {
     fn keep_later(&mut self) -> Result<(), Refusal> {
         while let Some(Later { pc, mut state, alone }) = self.env.later.pop() {
             let mut at = Place { pc, ..self.at };
-            at.written[state.depth()] = u64::MAX;
+            // Nothing that was saved knows a frame that is new.
+            if alone || state.depth() > self.state.depth() {
+                at.written[state.depth()] = u64::MAX;
+            }
             if alone {
                 (at.parent, at.step) = (NONE, NONE);
             }

@@ -4,7 +4,7 @@
 use crate::refusal::Refusal;
 use crate::rules::Successors;
 use semantics::helper;
-use semantics::insn::{Insn, Op, Opcode, Reg};
+use semantics::insn::{AtomicOp, Insn, Mode, Op, Opcode, Reg};
 
 /// Per instruction.
 #[derive(Debug, Default)]
@@ -142,6 +142,9 @@ fn effects(insn: &Insn) -> (u16, u16) {
         }
         Op::CallLocal => (Reg::ARGS.iter().fold(0, |all, reg| all | bit(*reg)), 0b11_1111),
         Op::Exit => (bit(Reg::R0), 0),
+        // The context lies in R6.
+        Op::Packet { mode, .. } => (bit(Reg::R6) | if mode == Mode::Ind { bit(insn.src) } else { 0 }, 0b11_1111),
+        Op::Atomic { op: AtomicOp::Cmpxchg, .. } => (bit(insn.dst) | bit(insn.src) | bit(Reg::R0), 0),
         _ => {
             let reads = if op.reads_dst() { bit(insn.dst) } else { 0 } | if op.reads_src() { bit(insn.src) } else { 0 };
             (reads, if op.writes_dst() { bit(insn.dst) } else { 0 })

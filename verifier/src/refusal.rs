@@ -304,10 +304,10 @@ impl Refusal {
             | R::GplOnly { .. }
             | R::Sleeps { .. }
             | R::Shift { .. }
-            | R::DivisionByZero => None,
+            | R::DivisionByZero
+            | R::Load(_) => None,
             R::FramePointer => Some(Reg::FP),
             R::Memory(ref refusal) => refusal.register(),
-            R::Load(_) => None,
             R::NotReadable { reg }
             | R::NoMemory { reg, .. }
             | R::Context { reg, .. }

@@ -48,12 +48,12 @@ pub(crate) fn name(what: u32) -> &'static str {
     if what & IS_UNKNOWN != 0 {
         return UNKNOWN.get((what & !IS_UNKNOWN) as usize).copied().unwrap_or("");
     }
-    text(btf().name(what))
+    text(&btf().name(what))
 }
 
 /// The world's names live as long as the program that looks at them.
-fn text(name: Cow<'static, str>) -> &'static str {
-    match name {
+fn text(name: &Cow<'static, str>) -> &'static str {
+    match *name {
         Cow::Borrowed(name) => name,
         Cow::Owned(_) => "",
     }
@@ -86,7 +86,7 @@ pub(super) fn read(env: &mut Env<'_>, access: &Access) -> Result<RegState, Stop>
         None => Ok(RegState::unknown()),
         Some(what) => {
             let flags = if access.base.flags.any(Flags::UNTRUSTED) { Flags::UNTRUSTED } else { Flags::NONE };
-            Ok(RegState { what, flags, ..RegState::pointer(Kind::BtfId) })
+            Ok(RegState { flags, what, ..RegState::pointer(Kind::BtfId) })
         }
     }
 }
@@ -171,7 +171,8 @@ fn member(access: &Access, what: u32) -> Result<Option<u32>, Stop> {
     for _ in 0..DEPTH_MAX {
         let object = name(what);
         let Some(Of::Struct { size: len, members, .. }) = btf.get(what).map(|of| &of.kind) else {
-            return Err(Unsupported::Object(object).into());
+            // Nothing is written there, so it does not matter what lies there.
+            return if access.atomic { Ok(None) } else { Err(Unsupported::Object(object).into()) };
         };
         if off.saturating_add(size) > *len {
             // The world's structures are shorter than the kernel's.
@@ -192,21 +193,21 @@ fn member(access: &Access, what: u32) -> Result<Option<u32>, Stop> {
         match btf.get(of).map(|of| &of.kind) {
             Some(Of::Struct { .. }) => (what, off) = (of, inside),
             Some(Of::Ptr(_)) if inside != 0 || size != 8 => {
-                let member = text(btf.string(found.name));
+                let member = text(&btf.string(found.name));
                 return Err(MemoryRefusal::PointerMember { reg, member, start, object, off, size }.into());
             }
             Some(Of::Ptr(to)) => {
                 let to = resolved(btf, *to);
                 return match btf.get(to).map(|of| &of.kind) {
-                    Some(Of::Struct { .. }) => Ok(Some(to)),
-                    Some(Of::Fwd { .. }) => Err(Unsupported::Object(name(to)).into()),
+                    // Of one that is only named, nothing can be read.
+                    Some(Of::Struct { .. } | Of::Fwd { .. }) => Ok(Some(to)),
                     _ => Ok(None),
                 };
             }
             _ => {
                 let end = start + btf.size(found.of).unwrap_or(0);
                 if off + size > end {
-                    let member = text(btf.string(found.name));
+                    let member = text(&btf.string(found.name));
                     return Err(MemoryRefusal::BeyondMember { reg, member, end, object, off, size }.into());
                 }
                 return Ok(None);

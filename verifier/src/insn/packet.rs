@@ -33,12 +33,13 @@ pub(crate) fn check(env: &mut Env<'_>, state: &mut State, mode: Mode, insn: &Ins
     for reg in Reg::ARGS {
         state.set(reg, RegState::NOT_INIT);
     }
-    state.set(Reg::R0, RegState::unknown());
-    if state.depth() == 0 {
-        return Ok(pc + 1);
+    if state.depth() > 0 {
+        // Outside of the packet the function ends, with 0.
+        let mut left = state.clone();
+        left.set(Reg::R0, RegState::constant(0));
+        let pc = call::leave(env, &mut left)?;
+        env.later.push(Later { pc, state: left, alone: false });
     }
-    // Outside of the packet the function ends, with 0.
-    env.later.push(Later { pc: pc + 1, state: state.clone(), alone: false });
-    state.set(Reg::R0, RegState::constant(0));
-    call::leave(env, state)
+    state.set(Reg::R0, RegState::unknown());
+    Ok(pc + 1)
 }

@@ -130,6 +130,11 @@ impl Wanted {
                 *frame -= 1;
                 self.regs[*frame] |= arguments;
             }
+            // It left its function, with 0.
+            Op::Packet { .. } if next != at + 1 => {
+                self.regs[*frame] &= !0b11_1111;
+                *frame += 1;
+            }
             Op::CallLocal | Op::CallHelper | Op::CallKfunc | Op::Packet { .. } => self.regs[*frame] &= !0b11_1111,
             Op::Jump { source, .. } => self.jump(insn, source, traced.note, *frame),
             Op::Store { source, .. } => self.store(insn, source == Source::X, traced.note, *frame),

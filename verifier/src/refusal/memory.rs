@@ -88,7 +88,7 @@ pub enum MemoryRefusal {
     PacketLoadLocked,
     #[error("at the time of BPF_LD_ABS|IND R6 != pointer to skb")]
     PacketLoadContext,
-    #[error("Unreleased reference id={id} alloc_insn={insn}{}", Then(*then))]
+    #[error("Unreleased reference id={id} alloc_insn={insn}{}", Then(then))]
     Leak { id: u32, insn: usize, then: &'static str },
     #[error("At {place} the register R0 is not a {expected} value ({kind})")]
     Returned { place: &'static str, expected: &'static str, kind: Type },
