@@ -89,7 +89,7 @@ pub(super) fn reference_of(state: &State, held: &RegState) -> u32 {
 /// A helper makes a dynptr at the address in `reg` (`mark_stack_slots_dynptr`).
 pub(super) fn make(env: &mut Env<'_>, state: &mut State, reg: Reg, is_ringbuf: bool, pc: usize) -> Result<(), Stop> {
     for off in [0, 8] {
-        access::store(env, state, reg, off, Size::Dw, &Stored::Reg(RegState::unknown()), reg)?;
+        access::store(env, state, reg, off, Size::Dw, &Stored::Unknown, reg)?;
     }
     let held = *state.reg(reg);
     let Some((low, high)) = slots(state, &held) else { return Ok(()) };
