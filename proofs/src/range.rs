@@ -45,7 +45,7 @@ enum Claim {
     MulSigned,
     /// An exact product lies between two of those of the ends.
     Hull,
-    /// A product that does not overflow, and one that lies between two words, is the exact one.
+    /// A product that does not overflow lies between two words, and one that does is the exact one.
     Fits,
     /// Quotients and remainders by a constant that is not 0.
     Divided(MulDivOp),
@@ -111,13 +111,16 @@ impl Claim {
                 cx.claim("an end's product is no less", any(above));
             }
             Claim::Fits => {
-                let exact = W::product_is(&x, &y, &x.mul(&y));
-                let fits = verifier::range::signed_product_overflows(&x, &y).not();
-                cx.claim("what does not overflow is exact", fits.implies(&exact));
                 let one = W::lit(1);
-                let above = W::products_ordered((&a.smin, &one), (&x, &y));
-                let below = W::products_ordered((&x, &y), (&a.smax, &one));
-                cx.claim("what lies between words is exact", above.and(&below).implies(&exact));
+                let between = |least: &W, most: &W| {
+                    let above = W::products_ordered((least, &one), (&x, &y));
+                    above.and(&W::products_ordered((&x, &y), (most, &one)))
+                };
+                let fits = verifier::range::signed_product_overflows(&x, &y).not();
+                let words = between(&W::signed_min(), &W::signed_max());
+                cx.claim("what does not overflow lies between words", fits.implies(&words));
+                let exact = W::product_is(&x, &y, &x.mul(&y));
+                cx.claim("what lies between words is exact", between(&a.smin, &a.smax).implies(&exact));
             }
             Claim::Divided(op) => {
                 cx.assume(&y.is_zero().not());

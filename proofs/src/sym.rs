@@ -144,20 +144,12 @@ impl<const N: u32> Sym<N> {
     /// The term of an operation on words.
     fn of(term: BV, parts: &[&Self]) -> Self {
         let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
-        if size < LARGE {
-            Sym(term.simplify(), size)
-        } else {
-            Sym(term, size)
-        }
+        if size < LARGE { Sym(term.simplify(), size) } else { Sym(term, size) }
     }
     /// The truth of a comparison of words.
     fn flag(term: Bool, parts: &[&Self]) -> SFlag {
         let size = size(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
-        if size < LARGE {
-            SFlag(term.simplify(), size)
-        } else {
-            SFlag(term, size)
-        }
+        if size < LARGE { SFlag(term.simplify(), size) } else { SFlag(term, size) }
     }
     /// A shift amount, modulo the width.
     fn amount(&self) -> BV {

@@ -211,11 +211,7 @@ impl Statement for Transfer {
             Width::W64 => run.src.var_off.value.same(&run.src_value),
             Width::W32 => A::low(&run.src.var_off.value).same(&A::low(&run.src_value)),
         };
-        let lemmas = [
-            same(&result, &proven),
-            known.implies(&divisor),
-            run.result.same(&value),
-        ];
+        let lemmas = [same(&result, &proven), known.implies(&divisor), run.result.same(&value)];
         claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
         claim_agreement(cx, "the result", &result, &lemmas[..1]);
     }
