@@ -93,8 +93,8 @@ fn verify_says_why() {
     assert!(code == 1 && out.contains("jump out of range from insn 1 to 7"), "{out}");
     let reserved = file("reserved.hex", b"ff00000000000000 9500000000000000");
     assert_eq!(run(&["verify", reserved.to_str().unwrap()]).2, 1);
-    let shift = file("shift.hex", b"6700000001000000 9500000000000000");
-    assert_eq!(run(&["verify", shift.to_str().unwrap()]).2, 2);
+    let kfunc = file("kfunc.hex", b"8520000001000000 9500000000000000");
+    assert_eq!(run(&["verify", kfunc.to_str().unwrap()]).2, 2);
     // What Linux added later is reserved to those before.
     let may_goto = file("may_goto.hex", b"b700000000000000 e500000000000000 9500000000000000");
     assert_eq!(run(&["verify", may_goto.to_str().unwrap(), "--dialect", "6.8"]).2, 1);

@@ -72,7 +72,9 @@ fn a_witness_that_can_be_run() {
     let case = case.to_str().expect("text");
     let (out, errors, code) = touchstone(&["verify", OBJECT, "--witness", "--out", case]);
     assert_eq!(code, 1, "{out}{errors}");
-    let (_, witness) = out.split_once("Witness: on this input instruction 8 traps").unwrap_or_else(|| panic!("{out}"));
+    let (_, witness) = out
+        .split_once("Witness: with this input the run traps at instruction 8, after 9 instructions")
+        .unwrap_or_else(|| panic!("{out}"));
     let command = witness.lines().find_map(|line| line.trim().strip_prefix("touchstone ")).expect("a command");
     let (ran, _, code) = touchstone(&command.split(' ').collect::<Vec<_>>());
     assert!(code == 1 && ran.contains("outside every region"), "{ran}");

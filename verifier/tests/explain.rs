@@ -92,7 +92,7 @@ fn an_index_that_is_too_large() {
 #[test]
 fn an_index_that_may_be_negative() {
     let text = format!(
-        "{LOOKUP} if r0 == 0 goto +4\n r7 = *(u32 *)(r6 + 12)\n if w7 s> 40 goto +2\n r7 <<= 32\n r7 s>>= 32\n r0 += r7\n r0 = *(u64 *)(r0 + 0)\n r0 = 0\n exit"
+        "{LOOKUP} if r0 == 0 goto +6\n r7 = *(u32 *)(r6 + 12)\n r7 &= 255\n r7 += -128\n if r7 s> 40 goto +2\n r0 += r7\n r0 = *(u64 *)(r0 + 0)\n r0 = 0\n exit"
     );
     let (missing, suggestion, _) = explained(&text);
     assert!(missing.starts_with("The offset can be -"), "{missing}");
@@ -139,8 +139,8 @@ fn a_number_that_was_an_address() {
 #[test]
 fn a_value_is_followed_back_through_the_stack_and_calls() {
     let (_, _, history) = explained(
-        "r2 = *(u32 *)(r1 + 0)\n *(u64 *)(r10 - 8) = r2\n r1 = r10\n call +2\n r0 = 0\n exit\n
-         r3 = *(u64 *)(r1 - 8)\n r4 = r3\n r0 = *(u8 *)(r4 + 0)\n exit",
+        "r2 = *(u32 *)(r1 + 0)\n *(u64 *)(r10 - 8) = r2\n r1 = r10\n call f\n r0 = 0\n exit\n
+         f:\n r3 = *(u64 *)(r1 - 8)\n r4 = r3\n r0 = *(u8 *)(r4 + 0)\n exit",
     );
     assert_eq!(history, ["0 R2=pkt(r=0)", "1 fp-8=pkt(r=0)", "6 R3=pkt(r=0)", "7 R4=pkt(r=0)"]);
 }

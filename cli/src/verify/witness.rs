@@ -52,7 +52,7 @@ fn found(args: &Args, program: &Program, rejection: &Rejection, witness: &Witnes
     let (input, mut json) = shown(&witness.input, program);
     let command = command(args, program, &witness.input);
     let text = format!(
-        "\nWitness: on this input instruction {} traps, the {}th of the run\n  trap       {}\n{input}  {command}\n",
+        "\nWitness: with this input the run traps at instruction {}, after {} instructions\n  trap       {}\n{input}  {command}\n",
         rejection.insn, witness.retired, witness.trap
     );
     json.insert("answer".to_owned(), "found".into());
