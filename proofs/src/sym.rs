@@ -112,6 +112,8 @@ impl Flag for SFlag {
     }
     fn xor(&self, rhs: &Self) -> Self {
         match (self.literal(), rhs.literal()) {
+            // The solver keeps every term once.
+            _ if self.0 == rhs.0 => Self::lit(false),
             (Some(false), _) => rhs.clone(),
             (_, Some(false)) => self.clone(),
             (Some(true), _) => rhs.not(),
