@@ -60,7 +60,7 @@ fn check_attachment(program: &Program, dialect: &Dialect) -> Result<(), Stop> {
     let (load, attach) = (program.load(), program.attach_type());
     match program.program_type() {
         ProgramType::Syscall if !load.sleepable => return Err(LoadRefusal::Syscall.into()),
-        ProgramType::Syscall | ProgramType::Kprobe => {}
+        ProgramType::Syscall | ProgramType::Kprobe | ProgramType::StructOps | ProgramType::Ext => {}
         ProgramType::Lsm if load.sleepable && attach == Some(AttachType::LsmCgroup) => {
             return Err(LoadRefusal::SleepableCgroup.into());
         }
@@ -68,8 +68,8 @@ fn check_attachment(program: &Program, dialect: &Dialect) -> Result<(), Stop> {
             let Some(name) = &load.attach_to else { return Err(LoadRefusal::NoTarget.into()) };
             // Others have no function whose list of errors could be asked.
             let is_function = !matches!(attach, Some(AttachType::TraceRawTp | AttachType::TraceIter));
-            if load.sleepable && attach == Some(AttachType::TraceRawTp) {
-                return Err(LoadRefusal::Sleepable { later: dialect.results_by_bounds }.into());
+            if load.sleepable && attach == Some(AttachType::TraceRawTp) && dialect.results_by_bounds {
+                return Err(LoadRefusal::Sleepable { later: true }.into());
             }
             if load.sleepable && is_function {
                 let function = target::find(name).ok_or(Unsupported::Load("attach_to"))?;
@@ -78,7 +78,6 @@ fn check_attachment(program: &Program, dialect: &Dialect) -> Result<(), Stop> {
                 }
             }
         }
-        ProgramType::StructOps | ProgramType::Ext => {}
         _ if load.sleepable => return Err(LoadRefusal::Sleepable { later: dialect.results_by_bounds }.into()),
         _ => {}
     }

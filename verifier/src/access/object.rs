@@ -48,13 +48,14 @@ pub(crate) fn name(what: u32) -> &'static str {
     if what & IS_UNKNOWN != 0 {
         return UNKNOWN.get((what & !IS_UNKNOWN) as usize).copied().unwrap_or("");
     }
-    text(&btf().name(what))
+    btf().get(what).map_or("void", |of| text(of.name))
 }
 
-/// The world's names live as long as the program that looks at them.
-fn text(name: &Cow<'static, str>) -> &'static str {
-    match *name {
+/// A name of the world's types.
+fn text(offset: u32) -> &'static str {
+    match btf().string(offset) {
         Cow::Borrowed(name) => name,
+        // No name of the world is anything but text.
         Cow::Owned(_) => "",
     }
 }
@@ -193,7 +194,7 @@ fn member(access: &Access, what: u32) -> Result<Option<u32>, Stop> {
         match btf.get(of).map(|of| &of.kind) {
             Some(Of::Struct { .. }) => (what, off) = (of, inside),
             Some(Of::Ptr(_)) if inside != 0 || size != 8 => {
-                let member = text(&btf.string(found.name));
+                let member = text(found.name);
                 return Err(MemoryRefusal::PointerMember { reg, member, start, object, off, size }.into());
             }
             Some(Of::Ptr(to)) => {
@@ -207,7 +208,7 @@ fn member(access: &Access, what: u32) -> Result<Option<u32>, Stop> {
             _ => {
                 let end = start + btf.size(found.of).unwrap_or(0);
                 if off + size > end {
-                    let member = text(&btf.string(found.name));
+                    let member = text(found.name);
                     return Err(MemoryRefusal::BeyondMember { reg, member, end, object, off, size }.into());
                 }
                 return Ok(None);
