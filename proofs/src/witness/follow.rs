@@ -512,7 +512,8 @@ impl Machine<Symbolic> for Follower<'_> {
         &self.regs[reg.index()]
     }
     fn set_reg(&mut self, reg: Reg, value: Sym<64>) {
-        self.regs[reg.index()] = value;
+        // What is known stays small, however it was computed.
+        self.regs[reg.index()] = value.literal().map_or(value, Sym::lit);
     }
     fn load(&mut self, size: Size, addr: &Sym<64>) -> Result<Sym<64>, Fault> {
         if self.is_last() {
