@@ -2,14 +2,14 @@
 
 use super::precision::{Note, Traced, Wanted};
 use crate::flow;
-use crate::insn::{jump, mov};
+use crate::insn::jump;
 use crate::plant::Plant;
 use crate::rules::Rules;
 use semantics::insn::{Cond, Insn, Op, Reg, Width};
 use semantics::word::Algebra;
 
 /// All of them.
-pub fn all<A: Algebra>() -> [Plant<A>; 9] {
+pub fn all<A: Algebra>() -> [Plant<A>; 8] {
     [
         Plant {
             name: "prune_forgets_comparisons",
@@ -54,15 +54,9 @@ pub fn all<A: Algebra>() -> [Plant<A>; 9] {
             only_newest: false,
         },
         Plant {
-            name: "mov32_unsynced",
-            story: "a 32-bit move leaves a known number with ranges that say otherwise (CVE-2021-45402)",
-            apply: mov32_unsynced,
-            only_newest: false,
-        },
-        Plant {
-            name: "jset64_keeps_ranges",
-            story: "bits found clear leave the ranges as they were, where they may exclude what is left (CVE-2025-39748)",
-            apply: jset64_keeps_ranges,
+            name: "jset64_unsynced",
+            story: "bits found clear leave the ranges as they were, though the bits are all known now (CVE-2025-39748)",
+            apply: jset64_unsynced,
             only_newest: false,
         },
     ]
@@ -136,13 +130,6 @@ fn jset_falls_through(insns: &[Insn], at: usize) -> [Option<usize>; 2] {
     }
 }
 
-fn mov32_unsynced<A: Algebra>(rules: &mut Rules<A>) {
-    rules.w32.mov = |domain, src| {
-        let right = mov::transfer(Width::W32, domain, src);
-        crate::scalar::Scalar { smin: src.zero_extend_32().smin, smax: src.zero_extend_32().smax, ..right }
-    };
-}
-
-fn jset64_keeps_ranges<A: Algebra>(rules: &mut Rules<A>) {
+fn jset64_unsynced<A: Algebra>(rules: &mut Rules<A>) {
     rules.w64.branch[Cond::Set as usize].fails = |_, dst, src| jump::unsynced(Cond::Set, Width::W64, false, dst, src);
 }
