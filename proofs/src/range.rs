@@ -10,11 +10,12 @@ use verifier::range::Range;
 
 /// The obligations of ranges.
 pub fn obligations() -> Vec<Obligation> {
-    const CLAIMS: [(&str, Claim); 11] = [
+    const CLAIMS: [(&str, Claim); 12] = [
         ("mul_halves", Claim::MulHalves),
         ("mul_unsigned", Claim::MulUnsigned),
         ("mul_signed", Claim::MulSigned),
         ("product_hull", Claim::Hull),
+        ("product_bound", Claim::Bound),
         ("product_fits", Claim::Fits),
         ("udiv", Claim::Divided(MulDivOp::Div)),
         ("sdiv", Claim::Divided(MulDivOp::Sdiv)),
@@ -45,6 +46,8 @@ enum Claim {
     MulSigned,
     /// An exact product lies between two of those of the ends.
     Hull,
+    /// What a quotient says of a product, apart from any code.
+    Bound,
     /// A product that does not overflow lies between two words, and one that does is the exact one.
     Fits,
     /// Quotients and remainders by a constant that is not 0.
@@ -67,6 +70,11 @@ impl Statement for Operator {
             Width::W32 => self.claim.state::<A, A::Whole32>(cx),
         }
     }
+}
+
+/// Where `left` does not exceed the quotient of `most` by `right`, the product does not exceed `most`.
+fn bound<W: Exact>(left: &W, right: &W, most: &W) -> W::Flag {
+    most.udiv(right).ult(left).not().implies(&W::product_at_most(left, right, most))
 }
 
 impl Claim {
@@ -110,8 +118,17 @@ impl Claim {
                 cx.claim("an end's product is no more", any(below));
                 cx.claim("an end's product is no less", any(above));
             }
+            Claim::Bound => {
+                let most: W = cx.word("most");
+                cx.claim("no quotient is exceeded", bound(&x, &y, &most));
+            }
             Claim::Fits => {
                 let one = W::lit(1);
+                // Of all words, by the claim above.
+                let magnitude = |word: &W| W::select(&word.is_negative(), &word.neg(), word);
+                let differ = x.is_negative().xor(&y.is_negative());
+                let most = W::select(&differ, &W::signed_min(), &W::signed_max());
+                cx.assume(&bound(&magnitude(&x), &magnitude(&y), &most));
                 let between = |least: &W, most: &W| {
                     let above = W::products_ordered((least, &one), (&x, &y));
                     above.and(&W::products_ordered((&x, &y), (most, &one)))

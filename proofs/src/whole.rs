@@ -66,6 +66,9 @@ impl<const N: u32> Exact for Whole<N> {
     fn product_is(left: &Self, right: &Self, word: &Self) -> SFlag {
         flag(&(left.signed() * right.signed()).eq(word.signed()))
     }
+    fn product_at_most(left: &Self, right: &Self, most: &Self) -> SFlag {
+        flag(&(&left.0 * &right.0).le(&most.0))
+    }
     fn product_splits(rest: &Self, bit: &Self, factor: &Self) -> SFlag {
         let two = Int::from_u64(2);
         let whole = (&two * &rest.0 + &bit.0) * &factor.0;
@@ -110,8 +113,10 @@ impl<const N: u32> Word for Whole<N> {
     fn not(&self) -> Self {
         Self::within(&(Self::modulus() - Int::from_u64(1) - &self.0))
     }
+    /// Without a remainder, behind which products are out of reach.
     fn neg(&self) -> Self {
-        Self::reduced(&(Int::from_u64(0) - &self.0))
+        let zero = Int::from_u64(0);
+        Self::within(&self.0.eq(&zero).ite(&zero, &(Self::modulus() - &self.0)))
     }
     fn udiv(&self, rhs: &Self) -> Self {
         let by_zero = rhs.0.eq(Int::from_u64(0));
