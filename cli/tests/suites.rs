@@ -45,7 +45,7 @@ fn assert_passed(suite: &str, engine: &str, least: usize) {
 
 #[test]
 fn linux_verdicts() {
-    assert_passed("linux_verifier", "verifier", 190);
+    assert_passed("linux_verifier", "verifier", 638);
     assert_passed("linux_verifier", "interpreter", 266);
     assert_passed("linux_verifier", "jit", 216);
 }

@@ -42,7 +42,7 @@ const ENDLESS: &str = "r6 = 0\nagain: r6 += 1; goto again\n";
 /// Exit code 1 for what is rejected, 2 for what cannot be followed; both name the way out.
 #[test]
 fn without_the_flag_it_is_refused() {
-    let (rejected, unfollowed) = (file("wild.s", WILD), file("packet.s", "r6 = r1; r0 = *(u16 *)skb[2]; exit\n"));
+    let (rejected, unfollowed) = (file("wild.s", WILD), file("kfunc.hex", "8520000001000000 9500000000000000\n"));
     for engine in ["jit", "both"] {
         let (out, error, code) = run(&["run", &rejected, "--engine", engine]);
         assert_eq!((code, error.as_str()), (1, ""));
@@ -50,7 +50,7 @@ fn without_the_flag_it_is_refused() {
         assert!(out.ends_with("\nrun it natively all the same with --unverified\n"), "{out}");
         let (out, error, code) = run(&["run", &unfollowed, "--engine", engine, "--type", "socket_filter"]);
         assert_eq!((code, out.as_str()), (2, ""));
-        assert!(error.ends_with("LdAbsH; run it natively all the same with --unverified\n"), "{error}");
+        assert!(error.ends_with("CallKfunc; run it natively all the same with --unverified\n"), "{error}");
     }
     let (out, _, code) = run(&["jit", &rejected]);
     assert!(code == 1 && out.ends_with("\ncompile it all the same with --unverified\n"), "{out}");

@@ -44,6 +44,9 @@ pub enum Unsupported {
         /// The field.
         field: &'static str,
     },
+    /// A read of the kernel's structure behind a map.
+    #[error("the fields of struct bpf_map are not modelled")]
+    MapStructure,
     /// A run that an engine cannot make of what it is given.
     #[error("{engine} cannot run it: {why}")]
     Run {

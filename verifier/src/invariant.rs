@@ -145,7 +145,7 @@ fn next_member(value: u64, mask: u64, at: u64) -> Option<u64> {
     if candidate == at {
         return Some(at);
     }
-    let highest = 63 - (candidate ^ at).leading_zeros();
+    let highest = (candidate ^ at).ilog2();
     let below = |bit: u32| (1u64 << bit) - 1;
     if candidate > at {
         return Some(candidate & !below(highest) | value & below(highest));

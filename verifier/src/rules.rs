@@ -26,11 +26,14 @@ pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
 /// A rule for where an instruction leads within its function, at most two slots.
 pub type Successors = fn(&[Insn], usize) -> [Option<usize>; 2];
 
+/// A rule for which way a condition must go.
+pub type Decide<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Taken<<A as Algebra>::Flag>;
+
 /// The rules of one condition at one width.
 #[derive(Clone, Copy, Debug)]
 pub struct Branch<A: Algebra> {
     /// Which way it must go.
-    pub taken: fn(&Domain, &Scalar<A>, &Scalar<A>) -> Taken<<A as Algebra>::Flag>,
+    pub taken: Decide<A>,
     /// Which way it must go where a register is compared with itself.
     pub taken_itself: fn(&Domain, &Scalar<A>) -> Taken<<A as Algebra>::Flag>,
     /// What is known where the condition holds.

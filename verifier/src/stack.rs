@@ -103,6 +103,9 @@ pub(crate) fn store(
     let Some(mut spill) = spilled(env, state, place, size, value, value_reg)? else {
         let kind = if value.is_zero() { Byte::Zero } else { Byte::Misc };
         let slot = state.slot_mut(place.frame, off);
+        if slot.is_spilled() && !env.dialect.zero_spills {
+            slot.forget_zeros();
+        }
         slot.scrub();
         slot.bytes[first..first + bytes].fill(kind);
         return Ok(());
@@ -120,6 +123,9 @@ pub(crate) fn store(
     }
     let slot = state.slot_mut(place.frame, off);
     slot.scrub();
+    if !env.dialect.zero_spills {
+        slot.forget_zeros();
+    }
     slot.bytes[..bytes].fill(Byte::Spill);
     slot.spill = spill;
     Ok(())

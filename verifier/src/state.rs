@@ -352,6 +352,12 @@ impl Slot {
     pub fn spilled_bytes(&self) -> usize {
         self.bytes.iter().take_while(|byte| **byte == Byte::Spill).count()
     }
+    /// Zeros may be anything (`scrub_spilled_slot` before 6.8).
+    pub fn forget_zeros(&mut self) {
+        for byte in self.bytes.iter_mut().filter(|byte| **byte == Byte::Zero) {
+            *byte = Byte::Misc;
+        }
+    }
     /// Forgets the spilled register, not that something was written (`scrub_spilled_slot`).
     pub fn scrub(&mut self) {
         self.spill = RegState::NOT_INIT;

@@ -125,25 +125,31 @@ fn verdicts_do_not_depend_on_pruning() {
 
 #[test]
 fn planted_mistakes_let_programs_get_away() {
-    let mut rules = Rules::default();
     // Only the register that is followed is wanted, not the other one of the comparison (CVE-2023-2163).
-    rules.backtrack = |wanted, traced, insn, next, frame| {
-        if !matches!(insn.op(), Op::Jump { .. }) {
-            wanted.backtrack(traced, insn, next, frame);
-        }
+    let comparisons = Rules {
+        backtrack: |wanted, traced, insn, next, frame| {
+            if !matches!(insn.op(), Op::Jump { .. }) {
+                wanted.backtrack(traced, insn, next, frame);
+            }
+        },
+        ..Rules::default()
     };
-    assert!(search(rules, Pruning::Linux, 40_000).0.is_some(), "comparisons are not followed back");
-    let mut rules = Rules::default();
+    assert!(search(comparisons, Pruning::Linux, 40_000).0.is_some(), "comparisons are not followed back");
     // What was stored is forgotten.
-    rules.backtrack = |wanted, traced, insn, next, frame| match insn.op() {
-        Op::Store { .. } => {}
-        _ => wanted.backtrack(traced, insn, next, frame),
+    let stores = Rules {
+        backtrack: |wanted, traced, insn, next, frame| match insn.op() {
+            Op::Store { .. } => {}
+            _ => wanted.backtrack(traced, insn, next, frame),
+        },
+        ..Rules::default()
     };
-    let forgotten = search(rules, Pruning::Linux, 40_000).0;
-    rules.backtrack = |wanted, traced, insn, next, frame| match insn.op() {
-        Op::CallLocal => *wanted = Wanted::regs(0, 0),
-        _ => wanted.backtrack(traced, insn, next, frame),
+    assert!(search(stores, Pruning::Linux, 40_000).0.is_some(), "stores are not followed back");
+    let calls = Rules {
+        backtrack: |wanted, traced, insn, next, frame| match insn.op() {
+            Op::CallLocal => *wanted = Wanted::regs(0, 0),
+            _ => wanted.backtrack(traced, insn, next, frame),
+        },
+        ..Rules::default()
     };
-    assert!(forgotten.is_some(), "stores are not followed back");
-    assert!(search(rules, Pruning::Linux, 40_000).0.is_some(), "calls are not followed back");
+    assert!(search(calls, Pruning::Linux, 40_000).0.is_some(), "calls are not followed back");
 }

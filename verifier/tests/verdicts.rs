@@ -408,3 +408,10 @@ fn loops_that_are_fallen_into() {
     let deep = "the call stack of 9 frames is too deep";
     assert_eq!(messages(itself), ["back-edge from insn 2 to 2", deep, deep, deep]);
 }
+
+#[test]
+fn zeros_beside_a_narrow_spill() {
+    let text = "r2 = *(u32 *)(r1 + 12)\n r2 &= 255\n *(u64 *)(r10 - 8) = 0\n *(u32 *)(r10 - 8) = r2\n \
+                r0 = *(u64 *)(r10 - 8)\n exit";
+    assert_eq!(messages(text), ["", "", "", ""]);
+}

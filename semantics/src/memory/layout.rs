@@ -81,6 +81,10 @@ pub const fn slot_of_code(handle: u64) -> Option<u64> {
     let distance = handle.wrapping_sub(CODE);
     if distance.is_multiple_of(8) && distance / 8 < 1 << 32 { Some(distance / 8) } else { None }
 }
+/// Whether the address lies where handles of maps do.
+pub const fn in_map_handles(addr: u64) -> bool {
+    addr >= MAP_HANDLES && addr < CODE
+}
 /// The index of the map whose handle this is.
 pub const fn map_of_handle(handle: u64) -> Option<usize> {
     let distance = handle.wrapping_sub(MAP_HANDLES);

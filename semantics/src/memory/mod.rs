@@ -243,6 +243,10 @@ impl Memory {
             let field = self.context_field(addr.wrapping_sub(layout::CONTEXT), size, write)?;
             Some(Unsupported::ContextField { context: declaration.context, field: field.name }.into())
         };
+        // Programs with type information may read the structure that a handle stands for.
+        if !write && layout::in_map_handles(addr) {
+            return Unsupported::MapStructure.into();
+        }
         unmodelled().unwrap_or(Trap::Memory { access, addr, size, write })
     }
 
