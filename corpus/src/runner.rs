@@ -30,6 +30,8 @@ pub enum Judgement {
         verified: Verified,
         /// The log.
         log: String,
+        /// Why native engines cannot run it all the same.
+        lack: Option<Skip>,
     },
     /// It is not.
     Rejected {
@@ -326,7 +328,10 @@ impl<'a> Runner<'a> {
             }
             Some(judged) => {
                 tried = case.verdict != Verdict::Any;
-                verified = if let Judgement::Accepted { verified, .. } = judged { Some(verified) } else { None };
+                if let Judgement::Accepted { verified: accepted, lack: of_native, .. } = judged {
+                    verified = of_native.is_none().then_some(accepted);
+                    lack = of_native.unwrap_or(lack);
+                }
             }
             None => {}
         }
@@ -350,7 +355,8 @@ impl<'a> Runner<'a> {
         if case.verdict == Verdict::Reject || self.engines.is_empty() {
             return Ok(tried);
         }
-        let is_fit = verified.is_some() || self.trust;
+        // What has no meaning is not run natively in any process.
+        let is_fit = verified.is_some() || self.trust && lack != Skip::MapStructure;
         let (fit, whole) = match (verified, self.trust) {
             (Some(verified), _) => (verified, true),
             // SAFETY: `trusting` made its caller promise that this process may be lost.

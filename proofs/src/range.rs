@@ -10,12 +10,13 @@ use verifier::range::Range;
 
 /// The obligations of ranges.
 pub fn obligations() -> Vec<Obligation> {
-    const CLAIMS: [(&str, Claim); 12] = [
+    const CLAIMS: [(&str, Claim); 13] = [
         ("mul_halves", Claim::MulHalves),
         ("mul_unsigned", Claim::MulUnsigned),
         ("mul_signed", Claim::MulSigned),
         ("product_hull", Claim::Hull),
         ("product_bound", Claim::Bound),
+        ("product_words", Claim::Words),
         ("product_fits", Claim::Fits),
         ("udiv", Claim::Divided(MulDivOp::Div)),
         ("sdiv", Claim::Divided(MulDivOp::Sdiv)),
@@ -48,7 +49,9 @@ enum Claim {
     Hull,
     /// What a quotient says of a product, apart from any code.
     Bound,
-    /// A product that does not overflow lies between two words, and one that does is the exact one.
+    /// A product that does not overflow lies between the least and the largest word.
+    Words,
+    /// A product that lies between two words is the exact one.
     Fits,
     /// Quotients and remainders by a constant that is not 0.
     Divided(MulDivOp),
@@ -72,6 +75,21 @@ impl Statement for Operator {
     }
 }
 
+/// A product that does not overflow lies between the least and the largest word.
+fn words<A: Theory, W: Exact<Flag = A::Flag>>(cx: &mut Context<'_, A>, x: &W, y: &W) {
+    let one = W::lit(1);
+    // [`Claim::Bound`] says so of all words.
+    let magnitude = |word: &W| W::select(&word.is_negative(), &word.neg(), word);
+    let differ = x.is_negative().xor(&y.is_negative());
+    let most = W::select(&differ, &W::signed_min(), &W::signed_max());
+    cx.assume(&bound(&magnitude(x), &magnitude(y), &most));
+    let fits = verifier::range::signed_product_overflows(x, y).not();
+    let above = W::products_ordered((&W::signed_min(), &one), (x, y));
+    let below = W::products_ordered((x, y), (&W::signed_max(), &one));
+    cx.claim("no less than the least word", fits.implies(&above));
+    cx.claim("no more than the largest", fits.implies(&below));
+}
+
 /// Where `left` does not exceed the quotient of `most` by `right`, the product does not exceed `most`.
 fn bound<W: Exact>(left: &W, right: &W, most: &W) -> W::Flag {
     most.udiv(right).ult(left).not().implies(&W::product_at_most(left, right, most))
@@ -80,8 +98,12 @@ fn bound<W: Exact>(left: &W, right: &W, most: &W) -> W::Flag {
 impl Claim {
     fn state<A: Theory, W: Exact<Flag = A::Flag>>(self, cx: &mut Context<'_, A>) {
         let (x, y): (W, W) = (cx.word("x"), cx.word("y"));
+        if let Claim::Words = self {
+            return words(cx, &x, &y);
+        }
         let a = domain::range(cx, "a", &x);
         match self {
+            Claim::Words => {}
             Claim::MulHalves => {
                 let b = domain::range(cx, "b", &y);
                 for (name, flag) in ends(&a.mul_halves(&b), &x.mul(&y)) {
@@ -124,19 +146,13 @@ impl Claim {
             }
             Claim::Fits => {
                 let one = W::lit(1);
-                // Of all words, by the claim above.
-                let magnitude = |word: &W| W::select(&word.is_negative(), &word.neg(), word);
-                let differ = x.is_negative().xor(&y.is_negative());
-                let most = W::select(&differ, &W::signed_min(), &W::signed_max());
-                cx.assume(&bound(&magnitude(&x), &magnitude(&y), &most));
                 let between = |least: &W, most: &W| {
                     let above = W::products_ordered((least, &one), (&x, &y));
                     above.and(&W::products_ordered((&x, &y), (most, &one)))
                 };
-                let fits = verifier::range::signed_product_overflows(&x, &y).not();
-                let words = between(&W::signed_min(), &W::signed_max());
-                cx.claim("what does not overflow lies between words", fits.implies(&words));
-                let exact = W::product_is(&x, &y, &x.mul(&y));
+                let product = W::signed_product(&x, &y);
+                cx.claim("signed factors give the same product", product.same(&x.mul(&y)));
+                let exact = W::product_is(&x, &y, &product);
                 cx.claim("what lies between words is exact", between(&a.smin, &a.smax).implies(&exact));
             }
             Claim::Divided(op) => {

@@ -26,6 +26,8 @@ pub trait Exact: Variable {
     fn product_is(left: &Self, right: &Self, word: &Self) -> Self::Flag;
     /// Whether `(2 * rest + bit) * factor` is `bit * factor + rest * (2 * factor)`, unsigned.
     fn product_splits(rest: &Self, bit: &Self, factor: &Self) -> Self::Flag;
+    /// The low bits of the product of the signed factors.
+    fn signed_product(left: &Self, right: &Self) -> Self;
     /// Whether the product of the unsigned factors is at most `most`.
     fn product_at_most(left: &Self, right: &Self, most: &Self) -> Self::Flag;
 }
@@ -204,6 +206,9 @@ macro_rules! exact {
             }
             fn product_is(left: &Self, right: &Self, word: &Self) -> bool {
                 signed(left) * signed(right) == signed(word)
+            }
+            fn signed_product(left: &Self, right: &Self) -> Self {
+                left.mul(right)
             }
             fn product_at_most(left: &Self, right: &Self, most: &Self) -> bool {
                 u128::from(left.number()) * u128::from(right.number()) <= u128::from(most.number())

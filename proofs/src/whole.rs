@@ -66,6 +66,9 @@ impl<const N: u32> Exact for Whole<N> {
     fn product_is(left: &Self, right: &Self, word: &Self) -> SFlag {
         flag(&(left.signed() * right.signed()).eq(word.signed()))
     }
+    fn signed_product(left: &Self, right: &Self) -> Self {
+        Self::reduced(&(left.signed() * right.signed()))
+    }
     fn product_at_most(left: &Self, right: &Self, most: &Self) -> SFlag {
         flag(&(&left.0 * &right.0).le(&most.0))
     }

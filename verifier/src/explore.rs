@@ -87,6 +87,7 @@ pub struct Verifier {
     pub(crate) history: Vec<Traced>,
     pub(crate) spare: States,
     pub(crate) log: String,
+    pub(crate) reads_maps: bool,
     pub(crate) broken: Option<Broken>,
     pub(crate) refused_dead: bool,
     /// Keeps what happens on one path, where that is asked for.
@@ -226,11 +227,12 @@ impl Verifier {
         if program.targets().is_empty() {
             return self.verify_alone(program, options);
         }
-        let (mut stats, mut log) = (Stats::default(), String::new());
+        let (mut stats, mut log, mut reads_maps) = (Stats::default(), String::new(), false);
         for (start, part) in program.parts() {
             match self.verify_alone(&Arc::new(part), options) {
                 Verdict::Accept(accepted) => {
                     stats = stats + accepted.stats;
+                    reads_maps |= accepted.reads_maps;
                     log.push_str(&accepted.log);
                 }
                 Verdict::Reject(rejection) => return Verdict::Reject(rejection.behind(start)),
@@ -239,7 +241,7 @@ impl Verifier {
         }
         // SAFETY: each of the programs was accepted, and they reach each other by tail calls only.
         let verified = unsafe { Verified::trust(Arc::clone(program)) };
-        Verdict::Accept(Accepted { verified, states: None, stats, log })
+        Verdict::Accept(Accepted { verified, states: None, stats, log, reads_maps })
     }
 
     fn verify_alone(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
@@ -277,6 +279,7 @@ impl Verifier {
                 dialect: options.dialect,
                 stack_depths: vec![Cell::new(0); program.subprograms().len()],
                 is_async: vec![false; program.subprograms().len()],
+                reads_maps: false,
                 touched: Touched::default(),
                 later: Vec::new(),
                 maps_at: Vec::new(),
@@ -293,9 +296,11 @@ impl Verifier {
             store: self,
         };
         let result = exploration.run();
-        let Exploration { counts, at, state, taken, .. } = exploration;
+        let Exploration { counts, at, state, taken, env, .. } = exploration;
+        let reads_maps = env.reads_maps;
         self.current = Some(state);
         self.taken = Some(taken);
+        self.reads_maps = reads_maps;
         let stats = Stats { insns: counts.insns, saved: self.saved.used as u32, most_here: counts.most_here };
         (result, stats, at)
     }
@@ -352,7 +357,13 @@ impl Verifier {
         let verified = unsafe { Verified::trust(Arc::clone(program)) };
         let complete = options.record && self.spare.len() < RECORDS_MAX;
         let states = complete.then(|| std::mem::take(&mut self.spare));
-        Verdict::Accept(Accepted { verified, states, stats, log: std::mem::take(&mut self.log) })
+        Verdict::Accept(Accepted {
+            verified,
+            states,
+            stats,
+            log: std::mem::take(&mut self.log),
+            reads_maps: self.reads_maps,
+        })
     }
 
     fn reject(&mut self, refusal: Refusal, options: &Options, stats: Stats, at: Place) -> Rejection {
