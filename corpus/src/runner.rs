@@ -355,8 +355,7 @@ impl<'a> Runner<'a> {
         if case.verdict == Verdict::Reject || self.engines.is_empty() {
             return Ok(tried);
         }
-        // What has no meaning is not run natively in any process.
-        let is_fit = verified.is_some() || self.trust && lack != Skip::MapStructure;
+        let is_fit = verified.is_some() || self.trust;
         let (fit, whole) = match (verified, self.trust) {
             (Some(verified), _) => (verified, true),
             // SAFETY: `trusting` made its caller promise that this process may be lost.
@@ -396,7 +395,7 @@ impl<'a> Runner<'a> {
 
     fn interpret(&mut self, case: &Case, program: &Program) -> Result<Option<Vec<(Outcome, Open)>>, Stop> {
         if !self.interpret {
-            return Ok(None);
+            return self.check_modelled(case, program).map(|()| None);
         }
         let mut outcomes = Vec::with_capacity(case.runs.len());
         for (at, run) in case.runs.iter().enumerate() {
@@ -413,6 +412,17 @@ impl<'a> Runner<'a> {
             outcomes.push((outcome, open));
         }
         Ok(Some(outcomes))
+    }
+
+    /// Whether every run has a meaning: natively what has none is a fault, or worse.
+    fn check_modelled(&mut self, case: &Case, program: &Program) -> Result<(), Stop> {
+        for (at, run) in case.runs.iter().enumerate().filter(|_| !self.engines.is_empty()) {
+            self.world.reset(&run.input).map_err(|error| Failure::Input { run: at, error })?;
+            if let Err(Trap::Unsupported(what)) = interpreter::run(program, self.world, FUEL, &mut ()).result {
+                return Err(Stop::Skipped(what.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Runs on one engine; `others` are the interpreter's outcomes, compared whole.
