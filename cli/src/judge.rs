@@ -22,10 +22,7 @@ pub fn dialect(name: &str) -> Result<Dialect, String> {
 /// Asks the verifier, with a log whose end is the reason of a rejection.
 pub fn judge(verifier: &mut Verifier, program: &Arc<Program>, dialect: Dialect) -> Judgement {
     match verifier.verify(program, &Options { dialect, log: true, ..Options::default() }) {
-        Verdict::Accept(accepted) => {
-            let lack = accepted.reads_maps.then_some(Skip::MapStructure);
-            Judgement::Accepted { verified: accepted.verified, log: accepted.log, lack }
-        }
+        Verdict::Accept(accepted) => Judgement::Accepted { verified: accepted.verified, log: accepted.log },
         Verdict::Reject(rejection) => {
             let message = rejection.message();
             let mut log = rejection.log;

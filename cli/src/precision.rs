@@ -41,6 +41,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
 }
 
 /// Of how many operands in a hundred the result is the best.
+#[allow(clippy::cast_precision_loss)] // a share for people
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     let domains =

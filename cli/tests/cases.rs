@@ -30,9 +30,7 @@ impl Bench {
         let Bench { world, verifier, jit, blinded, untried } = self;
         let options = Options { log: true, ..Options::default() };
         let mut verify = |program: &Arc<Program>| match verifier.verify(program, &options) {
-            Verdict::Accept(accepted) => {
-                Judgement::Accepted { verified: accepted.verified, log: accepted.log, lack: None }
-            }
+            Verdict::Accept(accepted) => Judgement::Accepted { verified: accepted.verified, log: accepted.log },
             Verdict::Reject(rejection) => {
                 Judgement::Rejected { log: format!("{}\n{}", rejection.log, rejection.message()) }
             }

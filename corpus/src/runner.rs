@@ -30,8 +30,6 @@ pub enum Judgement {
         verified: Verified,
         /// The log.
         log: String,
-        /// Why native engines cannot run it all the same.
-        lack: Option<Skip>,
     },
     /// It is not.
     Rejected {
@@ -328,9 +326,8 @@ impl<'a> Runner<'a> {
             }
             Some(judged) => {
                 tried = case.verdict != Verdict::Any;
-                if let Judgement::Accepted { verified: accepted, lack: of_native, .. } = judged {
-                    verified = of_native.is_none().then_some(accepted);
-                    lack = of_native.unwrap_or(lack);
+                if let Judgement::Accepted { verified: accepted, .. } = judged {
+                    verified = Some(accepted);
                 }
             }
             None => {}

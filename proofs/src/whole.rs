@@ -130,14 +130,14 @@ impl<const N: u32> Word for Whole<N> {
         Self::within(&by_zero.ite(&self.0, &self.0.modulo(&rhs.0)))
     }
     fn sdiv(&self, rhs: &Self) -> Self {
-        let quotient = self.magnitude().div(&rhs.magnitude());
+        let quotient = self.magnitude().div(rhs.magnitude());
         let differ = self.is_negative().xor(&rhs.is_negative());
         let signed = differ.term().ite(&(Int::from_u64(0) - &quotient), &quotient);
         let by_zero = Self::select(&self.is_negative(), &Self::lit(1), &Self::ones());
         Self::select(&rhs.is_zero(), &by_zero, &Self::reduced(&signed))
     }
     fn srem(&self, rhs: &Self) -> Self {
-        let remainder = self.magnitude().modulo(&rhs.magnitude());
+        let remainder = self.magnitude().modulo(rhs.magnitude());
         let signed = self.is_negative().term().ite(&(Int::from_u64(0) - &remainder), &remainder);
         Self::select(&rhs.is_zero(), self, &Self::reduced(&signed))
     }

@@ -27,7 +27,7 @@ fn answer(message: &str, text: &str) -> Answer {
     let program = program(text);
     let rejection = rejection(&program);
     assert!(rejection.message().contains(message), "{}\n{text}", rejection.message());
-    find(&program, &rejection, Duration::from_secs(60))
+    find(&program, &rejection, Duration::from_mins(1))
 }
 
 /// The input; `find` has run the interpreter on it.

@@ -21,8 +21,6 @@ pub(crate) struct Env<'a> {
     pub stack_depths: Vec<Cell<u32>>,
     /// By subprogram, whether it is called back later, on its own (`is_async_cb`).
     pub is_async: Vec<bool>,
-    /// Some path reads the structure of a map, which has no meaning at run time.
-    pub reads_maps: bool,
     /// What the instruction did to the stack.
     pub touched: Touched,
     /// Paths that begin beside the one that is followed.

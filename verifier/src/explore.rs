@@ -87,7 +87,6 @@ pub struct Verifier {
     pub(crate) history: Vec<Traced>,
     pub(crate) spare: States,
     pub(crate) log: String,
-    pub(crate) reads_maps: bool,
     pub(crate) broken: Option<Broken>,
     pub(crate) refused_dead: bool,
     /// Keeps what happens on one path, where that is asked for.
@@ -227,12 +226,11 @@ impl Verifier {
         if program.targets().is_empty() {
             return self.verify_alone(program, options);
         }
-        let (mut stats, mut log, mut reads_maps) = (Stats::default(), String::new(), false);
+        let (mut stats, mut log) = (Stats::default(), String::new());
         for (start, part) in program.parts() {
             match self.verify_alone(&Arc::new(part), options) {
                 Verdict::Accept(accepted) => {
                     stats = stats + accepted.stats;
-                    reads_maps |= accepted.reads_maps;
                     log.push_str(&accepted.log);
                 }
                 Verdict::Reject(rejection) => return Verdict::Reject(rejection.behind(start)),
@@ -241,7 +239,7 @@ impl Verifier {
         }
         // SAFETY: each of the programs was accepted, and they reach each other by tail calls only.
         let verified = unsafe { Verified::trust(Arc::clone(program)) };
-        Verdict::Accept(Accepted { verified, states: None, stats, log, reads_maps })
+        Verdict::Accept(Accepted { verified, states: None, stats, log })
     }
 
     fn verify_alone(&mut self, program: &Arc<Program>, options: &Options) -> Verdict {
@@ -279,7 +277,6 @@ impl Verifier {
                 dialect: options.dialect,
                 stack_depths: vec![Cell::new(0); program.subprograms().len()],
                 is_async: vec![false; program.subprograms().len()],
-                reads_maps: false,
                 touched: Touched::default(),
                 later: Vec::new(),
                 maps_at: Vec::new(),
@@ -296,11 +293,9 @@ impl Verifier {
             store: self,
         };
         let result = exploration.run();
-        let Exploration { counts, at, state, taken, env, .. } = exploration;
-        let reads_maps = env.reads_maps;
+        let Exploration { counts, at, state, taken, .. } = exploration;
         self.current = Some(state);
         self.taken = Some(taken);
-        self.reads_maps = reads_maps;
         let stats = Stats { insns: counts.insns, saved: self.saved.used as u32, most_here: counts.most_here };
         (result, stats, at)
     }
@@ -357,13 +352,7 @@ impl Verifier {
         let verified = unsafe { Verified::trust(Arc::clone(program)) };
         let complete = options.record && self.spare.len() < RECORDS_MAX;
         let states = complete.then(|| std::mem::take(&mut self.spare));
-        Verdict::Accept(Accepted {
-            verified,
-            states,
-            stats,
-            log: std::mem::take(&mut self.log),
-            reads_maps: self.reads_maps,
-        })
+        Verdict::Accept(Accepted { verified, states, stats, log: std::mem::take(&mut self.log) })
     }
 
     fn reject(&mut self, refusal: Refusal, options: &Options, stats: Stats, at: Place) -> Rejection {

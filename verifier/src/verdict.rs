@@ -40,8 +40,6 @@ pub struct Accepted {
     pub stats: Stats,
     /// The log, if asked for.
     pub log: String,
-    /// Whether some path reads the kernel's structure of a map: that has no meaning here, so no engine can run it.
-    pub reads_maps: bool,
 }
 
 /// Why a program was rejected, and on which path.

@@ -91,7 +91,7 @@ impl Bench {
     }
 
     fn prepare(&mut self, entry: &Entry) -> Result<Prepared, Reply> {
-        entry.case.as_ref().map(|case| self.model.prepare(case)).map_err(|skip| Reply::skipped(skip))
+        entry.case.as_ref().map(|case| self.model.prepare(case)).map_err(Reply::skipped)
     }
 
     /// A program that states no expectation.

@@ -71,7 +71,7 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
 fn instruction(line: &str) -> Option<&str> {
     let digits = line.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
     let rest = line[digits..].strip_prefix(": (")?;
-    Some(&line[..digits + 3 + rest.find(')')? + 1])
+    Some(&line[..=digits + 3 + rest.find(')')?])
 }
 
 /// Blocks of both sides in pairs: the longest common sequence of instructions stands side by side.
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost() {
-        let long: String = (0..3000).map(|at| format!("{at}: (b7) r0 = 0\n")).collect();
+        let long = (0..3000).map(|at| format!("{at}: (b7) r0 = 0\n")).collect::<Vec<_>>().concat();
         for (left, right) in [("", ""), ("a", ""), ("", "1: (95) exit"), (long.as_str(), "5: (b7) r0 = 0\nerror")] {
             let text = beside(["", ""], [left, right], 200);
             assert!(left.lines().chain(right.lines()).all(|line| text.contains(line)));

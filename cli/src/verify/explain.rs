@@ -50,7 +50,7 @@ pub fn to_json(program: &Program, rejection: &Rejection) -> Value {
     let entry = |origin: &Origin<'_>| {
         let insn = origin.event.insn;
         json!({
-            "insn": insn, "text": listing[insn], "place": place(&origin.change.place), "frame": frame(&origin.change.place),
+            "insn": insn, "text": listing[insn], "place": place(origin.change.place), "frame": frame(origin.change.place),
             "value": held(program, origin.change), "source": source(program, insn),
         })
     };
@@ -140,13 +140,13 @@ fn held(program: &Program, change: &Change) -> String {
     }
 }
 
-fn place(place: &Place) -> String {
+fn place(place: Place) -> String {
     place.to_string().to_lowercase()
 }
 
-fn frame(place: &Place) -> u8 {
+fn frame(place: Place) -> u8 {
     let (Place::Reg(frame, _) | Place::Slot(frame, _)) = place;
-    *frame
+    frame
 }
 
 fn source(program: &Program, slot: usize) -> Option<Value> {

@@ -118,6 +118,7 @@ fn measure(source: &Source, verifier: &mut Verifier, options: &Options) -> anyho
     Ok(rows)
 }
 
+#[allow(clippy::cast_precision_loss)] // a rate for people
 fn text(rows: &[Row], failed: usize, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);

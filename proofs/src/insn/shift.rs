@@ -10,7 +10,7 @@ use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
 use semantics::insn::{Op, Opcode, Room, ShiftOp, Width};
-use semantics::word::{Algebra, Word};
+use semantics::word::{Algebra, Flag, Word};
 use verifier::Domain;
 use verifier::insn::{alu, shift};
 
@@ -91,7 +91,6 @@ impl Statement for Transfer {
         let proven = shift::transfer(op, width, domain, &run.dst, &run.src);
         let value = applied::<A>(op, width, &run.dst_value, &run.src_value);
         // What passes for a constant amount is the operator's constant.
-        use semantics::word::Flag;
         let known = alu::is_constant(width, &run.src);
         let amount = match width {
             Width::W64 => run.src.umin.same(&run.src_value),

@@ -80,7 +80,7 @@ impl Follower<'_> {
                     ResultClass::U64 => SFlag::lit(true),
                     ResultClass::U32 => value.ult(&Sym::lit(1 << 32)),
                     ResultClass::Error(errno) => value.same(&Sym::lit(errno.result())),
-                    _ => return None,
+                    ResultClass::MapValue => return None,
                 })
             })
             .collect();
@@ -125,7 +125,7 @@ impl Follower<'_> {
     }
 
     /// The element of an array under a key: its address, and whether there is one.
-    fn element(&self, key: &[Sym<8>], region: &Region) -> (Sym<64>, SFlag) {
+    fn element(key: &[Sym<8>], region: &Region) -> (Sym<64>, SFlag) {
         let index = number(key);
         let addr = Sym::lit(region.base).add(&index.mul(&Sym::lit(region.stride)));
         (addr, index.ult(&Sym::lit(region.count)))
@@ -140,7 +140,7 @@ impl Follower<'_> {
             Err(fault) => return Some(Err(fault)),
         };
         let (addr, present) = match def.map_type {
-            MapType::ARRAY => self.element(&key, &region),
+            MapType::ARRAY => Self::element(&key, &region),
             MapType::HASH => self.hash_element(map, &key, &region)?,
             _ => return None,
         };
@@ -200,7 +200,7 @@ impl Follower<'_> {
             Ok(read) => read,
             Err(fault) => return Some(Err(fault)),
         };
-        let (addr, present) = self.element(&key, &region);
+        let (addr, present) = Self::element(&key, &region);
         for (k, byte) in (0..).zip(&stored) {
             let place = at(&addr, k);
             let byte = Sym::select(&present, byte, &self.memory.byte(&place));

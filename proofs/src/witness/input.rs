@@ -30,7 +30,7 @@ fn value(model: &Model, term: &BV) -> u64 {
 }
 
 /// The input of a model.
-pub(super) fn input(follower: &Follower<'_>, model: &Model, world: &World) -> Result<Input, Lack> {
+pub(super) fn input(follower: &Follower<'_>, model: &Model, world: &World) -> Input {
     // What nobody read may be anything: 0.
     let read: HashSet<u64> = follower.memory.read.iter().map(|addr| value(model, addr.term())).collect();
     let byte = |addr: u64| {
@@ -60,7 +60,7 @@ pub(super) fn input(follower: &Follower<'_>, model: &Model, world: &World) -> Re
     let clock = follower.clock.as_ref().map(|clock| value(model, clock.term()));
     let default = WorldConfig::default();
     let world = WorldConfig { clock_ns: clock.unwrap_or(default.clock_ns), ..default };
-    Ok(Input { packet, context, elements, world })
+    Input { packet, context, elements, world }
 }
 
 /// Runs the program on the input: it must trap at this instruction.

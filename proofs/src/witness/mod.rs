@@ -196,7 +196,7 @@ fn look(program: &Program, rejection: &Rejection) -> Result<Answer, Lack> {
         Solved::Unknown(reason) => return Ok(Answer::Unknown(reason)),
         Solved::No => {
             return match solver::model(&with(&[&outside])) {
-                Solved::Yes(Some(model)) => Ok(Answer::Elsewhere(Box::new(input::input(&follower, &model, &world)?))),
+                Solved::Yes(Some(model)) => Ok(Answer::Elsewhere(Box::new(input::input(&follower, &model, &world)))),
                 _ => Err(Lack::NoPath),
             };
         }
@@ -213,7 +213,7 @@ fn look(program: &Program, rejection: &Rejection) -> Result<Answer, Lack> {
 }
 
 fn confirm(follower: &Follower<'_>, model: &Model, world: &mut World, rejection: &Rejection) -> Result<Answer, Lack> {
-    let input = input::input(follower, model, world)?;
+    let input = input::input(follower, model, world);
     match input::confirm(follower.program, world, input, rejection.insn, follower.draws > 0)? {
         Confirmed::Yes(witness) => Ok(Answer::Found(Box::new(witness))),
         Confirmed::No(_) if follower.draws > 0 => Err(Lack::NotConfirmed(

@@ -78,7 +78,6 @@ pub(crate) fn begins_with(what: u32, expected: u32) -> bool {
 pub(super) fn read(env: &mut Env<'_>, access: &Access) -> Result<RegState, Stop> {
     let what = if access.base.kind == Kind::MapPtr {
         check_map(env, access)?;
-        env.reads_maps = true;
         number("bpf_map").ok_or(Unsupported::MapStructure("bpf_map"))?
     } else {
         check_object(env.dialect, access)?;
