@@ -9,7 +9,7 @@ use semantics::map::{Contents, MapDef};
 pub use semantics::program::Load;
 use semantics::program::{Program, ProgramError};
 use semantics::program_type::ProgramType;
-use semantics::world::Input;
+use semantics::world::{Input, Room};
 
 /// One case of a case file. [`read`](crate::read::read) makes it from YAML, [`Case::to_yaml`] writes it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,12 @@ pub struct Expected {
     /// Maps that are compared whole, by index: elements that are not listed do not exist in a hash and are zero in an
     /// array.
     pub maps: Vec<(usize, Vec<Element>)>,
+    /// What rooms of the world show: all that is listed; nothing at all where the list is empty.
+    pub world: Vec<Shown>,
 }
+
+/// A room, and the names and values that it shows.
+pub type Shown = (Room, Vec<(String, String)>);
 
 /// Key and value of a map element.
 pub type Element = (Vec<u8>, Vec<u8>);

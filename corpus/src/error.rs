@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use semantics::asm::AsmErrorKind;
 use semantics::map::{MapError, ValueFieldKind};
 use semantics::program_type::ProgramType;
+use semantics::world::ConfigError;
 
 /// Why a file holds no cases. Line and column (in characters) count from 1; they are 0 where the file as a whole is meant.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +172,12 @@ pub enum Reason {
     /// A packet longer than guest memory takes.
     #[error("the packet has {0} bytes, the limit is {max}", max = semantics::memory::layout::PACKET_MAX)]
     PacketTooLong(usize),
+    /// There is no such world.
+    #[error("{0}")]
+    World(#[from] ConfigError),
+    /// A room that the world lacks, or a map that the case lacks.
+    #[error("the world has no room `{0}`")]
+    UnknownRoom(String),
     /// `message` for a program that nobody verifies.
     #[error("`message` needs a `verdict` of accept or reject")]
     Message,

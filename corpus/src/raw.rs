@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use semantics::world::WorldConfig;
+
 use crate::case::Verdict;
 
 #[derive(Debug, Deserialize)]
@@ -103,16 +105,9 @@ pub(crate) struct Input {
     pub packet: Option<String>,
     pub context: Option<Pairs<String>>,
     pub maps: Option<Pairs<Vec<Element>>>,
-    pub world: Option<World>,
+    #[serde(default)]
+    pub world: WorldConfig,
     pub expect: Option<Outcome>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct World {
-    pub clock_ns: Option<String>,
-    pub clock_step_ns: Option<String>,
-    pub seed: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +119,7 @@ pub(crate) struct Outcome {
     pub trap: Option<String>,
     pub packet: Option<String>,
     pub maps: Option<Pairs<Vec<Element>>>,
+    pub world: Option<Pairs<Pairs<String>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use semantics::map::{Contents, MapDef};
 use semantics::memory::layout;
 use semantics::program_type::{AttachType, ProgramType};
-use semantics::world::{Input, WorldConfig};
+use semantics::world::{Input, Room};
 
-use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, MAIN, Malformed, Object, Run};
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, MAIN, Malformed, Object, Run, Shown};
 use crate::error::{ReadError, Reason, YamlError};
 use crate::place::{self, Step};
 use crate::raw;
@@ -343,7 +343,10 @@ fn run(case: &Case, raw: raw::Input) -> Checked<Run> {
             let maps = map_elements(case, raw)?;
             Ok(maps.into_iter().flat_map(|(map, all)| all.into_iter().map(move |(k, v)| (map, k, v))).collect())
         })?,
-        world: field("world", raw.world, WorldConfig::default(), world)?,
+        world: {
+            raw.world.check().map_err(|error| Wrong::new(error).at(Step::Field("world")))?;
+            raw.world
+        },
     };
     let expect = field("expect", raw.expect, Expected::default(), |raw| expected(case, raw))?;
     Ok(Run { input, expect })
@@ -397,13 +400,14 @@ fn element(def: &MapDef, raw: &raw::Element) -> Checked<Element> {
     Ok((part("key", &raw.key, def.key_size)?, part("value", &raw.value, def.value_size)?))
 }
 
-fn world(raw: raw::World) -> Checked<WorldConfig> {
-    let default = WorldConfig::default();
-    Ok(WorldConfig {
-        clock_ns: field("clock_ns", raw.clock_ns, default.clock_ns, number)?,
-        clock_step_ns: field("clock_step_ns", raw.clock_step_ns, default.clock_step_ns, number)?,
-        seed: field("seed", raw.seed, default.seed, number)?,
-    })
+/// What rooms of the world are expected to show.
+fn rooms(case: &Case, raw: raw::Pairs<raw::Pairs<String>>) -> Checked<Vec<Shown>> {
+    let room = |(at, (name, shown)): (usize, (String, raw::Pairs<String>))| {
+        let room = Room::from_name(&name, |map| Some(case.map_index(map)? as u32));
+        let room = room.ok_or_else(|| Wrong::new(Reason::UnknownRoom(name)).at(Step::Key(at)))?;
+        Ok((room, shown.0))
+    };
+    raw.0.into_iter().enumerate().map(room).collect()
 }
 
 fn expected(case: &Case, raw: raw::Outcome) -> Checked<Expected> {
@@ -423,5 +427,6 @@ fn expected(case: &Case, raw: raw::Outcome) -> Checked<Expected> {
         result,
         packet: field("packet", raw.packet, None, |text| hex(&text).map(Some))?,
         maps: field("maps", raw.maps, Vec::new(), |raw| map_elements(case, raw))?,
+        world: field("world", raw.world, Vec::new(), |raw| rooms(case, raw))?,
     })
 }

@@ -16,7 +16,7 @@ use semantics::open::{Open, Origins};
 use semantics::outcome::{Difference, Outcome, Sight};
 use semantics::program::{Program, Verified};
 use semantics::trap::{Trap, Unsupported};
-use semantics::world::{InputError, World};
+use semantics::world::{InputError, Room, World};
 
 use crate::case::{Case, Element, Ending, Malformed, Run, Verdict};
 use crate::text::hex;
@@ -195,6 +195,22 @@ pub enum Failure {
         /// What is there.
         found: Option<Vec<u8>>,
     },
+    /// A room of the world shows otherwise.
+    #[error("input {run}: {engine} leaves {room}: {name} = {}, expected is {}", show_text(found.as_deref()), show_text(expected.as_deref()))]
+    Room {
+        /// The engine.
+        engine: EngineId,
+        /// The run, from 0.
+        run: usize,
+        /// The room.
+        room: Room,
+        /// What of it.
+        name: String,
+        /// What the case says; `None` for nothing at all.
+        expected: Option<String>,
+        /// What is there.
+        found: Option<String>,
+    },
     /// Two engines disagree.
     #[error("input {run}: {a} and {b} disagree: {difference}", a = engines.0, b = engines.1)]
     Disagree {
@@ -228,10 +244,15 @@ impl Failure {
             Failure::Ending { .. } => "other result",
             Failure::Packet { .. } => "other packet",
             Failure::Element { .. } => "other map element",
+            Failure::Room { .. } => "other world",
             Failure::Disagree { .. } => "engines disagree",
             Failure::Lost { .. } => "process lost",
         }
     }
+}
+
+fn show_text(text: Option<&str>) -> String {
+    text.map_or_else(|| "nothing".to_owned(), |text| format!("`{text}`"))
 }
 
 fn show_result(found: &Result<u64, Trap>) -> String {
@@ -542,7 +563,27 @@ impl Check<'_> {
                 return Err(Failure::Packet { engine, run, expected, found }.into());
             }
         }
-        self.run.expect.maps.iter().try_for_each(|(map, elements)| self.map(outcome, *map, elements))
+        self.run.expect.maps.iter().try_for_each(|(map, elements)| self.map(outcome, *map, elements))?;
+        self.run.expect.world.iter().try_for_each(|(room, shown)| self.room(outcome, *room, shown))
+    }
+
+    /// Compares what a room shows.
+    fn room(&self, outcome: &Outcome, room: Room, expected: &[(String, String)]) -> Result<(), Stop> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let pieces = || outcome.objects().filter(|piece| piece.object == Object::Room(room));
+        let fail = |name: String, expected: Option<String>, found: Option<String>| {
+            Stop::from(Failure::Room { engine: self.engine, run: self.at, room, name, expected, found })
+        };
+        if let (true, Some(piece)) = (expected.is_empty(), pieces().next()) {
+            return Err(fail(text(piece.key), None, Some(text(piece.bytes))));
+        }
+        for (name, value) in expected {
+            let found = pieces().find(|piece| piece.key == name.as_bytes()).map(|piece| text(piece.bytes));
+            if found.as_ref() != Some(value) {
+                return Err(fail(name.clone(), Some(value.clone()), found));
+            }
+        }
+        Ok(())
     }
 
     fn ending(&self, outcome: &Outcome) -> Result<(), Stop> {

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use semantics::map::{Contents, FLAGS, MapDef, ValueField};
 use semantics::program_type::ProgramType;
 use semantics::world::WorldConfig;
+use serde_yaml::Value;
 
-use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, Run, Verdict};
+use crate::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, Run, Shown, Verdict};
 use crate::text::hex;
 
 impl Case {
@@ -164,9 +165,7 @@ impl Lines {
         }
         self.maps(3, case, &maps);
         if input.world != WorldConfig::default() {
-            let WorldConfig { clock_ns, clock_step_ns, seed } = input.world;
-            let world = format!("clock_ns: {clock_ns}, clock_step_ns: {clock_step_ns}, seed: {seed:#x}");
-            self.line(3, format_args!("world: {{{world}}}"));
+            self.line(3, format_args!("world: {}", settings(&input.world)));
         }
         if *expect != Expected::default() {
             self.line(3, format_args!("expect:"));
@@ -175,6 +174,21 @@ impl Lines {
                 self.line(4, format_args!("packet: {}", quoted(&hex(packet))));
             }
             self.maps(4, case, &expect.maps);
+            self.rooms(4, case, &expect.world);
+        }
+    }
+
+    fn rooms(&mut self, depth: usize, case: &Case, rooms: &[Shown]) {
+        if !rooms.is_empty() {
+            self.line(depth, format_args!("world:"));
+        }
+        for (room, shown) in rooms {
+            let (word, map) = room.name();
+            let of = map.and_then(|map| case.maps.get(map as usize));
+            let name = of.map_or_else(|| word.to_owned(), |def| format!("{word} {}", def.name));
+            let shown: Vec<String> =
+                shown.iter().map(|(name, text)| format!("{}: {}", quoted(name), quoted(text))).collect();
+            self.line(depth + 1, format_args!("{}: {{{}}}", scalar(&name), shown.join(", ")));
         }
     }
 
@@ -291,4 +305,42 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// The settings of a world that differ from the default, as YAML in one line.
+fn settings(world: &WorldConfig) -> String {
+    let value = |world| serde_yaml::to_value(world).expect("settings are plain data");
+    let (ours, default) = (value(world), value(&WorldConfig::default()));
+    flow(&differing(&ours, &default).unwrap_or(Value::Null))
+}
+
+/// What of `ours` is not as in `default`.
+fn differing(ours: &Value, default: &Value) -> Option<Value> {
+    let (Value::Mapping(ours), Value::Mapping(default)) = (ours, default) else {
+        return (ours != default).then(|| ours.clone());
+    };
+    let fields = ours.iter().filter_map(|(name, value)| {
+        let value = default.get(name).map_or_else(|| Some(value.clone()), |default| differing(value, default))?;
+        Some((name.clone(), value))
+    });
+    Some(Value::Mapping(fields.collect())).filter(|value| value.as_mapping().is_some_and(|all| !all.is_empty()))
+}
+
+/// A value in YAML's flow style.
+fn flow(value: &Value) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Null => "{}".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Sequence(all) => format!("[{}]", joined(all.iter().map(flow).collect())),
+        Value::Mapping(all) => {
+            let field = |(name, value): (&Value, &Value)| {
+                format!("{}: {}", name.as_str().map_or_else(|| flow(name), scalar), flow(value))
+            };
+            format!("{{{}}}", joined(all.iter().map(field).collect()))
+        }
+        Value::Tagged(tagged) => flow(&tagged.value),
+    }
 }

@@ -205,9 +205,10 @@ fn run(maps: &[MapDef]) -> impl Strategy<Value = Run> + use<> {
                 clock_ns,
                 clock_step_ns,
                 seed,
+                ..WorldConfig::default()
             }),
         },
-        expect: Expected { result, packet: after, maps },
+        expect: Expected { result, packet: after, maps, world: Vec::new() },
     })
 }
 

@@ -36,6 +36,7 @@ pub mod asm;
 pub mod disasm;
 pub mod encoding;
 pub mod engine;
+pub mod errno;
 pub mod helper;
 pub mod insn;
 pub mod interpreter;

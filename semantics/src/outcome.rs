@@ -84,7 +84,12 @@ impl Sight {
         match object {
             Object::Packet => self.packet,
             Object::MapValue(_) => self.maps,
-            Object::Context | Object::FlowKeys | Object::Frame(_) => self.rest,
+            Object::Context
+            | Object::FlowKeys
+            | Object::Frame(_)
+            | Object::Record(_)
+            | Object::Kernel(_)
+            | Object::Room(_) => self.rest,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How a run can end other than by `exit`. A trap is part of the meaning of a program, not an error of this library.
 
 use crate::engine::EngineId;
+use crate::errno::Errno;
 use crate::insn::Size;
 use crate::map::MapType;
 use crate::memory::Access;
@@ -83,20 +84,7 @@ pub enum RunLack {
 }
 
 fn errno_name(number: i32) -> String {
-    let name = match number {
-        1 => "EPERM",
-        2 => "ENOENT",
-        7 => "E2BIG",
-        12 => "ENOMEM",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        22 => "EINVAL",
-        28 => "ENOSPC",
-        95 => "EOPNOTSUPP",
-        524 => "ENOTSUPP",
-        _ => return format!("error {number}"),
-    };
-    name.to_owned()
+    Errno::from_number(number.into()).map_or_else(|| format!("error {number}"), |errno| errno.name().to_owned())
 }
 
 /// Why a helper refuses an argument that a verified program could not pass.
@@ -108,6 +96,9 @@ pub enum ArgumentFault {
     /// A map of a type that the helper does not take.
     #[error("is a map of a type that the helper does not take")]
     MapType,
+    /// Not the context of the program.
+    #[error("is not the context of the program")]
+    NotTheContext,
     /// Not the address of a subprogram.
     #[error("is not a subprogram: {0:#x}")]
     NotAFunction(u64),

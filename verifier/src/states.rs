@@ -243,7 +243,7 @@ fn range_holds(held: &RegState, var: u64, value: u64, run: &Snapshot<'_>) -> boo
 fn map_value_contains(held: &RegState, value: u64, memory: &Memory) -> bool {
     const CANDIDATES: i64 = 4;
     let object = Object::MapValue(held.map);
-    let Some(values) = memory.regions().iter().find(|region| region.object == object) else { return false };
+    let Some(values) = memory.regions().find(|region| region.object == object) else { return false };
     let distance = value.wrapping_sub(values.base).wrapping_sub(i64::from(held.off) as u64) as i64;
     let stride = values.stride as i64;
     let first = distance.saturating_sub(held.var.smax as i64).saturating_add(stride - 1).div_euclid(stride).max(0);

@@ -219,7 +219,7 @@ fn objects(registers: &Registers, world: &World) -> Vec<Saved> {
     let mut save = |object, key: &[u8], addr: u64, len: u64| {
         saved.push(Saved { object, key: key.to_vec(), addr, bytes: memory.peek(addr, len).to_vec() });
     };
-    for region in memory.regions().iter().filter(|region| !matches!(region.object, Object::MapValue(_))) {
+    for region in memory.regions().filter(|region| !matches!(region.object, Object::MapValue(_))) {
         save(region.object, &[], region.base, region.len);
     }
     let named = layout::map_of_handle(registers[1]);
@@ -265,7 +265,7 @@ fn differences(old: &[Saved], new: &[Saved], view: &View<'_>) -> Vec<MemoryChang
         let part = |saved: &Saved| saved.bytes[from..to.min(saved.bytes.len())].to_vec();
         let offset = match name.0 {
             Object::Frame(_) => from as i64 - layout::FRAME_LEN as i64,
-            Object::Packet | Object::Context | Object::FlowKeys | Object::MapValue(_) => from as i64,
+            _ => from as i64,
         };
         let spot = Spot { object: name.0, key: name.1.clone(), offset };
         changes.push(MemoryChange { name: view.name_of(&spot), spot, old: was.map(part), new: is.map(part) });

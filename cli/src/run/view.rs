@@ -61,11 +61,11 @@ impl View<'_> {
         let (object, part) = self.world.memory.object_at(addr)?;
         let offset = match object {
             Object::Frame(depth) => addr.wrapping_sub(layout::frame_top(u64::from(depth))) as i64,
-            Object::Packet | Object::Context | Object::FlowKeys | Object::MapValue(_) => (addr - part) as i64,
+            _ => (addr - part) as i64,
         };
         let key = match object {
             Object::MapValue(map) => self.key(map as usize, part),
-            Object::Packet | Object::Context | Object::FlowKeys | Object::Frame(_) => Vec::new(),
+            _ => Vec::new(),
         };
         Some(Spot { object, key, offset })
     }
@@ -75,7 +75,7 @@ impl View<'_> {
         let Some(of) = self.world.maps.get(map) else { return Vec::new() };
         let mut found = Vec::new();
         if of.def.map_type == MapType::ARRAY
-            && let Some(region) = self.world.memory.regions().iter().find(|r| r.object == Object::MapValue(map as u32))
+            && let Some(region) = self.world.memory.regions().find(|r| r.object == Object::MapValue(map as u32))
         {
             return (((part - region.base) / region.stride) as u32).to_le_bytes().to_vec();
         }
@@ -115,6 +115,7 @@ impl View<'_> {
             Object::Packet => format!("packet+{offset}"),
             Object::Context => format!("ctx+{offset}"),
             Object::FlowKeys => format!("flow_keys+{offset}"),
+            Object::Record(_) | Object::Kernel(_) | Object::Room(_) => format!("{object}+{offset}"),
             Object::Frame(depth) if *depth == self.depth() => format!("fp{offset}"),
             Object::Frame(depth) => format!("fp[{depth}]{offset}"),
             Object::MapValue(map) => {
@@ -144,6 +145,9 @@ pub fn json(program: &Program, spot: &Spot) -> serde_json::Value {
         Object::Packet => serde_json::json!({"object": "packet", "offset": offset}),
         Object::Context => serde_json::json!({"object": "context", "offset": offset}),
         Object::FlowKeys => serde_json::json!({"object": "flow_keys", "offset": offset}),
+        Object::Record(_) | Object::Kernel(_) | Object::Room(_) => {
+            serde_json::json!({"object": object.to_string(), "offset": offset})
+        }
         Object::Frame(depth) => serde_json::json!({"object": "stack", "frame": depth, "offset": offset}),
         Object::MapValue(map) => {
             let name = program.maps().get(*map as usize).map(|map| map.name.as_str());

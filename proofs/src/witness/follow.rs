@@ -112,7 +112,7 @@ impl<'a> Follower<'a> {
             program,
             way,
             rejection,
-            regions: world.memory.regions().to_vec(),
+            regions: world.memory.regions().copied().collect(),
             context: world.memory.peek(layout::CONTEXT, context_len).to_vec(),
             regs,
             origins: std::array::from_fn(|_| None),

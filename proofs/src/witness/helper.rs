@@ -80,7 +80,15 @@ impl Follower<'_> {
                     ResultClass::U64 => SFlag::lit(true),
                     ResultClass::U32 => value.ult(&Sym::lit(1 << 32)),
                     ResultClass::Error(errno) => value.same(&Sym::lit(errno.result())),
-                    ResultClass::MapValue => return None,
+                    ResultClass::Range(first, last) => {
+                        let at = |bound: &i64| Sym::lit(*bound as u64);
+                        value.slt(&at(first)).not().and(&at(last).slt(&value).not())
+                    }
+                    ResultClass::MapValue
+                    | ResultClass::Map
+                    | ResultClass::Record
+                    | ResultClass::Kernel
+                    | ResultClass::Memory => return None,
                 })
             })
             .collect();

@@ -11,13 +11,17 @@
 //! 3. Add a [`Helper`] with its effects and result classes to the topic's `HELPERS`, and the topic to `TOPICS` here.
 //! 4. Add `corpus/helper/<name>.yaml` with a case per documented result. A test fails until it is there.
 
-use crate::memory::Object;
+use crate::errno::Errno;
+use crate::memory::{Object, layout};
 use crate::program_type::ProgramType;
 use crate::trap::{ArgumentFault, Breach, Trap, Unsupported};
-use crate::world::{Effect, World};
+use crate::world::{Effect, Room, World};
+use contract::{Permitted, Snapshot};
 
 pub mod bpf_loop;
 pub mod clock;
+mod contract;
+pub mod cpu;
 pub mod facts;
 pub mod map_elem;
 pub mod random;
@@ -182,7 +186,17 @@ pub enum ResultClass {
     /// Any 32-bit number, zero-extended.
     U32,
     /// A negated error number.
-    Error(crate::map::Errno),
+    Error(Errno),
+    /// A signed number from the first to the last.
+    Range(i64, i64),
+    /// The handle of a map.
+    Map,
+    /// The address of the first byte of a record of the ring buffer that argument 1 names.
+    Record,
+    /// The address of an object of the kernel.
+    Kernel,
+    /// An address that a program may read or write at, whatever lies there.
+    Memory,
 }
 
 impl std::fmt::Display for ResultClass {
@@ -194,6 +208,11 @@ impl std::fmt::Display for ResultClass {
             ResultClass::U64 => f.write_str("any u64"),
             ResultClass::U32 => f.write_str("any u32"),
             ResultClass::Error(errno) => write!(f, "-{}", errno.name()),
+            ResultClass::Range(first, last) => write!(f, "{first} to {last}"),
+            ResultClass::Map => f.write_str("map"),
+            ResultClass::Record => f.write_str("record"),
+            ResultClass::Kernel => f.write_str("kernel object"),
+            ResultClass::Memory => f.write_str("address"),
         }
     }
 }
@@ -201,8 +220,16 @@ impl std::fmt::Display for ResultClass {
 /// What a helper may change, apart from what its arguments declare as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Values of the map that argument 1 names.
+    /// Values, records and the state of the map that argument 1 names.
     MapValues,
+    /// Records of ring buffers.
+    Records,
+    /// The packet: its bytes, its length.
+    Packet,
+    /// The context.
+    Context,
+    /// What this room holds.
+    Room(Room),
     /// The clock moves on.
     Clock,
     /// The random numbers move on.
@@ -241,11 +268,20 @@ impl Helper {
             ResultClass::U64 => true,
             ResultClass::U32 => u32::try_from(result).is_ok(),
             ResultClass::Error(errno) => result == errno.result(),
-            ResultClass::MapValue => {
-                let map = crate::memory::layout::map_of_handle(args[0]);
-                matches!((world.memory.object_at(result), map),
-                    (Some((Object::MapValue(of), first)), Some(map)) if of as usize == map && first == result)
+            ResultClass::Range(first, last) => (*first..=*last).contains(&(result as i64)),
+            ResultClass::Map => layout::map_of_handle(result).is_some_and(|map| map < world.maps.len()),
+            ResultClass::MapValue | ResultClass::Record => {
+                let Some(map) = layout::map_of_handle(args[0]) else { return false };
+                let object = match class {
+                    ResultClass::Record => Object::Record(map as u32),
+                    _ => Object::MapValue(map as u32),
+                };
+                world.memory.object_at(result) == Some((object, result))
             }
+            ResultClass::Kernel => {
+                matches!(world.memory.object_at(result), Some((Object::Kernel(_), first)) if first == result)
+            }
+            ResultClass::Memory => world.memory.object_at(result).is_some(),
         })
     }
 }
@@ -273,6 +309,7 @@ pub const fn id(name: &str) -> u32 {
 const TOPICS: &[(&str, &[Helper])] = &[
     ("map_elem", map_elem::HELPERS),
     ("clock", clock::HELPERS),
+    ("cpu", cpu::HELPERS),
     ("random", random::HELPERS),
     ("tail_call", tail_call::HELPERS),
     ("bpf_loop", bpf_loop::HELPERS),
@@ -353,9 +390,26 @@ impl Call<'_> {
     pub fn arg(&self, number: u8) -> u64 {
         self.args[usize::from(number) - 1]
     }
+    /// Argument `number` narrowed to the integer type that the prototype gives it: what the kernel's wrapper of a helper
+    /// (`BPF_CALL`) hands on.
+    pub fn int(&self, number: u8) -> i64 {
+        let value = self.arg(number);
+        match self.helper.args.get(usize::from(number) - 1).map_or("", |arg| arg.c_type) {
+            "u8" | "__u8" | "bool" => i64::from(value as u8),
+            "u16" | "__u16" | "__be16" => i64::from(value as u16),
+            "u32" | "__u32" | "__be32" | "unsigned int" => i64::from(value as u32),
+            "int" | "s32" => i64::from(value as i32),
+            _ => value as i64,
+        }
+    }
+    /// The context, which argument `number` has to be.
+    pub fn context(&self, number: u8) -> Result<u64, Trap> {
+        let addr = self.arg(number);
+        if addr == layout::CONTEXT { Ok(addr) } else { Err(self.fault(number, ArgumentFault::NotTheContext)) }
+    }
     /// The index of the map whose handle argument `number` is.
     pub fn map(&self, number: u8) -> Result<usize, Trap> {
-        crate::memory::layout::map_of_handle(self.arg(number))
+        layout::map_of_handle(self.arg(number))
             .filter(|map| *map < self.world.maps.len())
             .ok_or_else(|| self.fault(number, ArgumentFault::NotAMap))
     }
@@ -363,12 +417,29 @@ impl Call<'_> {
     pub fn bytes(&self, number: u8, len: u64) -> Result<&[u8], Trap> {
         self.world.memory.read(self.arg(number), len).map_err(|_| self.fault(number, ArgumentFault::Unreadable(len)))
     }
+    /// The memory of `len` bytes that argument `number` points to, to be written.
+    pub fn bytes_mut(&mut self, number: u8, len: u64) -> Result<&mut [u8], Trap> {
+        let fault = self.fault(number, ArgumentFault::Unwritable(len));
+        self.world.memory.write(self.arg(number), len).map_err(|_| fault)
+    }
+    /// Writes bytes where argument `number` points to.
+    pub fn write(&mut self, number: u8, bytes: &[u8]) -> Result<(), Trap> {
+        self.bytes_mut(number, bytes.len() as u64)?.copy_from_slice(bytes);
+        Ok(())
+    }
+    /// The text that argument `number` points to, up to its NUL, which has to lie inside its object.
+    pub fn string(&self, number: u8) -> Result<&[u8], Trap> {
+        let rest = self.bytes(number, self.world.memory.rest(self.arg(number)))?;
+        let end = rest.iter().position(|byte| *byte == 0);
+        end.map(|end| &rest[..end]).ok_or_else(|| self.fault(number, ArgumentFault::Unreadable(rest.len() as u64 + 1)))
+    }
     /// Calls the subprogram of the program that `function` stands for: its R0.
     pub fn callback(&mut self, function: u64, args: [u64; 5]) -> Result<u64, Trap> {
         let returned = self.engine.call(self.world, function, args);
         let number = (1..=5).find(|number| self.arg(*number) == function).unwrap_or(2);
         returned.unwrap_or_else(|| Err(self.fault(number, ArgumentFault::NotAFunction(function))))
     }
+    /// A fault of argument `number`.
     fn fault(&self, number: u8, fault: ArgumentFault) -> Trap {
         Trap::Argument { helper: self.helper.name, number, fault }
     }
@@ -383,15 +454,14 @@ pub fn call(world: &mut World, id: u32, args: [u64; 5], engine: &mut dyn Callbac
     // What a function that is called back writes is the program's own doing.
     let is_watched = world.watch > 0 && fact.args.iter().all(|arg| arg.kind != ArgKind::Func);
     world.watch -= u32::from(is_watched);
-    let before = is_watched.then(|| world.fingerprint());
+    let before = is_watched.then(|| (Snapshot::of(world), Permitted::of(&helper, world, &args)));
     let result = (helper.meaning)(&mut Call { world, engine, helper: fact, args })?;
     let breach = |breach| Trap::Contract { helper: fact.name, breach };
     let class = helper.classify(result, world, &args).ok_or_else(|| breach(Breach::Result(result)))?;
-    if let Some(before) = before {
-        let map = helper.changes.contains(&Change::MapValues).then(|| crate::memory::layout::map_of_handle(args[0]));
-        if let Some(object) = world.changed_since(&before, map.flatten()) {
-            return Err(breach(Breach::Wrote(object)));
-        }
+    if let Some((before, permitted)) = before
+        && let Some(object) = before.breach(&Snapshot::of(world), &permitted)
+    {
+        return Err(breach(Breach::Wrote(object)));
     }
     let mut declared = [0; 5];
     declared[..fact.args.len().min(5)].copy_from_slice(&args[..fact.args.len().min(5)]);

@@ -11,6 +11,7 @@ pub mod def;
 pub mod hash;
 pub mod prog_array;
 
+pub use crate::errno::Errno;
 pub use def::{
     CLONE, Contents, FLAGS, INNER_MAP, LINK, MMAPABLE, MapDef, NO_COMMON_LRU, NO_PREALLOC, NO_USER_CONV, NUMA_NODE,
     PRESERVE_ELEMS, RDONLY, RDONLY_PROG, SEGV_ON_FAULT, STACK_BUILD_ID, ValueField, ValueFieldKind, WRONLY,
@@ -163,48 +164,6 @@ pub mod update {
     pub const EXIST: u64 = 2;
     /// `BPF_F_LOCK`: under the value's spin lock.
     pub const LOCK: u64 = 4;
-}
-
-/// An error number of Linux, as helpers return it negated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Errno {
-    /// No such entry.
-    Enoent,
-    /// Argument list too long: a full map, an index out of range.
-    E2big,
-    /// Out of memory.
-    Enomem,
-    /// File exists.
-    Eexist,
-    /// Invalid argument.
-    Einval,
-}
-
-impl Errno {
-    /// The number.
-    pub const fn number(self) -> i64 {
-        match self {
-            Errno::Enoent => 2,
-            Errno::E2big => 7,
-            Errno::Enomem => 12,
-            Errno::Eexist => 17,
-            Errno::Einval => 22,
-        }
-    }
-    /// What a helper with a 64-bit result returns.
-    pub const fn result(self) -> u64 {
-        (-self.number()) as u64
-    }
-    /// The symbol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Errno::Enoent => "ENOENT",
-            Errno::E2big => "E2BIG",
-            Errno::Enomem => "ENOMEM",
-            Errno::Eexist => "EEXIST",
-            Errno::Einval => "EINVAL",
-        }
-    }
 }
 
 /// Why a map cannot be made.

@@ -45,6 +45,11 @@ pub const MAP_VALUES_LEN: u64 = 1 << 32;
 /// Bytes of red zone after each map element, at least.
 pub const RED_ZONE: u64 = 8;
 
+/// First byte of the window of kernel objects, which come and go.
+pub const OBJECTS: u64 = LOCALS + (1 << 37);
+/// Bytes of that window, committed as they are touched.
+pub const OBJECTS_LEN: u64 = 1 << 28;
+
 /// The address of the first map's handle; handles are names, no memory lies behind them.
 pub const MAP_HANDLES: u64 = 1 << 46;
 /// Handles lie this power of two apart.

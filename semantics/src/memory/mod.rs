@@ -8,6 +8,7 @@ use crate::insn::Size;
 use crate::program_type::context::layout::FLOW_KEYS_LEN;
 use crate::program_type::{AttachType, ContextField, Declaration};
 use crate::trap::{Trap, Unsupported};
+use crate::world::Room;
 
 mod arena;
 pub mod layout;
@@ -27,6 +28,12 @@ pub enum Object {
     Frame(u32),
     /// The values of the map with this index.
     MapValue(u32),
+    /// A record of the ring buffer with this index among the maps.
+    Record(u32),
+    /// An object of the kernel, by number.
+    Kernel(u32),
+    /// What is no memory: the state of a room of the world.
+    Room(Room),
 }
 
 impl std::fmt::Display for Object {
@@ -37,6 +44,9 @@ impl std::fmt::Display for Object {
             Object::FlowKeys => f.write_str("flow keys"),
             Object::Frame(depth) => write!(f, "frame {depth}"),
             Object::MapValue(map) => write!(f, "value of map {map}"),
+            Object::Record(map) => write!(f, "record of map {map}"),
+            Object::Kernel(number) => write!(f, "kernel object {number}"),
+            Object::Room(room) => write!(f, "{room}"),
         }
     }
 }
@@ -107,6 +117,8 @@ pub struct Memory {
     regions: Vec<Region>,
     /// Regions that come before the map values.
     locals: usize,
+    /// Regions that come and go in a run.
+    passing: Vec<Region>,
     context: Option<(&'static Declaration, Option<AttachType>)>,
     hot: [Hot; 2],
     placement: Placement,
@@ -142,7 +154,15 @@ impl Placement {
 impl Memory {
     /// No regions yet.
     pub fn new(arena: Arena) -> Memory {
-        Memory { arena, regions: Vec::new(), locals: 0, context: None, hot: [COLD; 2], placement: Placement::default() }
+        Memory {
+            arena,
+            regions: Vec::new(),
+            locals: 0,
+            passing: Vec::new(),
+            context: None,
+            hot: [COLD; 2],
+            placement: Placement::default(),
+        }
     }
 
     /// Memory that native code can share; see [`Arena::native`].
@@ -252,12 +272,17 @@ impl Memory {
 
     #[inline]
     fn find(&self, addr: u64) -> Option<(&Region, u64)> {
-        self.regions.iter().find_map(|region| region.part(addr).map(|part| (region, part)))
+        self.regions.iter().chain(&self.passing).find_map(|region| region.part(addr).map(|part| (region, part)))
     }
 
     /// The object that holds the byte at `addr`, and the first address of its part.
     pub fn object_at(&self, addr: u64) -> Option<(Object, u64)> {
         self.find(addr).map(|(region, part)| (region.object, part))
+    }
+
+    /// How many bytes there are from `addr` to the end of the part of a region that it lies in.
+    pub fn rest(&self, addr: u64) -> u64 {
+        self.find(addr).map_or(0, |(region, part)| region.len - (addr - part))
     }
 
     /// Bytes that a helper reads on behalf of the program, if one region holds them all.
@@ -300,8 +325,28 @@ impl Memory {
     }
 
     /// All regions.
-    pub fn regions(&self) -> &[Region] {
-        &self.regions
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter().chain(&self.passing)
+    }
+
+    /// Makes a region of what comes into being in a run: a record, an object of the kernel. Gone with the next
+    /// [`place_locals`](Memory::place_locals).
+    pub fn place_passing(&mut self, region: Region) {
+        self.passing.push(region);
+    }
+
+    /// Takes away the passing region that begins at `base`.
+    pub fn remove_passing(&mut self, base: u64) {
+        self.hot = [COLD; 2];
+        self.passing.retain(|region| region.base != base);
+    }
+
+    /// Puts the packet elsewhere, or gives it another length; its bytes stay where they are.
+    pub fn move_packet(&mut self, base: u64, len: u64) {
+        self.hot = [COLD; 2];
+        for region in self.regions[..self.locals].iter_mut().filter(|region| region.object == Object::Packet) {
+            (region.base, region.len, region.stride) = (base, len, len.max(1));
+        }
     }
 
     /// Replaces packet, context and frames; map values stay.
@@ -313,6 +358,7 @@ impl Memory {
         frames: u32,
     ) {
         self.hot = [COLD; 2];
+        self.passing.clear();
         let plain = |object, base, len| Region { object, base, len, stride: len, count: 1, writable: true };
         let context_region = plain(Object::Context, layout::CONTEXT, u64::from(context.context_len));
         let stack = (0..frames)

@@ -15,31 +15,19 @@ use crate::trap::Trap;
 pub mod btf;
 mod choice;
 mod clock;
+mod config;
 mod context;
+mod cpus;
 pub mod kconfig;
 mod kernel;
+mod room;
 mod skb;
 
 pub use choice::Choice;
-pub use clock::Clock;
-
-/// What is fixed about a world before a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorldConfig {
-    /// Monotonic clock at the start, in nanoseconds since boot.
-    pub clock_ns: u64,
-    /// By how much each reading of a clock moves it on, in nanoseconds.
-    pub clock_step_ns: u64,
-    /// Seed of all that the specification leaves open.
-    pub seed: u64,
-}
-
-impl Default for WorldConfig {
-    /// One second after boot, a microsecond per reading, seed 0.
-    fn default() -> Self {
-        WorldConfig { clock_ns: 1_000_000_000, clock_step_ns: 1_000, seed: 0 }
-    }
-}
+pub use clock::{Clock, ClockConfig};
+pub use config::{ConfigError, WorldConfig};
+pub use cpus::CpuConfig;
+pub use room::{Observation, Room};
 
 /// What a program is run on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -78,6 +66,9 @@ pub enum InputError {
         /// The value given.
         value: u64,
     },
+    /// There is no such world.
+    #[error("world: {0}")]
+    World(#[from] ConfigError),
     /// The program has no such map.
     #[error("the program has no map number {0}")]
     NoSuchMap(usize),
@@ -104,6 +95,9 @@ pub enum InputError {
         errno: Errno,
     },
 }
+
+/// Sees an object, the key of a map element, its address, and its bytes.
+type Visit<'a, A> = dyn FnMut(Object, &[u8], A, &[u8]) + 'a;
 
 /// Keys and values of a map's elements.
 pub type Elements = Vec<(Vec<u8>, Vec<u8>)>;
@@ -133,6 +127,8 @@ pub struct World {
     pub maps: Vec<Map>,
     /// The clocks.
     pub clock: Clock,
+    /// The processors.
+    pub cpus: CpuConfig,
     /// Draws all that the specification leaves open.
     pub choice: Choice,
     /// What was done, in order.
@@ -161,6 +157,7 @@ impl World {
             memory,
             maps: Vec::new(),
             clock: Clock::default(),
+            cpus: CpuConfig::default(),
             choice: Choice::default(),
             effects: Vec::new(),
             helpers: Helpers::default(),
@@ -217,8 +214,11 @@ impl World {
         if input.packet.len() as u64 > layout::PACKET_MAX {
             return Err(InputError::PacketTooLong(input.packet.len()));
         }
-        self.clock = Clock::new(input.world.clock_ns, input.world.clock_step_ns);
-        self.choice = Choice::new(input.world.seed);
+        let config = &input.world;
+        config.check()?;
+        self.clock = Clock::new(config.clock_ns, config.clock_step_ns, config.clocks);
+        self.cpus = config.cpus;
+        self.choice = Choice::new(config.seed);
         self.effects.clear();
         (self.tail_calls, self.tail_target) = (0, None);
         self.place_locals(&input.packet, declaration);
@@ -340,22 +340,40 @@ impl World {
     /// Writes down all that can be observed after a run that ended with `result`. Reuses the buffers of `outcome`.
     pub fn observe(&self, result: Result<u64, Trap>, outcome: &mut Outcome) {
         outcome.clear(result);
+        self.each_memory(&mut |object, key, _, bytes| outcome.push(object, key, bytes));
+        self.each_room(outcome);
+        outcome.effects.extend_from_slice(&self.effects);
+    }
+
+    /// Calls `visit` with what can be observed of memory: the object, the key of a map element, the address, the bytes.
+    fn each_memory(&self, visit: &mut Visit<'_, u64>) {
         let memory = &self.memory;
-        outcome.push(Object::Packet, &[], memory.peek(layout::PACKET, self.packet_len));
-        let context_len = u64::from(self.program_type.declaration().context_len);
-        outcome.push(Object::Context, &[], memory.peek(layout::CONTEXT, context_len));
-        if self.program_type.declaration().has_flow_keys() {
-            outcome.push(Object::FlowKeys, &[], memory.peek(layout::FLOW_KEYS, u64::from(FLOW_KEYS_LEN)));
+        let mut object = |object, addr, len| visit(object, &[], addr, memory.peek(addr, len));
+        object(Object::Packet, layout::PACKET, self.packet_len);
+        let declaration = self.program_type.declaration();
+        object(Object::Context, layout::CONTEXT, u64::from(declaration.context_len));
+        if declaration.has_flow_keys() {
+            object(Object::FlowKeys, layout::FLOW_KEYS, u64::from(FLOW_KEYS_LEN));
         }
         for depth in 0..self.frames {
-            let bottom = layout::frame_bottom(u64::from(depth));
-            outcome.push(Object::Frame(depth), &[], memory.peek(bottom, layout::FRAME_LEN));
+            object(Object::Frame(depth), layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
         }
         for (index, map) in self.maps.iter().enumerate() {
             let len = u64::from(map.def.value_size);
-            map.ops.each(&mut |key, addr| outcome.push(Object::MapValue(index as u32), key, memory.peek(addr, len)));
+            map.ops.each(&mut |key, addr| visit(Object::MapValue(index as u32), key, addr, memory.peek(addr, len)));
         }
-        outcome.effects.extend_from_slice(&self.effects);
+    }
+
+    /// Takes down what can be observed besides memory: each room that a run can have changed.
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)] // the first room comes with its helpers
+    fn each_room(&self, _outcome: &mut Outcome) {}
+
+    /// Calls `visit` with everything that can be observed at this moment; what is no memory has no address.
+    pub(crate) fn each_piece(&self, visit: &mut Visit<'_, Option<u64>>) {
+        self.each_memory(&mut |object, key, addr, bytes| visit(object, key, Some(addr), bytes));
+        let mut rooms = Outcome::default();
+        self.each_room(&mut rooms);
+        rooms.objects().for_each(|piece| visit(piece.object, piece.key, None, piece.bytes));
     }
 
     /// The outcome of a run that ended with `result`.
@@ -363,33 +381,6 @@ impl World {
         let mut outcome = Outcome::default();
         self.observe(result, &mut outcome);
         outcome
-    }
-
-    /// All observable bytes at this moment.
-    pub fn fingerprint(&self) -> Outcome {
-        let mut outcome = Outcome::default();
-        self.observe(Ok(0), &mut outcome);
-        outcome
-    }
-
-    /// The first object whose bytes are not as they were, other than values of the map `except`.
-    pub fn changed_since(&self, before: &Outcome, except: Option<usize>) -> Option<Object> {
-        let is_excepted =
-            |object: Object| matches!((object, except), (Object::MapValue(of), Some(map)) if of as usize == map);
-        let now = self.fingerprint();
-        let relevant = |outcome: &'_ Outcome| {
-            outcome
-                .objects()
-                .filter(|piece| !is_excepted(piece.object))
-                .map(|piece| (piece.object, piece.key.to_vec(), piece.bytes.to_vec()))
-                .collect::<Vec<_>>()
-        };
-        let (old, new) = (relevant(before), relevant(&now));
-        old.iter()
-            .zip(&new)
-            .find(|(old, new)| old != new)
-            .map(|(old, _)| old.0)
-            .or_else(|| new.get(old.len()).or_else(|| old.get(new.len())).map(|piece| piece.0))
     }
 
     /// The first slot of the program with this number: 0, or one of the targets of its tail calls.
