@@ -69,7 +69,10 @@ fn errors_in_maps_and_inputs_name_their_place() {
         (input("context: {mark: 0x100000000}"), "6:23: case `n`: 0x100000000 does not fit into 32 bits"),
         (input("expect: {result: 1, trap: x}"), "6:33: case `n`: a run ends in one way"),
         (input("packet: 0x"), "6:15: case `n`: `x` is not a hexadecimal digit"),
-        (input("world: {seed: red}"), "6:21: case `n`: `red` is not a number"),
+        (input("world: {seed: red}"), "6:21: invalid type: string \"red\", expected u64"),
+        (input("world: {sead: 1}"), "6:15: unknown field `sead`, expected one of `clock_ns`"),
+        (input("world: {cpus: {count: 0}}"), "6:14: case `n`: cpus.count: 0, but there are 1 to 64 processors"),
+        (input("expect: {world: {attic: {}}}"), "6:24: case `n`: the world has no room `attic`"),
         (
             refusal(&format!("{ASM}  maps:\n    m: {{type: heap, key_size: 1, value_size: 2, max_entries: 1}}\n")),
             "4:15: case `n`: Linux has no map type `heap`",
