@@ -23,6 +23,7 @@ use crate::{Status, engines, judge};
 use report::Totals;
 pub use worker::{WorkerArgs, work};
 
+mod contained;
 mod linux;
 mod model;
 mod report;
@@ -231,18 +232,29 @@ impl Bench<'_> {
 
     fn interpret(&mut self, entry: &Entry) -> Reply {
         match &entry.case {
-            Ok(case) => Runner::new(&mut self.world).run(case).into(),
+            Ok(case) => {
+                let reply = Runner::new(&mut self.world).run(case).into();
+                contained::case(case, self.dialect(entry), &mut self.world).join(reply)
+            }
             Err(skip) => Reply::skipped(skip),
         }
     }
 
-    fn verify(&mut self, entry: &Entry) -> Reply {
+    /// The version whose rules hold for a case.
+    fn dialect(&self, entry: &Entry) -> Dialect {
         let stated = || entry.dialect.and_then(Dialect::from_name);
-        let dialect = self.args.dialect.or_else(stated).unwrap_or_default();
+        self.args.dialect.or_else(stated).unwrap_or_default()
+    }
+
+    fn verify(&mut self, entry: &Entry) -> Reply {
+        let dialect = self.dialect(entry);
         let mut verifier = Verifier::default();
         let mut verify = |program: &Arc<Program>| judge::judge(&mut verifier, program, dialect);
         match &entry.case {
-            Ok(case) => Runner::new(&mut self.world).verify(&mut verify).without_interpreter().run(case).into(),
+            Ok(case) => {
+                let reply = Runner::new(&mut self.world).verify(&mut verify).without_interpreter().run(case).into();
+                contained::case(case, dialect, &mut self.world).join(reply)
+            }
             Err(skip) => Reply::skipped(skip),
         }
     }

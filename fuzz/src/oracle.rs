@@ -3,6 +3,7 @@
 use semantics::insn::Insn;
 use semantics::interpreter::{Observer, Registers};
 use semantics::outcome::Outcome;
+use semantics::provenance::Provenance;
 use semantics::world::World;
 use serde::{Deserialize, Serialize};
 use verifier::{Escape, Snapshot, States};
@@ -55,6 +56,7 @@ pub fn agree(interpreter: &Outcome, engine: &str, other: &Outcome) -> Option<Obj
 #[derive(Debug)]
 pub struct Containment<'a> {
     states: &'a States,
+    origins: Provenance,
     /// The first escape.
     pub escape: Option<Objection>,
 }
@@ -62,20 +64,23 @@ pub struct Containment<'a> {
 impl<'a> Containment<'a> {
     /// Nothing has escaped yet.
     pub fn new(states: &'a States) -> Self {
-        Containment { states, escape: None }
+        Containment { states, origins: Provenance::default(), escape: None }
     }
 }
 
 impl Observer for Containment<'_> {
     #[inline]
-    fn before(&mut self, pc: usize, _: &Insn, registers: &Registers, world: &mut World) {
+    fn before(&mut self, pc: usize, insn: &Insn, registers: &Registers, world: &mut World) {
         if self.escape.is_some() {
             return;
         }
-        let run = Snapshot { regs: registers, memory: &world.memory, packet_len: world.packet_len() };
+        self.origins.arrive(pc, registers, world);
+        let (memory, origins) = (&world.memory, Some(&self.origins));
+        let run = Snapshot { regs: registers, memory, packet_len: world.packet_len(), origins };
         if let Err(escape) = self.states.contains(pc, &run) {
             self.escape = Some(Objection::escape(pc, &escape.to_string(), place(&escape)));
         }
+        self.origins.step(pc, insn, registers, world);
     }
 }
 
@@ -85,5 +90,6 @@ fn place(escape: &Escape) -> &'static str {
         Escape::Unexplored { .. } => "unexplored",
         Escape::Register { .. } => "register",
         Escape::Stack { .. } => "stack",
+        Escape::Link { .. } => "link",
     }
 }

@@ -66,7 +66,9 @@ fn found(name: &str, oracle: Oracle, most_insns: usize) {
     // Without the planted mistake nobody objects.
     drop(judge);
     let mut judge = Judge::new(None).unwrap();
-    assert!(!matches!(judge.judge_fully(&finding.test), Judgement::Objection(_)), "{name}");
+    if let Judgement::Objection(objection) = judge.judge_fully(&finding.test) {
+        panic!("{name}: without it there is {objection}:\n{}", listing(&finding.test));
+    }
 }
 
 fn listing(test: &Test) -> String {

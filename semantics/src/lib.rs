@@ -47,6 +47,7 @@ pub mod open;
 pub mod outcome;
 pub mod program;
 pub mod program_type;
+pub mod provenance;
 pub mod trap;
 pub mod word;
 pub mod world;

@@ -4,6 +4,7 @@ use crate::env::INNER;
 use crate::state::{Byte, Kind, RegState, Slot, State};
 use semantics::insn::Reg;
 use semantics::memory::{Memory, Object, layout};
+use semantics::provenance::{Origin, Provenance};
 use std::cell::Cell;
 
 const NONE: u32 = u32::MAX;
@@ -40,6 +41,8 @@ pub struct Snapshot<'a> {
     pub memory: &'a Memory,
     /// Bytes of the packet.
     pub packet_len: u64,
+    /// What addresses were made from, if the run is watched for that. Else a pointer is judged by where it leads.
+    pub origins: Option<&'a Provenance>,
 }
 
 /// A value that no explored state contains.
@@ -69,6 +72,18 @@ pub enum Escape {
         /// Bytes below the frame pointer.
         depth: usize,
         /// The 8 bytes there.
+        value: u64,
+    },
+    /// Registers that are linked hold different numbers, in the state that comes closest.
+    #[error(
+        "before insn {insn}, {reg} holds {value:#x}, but every explored state links it to what holds something else"
+    )]
+    Link {
+        /// The instruction.
+        insn: usize,
+        /// The register, or where its slot is that of the stack, R10.
+        reg: Reg,
+        /// What it holds.
         value: u64,
     },
 }
@@ -141,40 +156,83 @@ impl States {
 
 /// The first value that is outside, and how many were inside before it.
 fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
+    let fp = Reg::FP.index();
+    let origin = |reg: Reg| run.origins.map(|origins| origins.reg(reg));
     // The frame pointer says how many calls deep the run is.
-    if !reg_contains(state.reg(Reg::FP), run.regs[Reg::FP.index()], run) {
-        return Err((0, Escape::Register { insn, reg: Reg::FP, value: run.regs[Reg::FP.index()] }));
+    if !reg_contains(state.reg(Reg::FP), run.regs[fp], origin(Reg::FP), run) {
+        return Err((0, Escape::Register { insn, reg: Reg::FP, value: run.regs[fp] }));
     }
+    let mut links = Links::default();
     for (at, (held, value)) in state.regs.iter().zip(run.regs).enumerate() {
-        if !reg_contains(held, *value, run) {
-            return Err((at, Escape::Register { insn, reg: Reg::ALL[at], value: *value }));
+        let reg = Reg::ALL[at];
+        if !reg_contains(held, *value, origin(reg), run) {
+            return Err((at, Escape::Register { insn, reg, value: *value }));
+        }
+        if !links.hold(held, *value) {
+            return Err((at, Escape::Link { insn, reg, value: *value }));
         }
     }
     for (depth, caller) in state.callers.iter().enumerate() {
-        stack_contains(depth as u64, &caller.stack, insn, run)?;
+        stack_contains(depth, &caller.stack, insn, run, &mut links)?;
     }
-    stack_contains(state.depth() as u64, &state.stack, insn, run)
+    stack_contains(state.depth(), &state.stack, insn, run, &mut links)
 }
 
 /// The first slot of this frame that is outside.
-fn stack_contains(depth: u64, stack: &[Slot], insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
+fn stack_contains(
+    depth: usize,
+    stack: &[Slot],
+    insn: usize,
+    run: &Snapshot<'_>,
+    links: &mut Links,
+) -> Result<(), (usize, Escape)> {
     if stack.is_empty() {
         return Ok(());
     }
-    let frame = run.memory.peek(layout::frame_bottom(depth), layout::FRAME_LEN);
+    let frame = run.memory.peek(layout::frame_bottom(depth as u64), layout::FRAME_LEN);
     let (words, _) = frame.as_chunks::<8>();
     for (at, (slot, bytes)) in stack.iter().zip(words.iter().rev()).enumerate() {
-        if !slot_contains(slot, *bytes, run) {
-            let value = u64::from_le_bytes(*bytes);
+        let value = u64::from_le_bytes(*bytes);
+        let origin = run.origins.map(|origins| origins.slot(depth, at, value));
+        if !slot_contains(slot, *bytes, origin, run) {
             return Err((11 + at, Escape::Stack { insn, depth: 8 * (at + 1), value }));
+        }
+        if slot.bytes == [Byte::Spill; 8] && !links.hold(&slot.spill, value) {
+            return Err((11 + at, Escape::Link { insn, reg: Reg::FP, value }));
         }
     }
     Ok(())
 }
 
-fn slot_contains(slot: &Slot, bytes: [u8; 8], run: &Snapshot<'_>) -> bool {
+/// What registers with an id hold: one number per id, and addresses that may be null are null together.
+#[derive(Default)]
+struct Links {
+    seen: [(u32, u64); 16],
+    used: usize,
+}
+
+impl Links {
+    /// Whether this register holds what the others with its id do.
+    #[inline]
+    fn hold(&mut self, held: &RegState, value: u64) -> bool {
+        if held.id == 0 || held.kind != Kind::Scalar && !held.maybe_null() {
+            return true;
+        }
+        let value = if held.kind == Kind::Scalar { value } else { u64::from(value != 0) };
+        if let Some((_, other)) = self.seen[..self.used].iter().find(|(id, _)| *id == held.id) {
+            return *other == value;
+        }
+        if let Some(free) = self.seen.get_mut(self.used) {
+            *free = (held.id, value);
+            self.used += 1;
+        }
+        true
+    }
+}
+
+fn slot_contains(slot: &Slot, bytes: [u8; 8], origin: Option<Option<Origin>>, run: &Snapshot<'_>) -> bool {
     if slot.bytes == [Byte::Spill; 8] {
-        return reg_contains(&slot.spill, u64::from_le_bytes(bytes), run);
+        return reg_contains(&slot.spill, u64::from_le_bytes(bytes), origin, run);
     }
     if slot.is_spilled() {
         let size = match slot.spilled_bytes() {
@@ -192,15 +250,18 @@ fn slot_contains(slot: &Slot, bytes: [u8; 8], run: &Snapshot<'_>) -> bool {
     slot.bytes.iter().zip(bytes).all(|(known, byte)| *known != Byte::Zero || byte == 0)
 }
 
+/// Whether a register holds this; `origin` is what the address was made from, if the run is watched for that.
 #[inline]
-fn reg_contains(held: &RegState, value: u64, run: &Snapshot<'_>) -> bool {
+fn reg_contains(held: &RegState, value: u64, origin: Option<Option<Origin>>, run: &Snapshot<'_>) -> bool {
     let beyond = |start: u64| value.wrapping_sub(start).wrapping_sub(i64::from(held.off) as u64);
+    let made_from = |is_meant: fn(Object) -> bool| {
+        origin.map(|origin| origin.is_some_and(|of| is_meant(of.object) && held.var.contains(&beyond(of.base))))
+    };
     match held.kind {
         _ if held.maybe_null() && value == 0 => true,
-        // Addresses of the kernel's objects are left open.
+        // Addresses of the kernel's objects are left open, and memory that a helper may give from its middle.
         Kind::NotInit
         | Kind::MapKey
-        | Kind::FlowKeys
         | Kind::Socket
         | Kind::SockCommon
         | Kind::TcpSock
@@ -209,22 +270,34 @@ fn reg_contains(held: &RegState, value: u64, run: &Snapshot<'_>) -> bool {
         | Kind::BtfId
         | Kind::Mem
         | Kind::Buf
-        | Kind::Func
         | Kind::Dynptr => true,
         Kind::Scalar => held.var.contains(&value),
         Kind::Ctx => held.var.contains(&beyond(layout::CONTEXT)),
-        Kind::Fp => held.var.contains(&beyond(layout::frame_top(u64::from(held.frame)))),
+        Kind::Fp => {
+            let frame = Object::Frame(held.frame.into());
+            let is_there = origin.is_none_or(|origin| origin.is_some_and(|of| of.object == frame));
+            is_there && held.var.contains(&beyond(layout::frame_top(u64::from(held.frame))))
+        }
+        Kind::FlowKeys => made_from(|object| object == Object::FlowKeys).unwrap_or(true),
         Kind::Packet => {
             let var = beyond(layout::PACKET);
-            held.var.contains(&var) && range_holds(held, var, value, run)
+            let is_there = made_from(|object| object == Object::Packet).unwrap_or_else(|| held.var.contains(&var));
+            is_there && range_holds(held, var, value, run)
         }
         // No modelled helper makes room for metadata: they are empty, and begin where the packet does.
         Kind::PacketMeta => held.var.contains(&beyond(layout::PACKET)),
         Kind::PacketEnd => value == layout::PACKET + run.packet_len,
         Kind::MapPtr => held.map & INNER != 0 || layout::map_of_handle(value) == Some(held.map as usize),
-        Kind::MapValue if held.map & INNER != 0 => true,
-        Kind::MapValue => map_value_contains(held, value, run.memory),
+        Kind::MapValue => match made_from(|object| matches!(object, Object::MapValue(_))) {
+            Some(is_there) => is_there && (held.map & INNER != 0 || is_of_map(origin, held.map)),
+            None => held.map & INNER != 0 || map_value_contains(held, value, run.memory),
+        },
+        Kind::Func => layout::slot_of_code(value).is_some(),
     }
+}
+
+fn is_of_map(origin: Option<Option<Origin>>, map: u32) -> bool {
+    origin.flatten().is_some_and(|of| of.object == Object::MapValue(map))
 }
 
 /// The bytes that are proven to be in the packet are there.
@@ -238,8 +311,8 @@ fn range_holds(held: &RegState, var: u64, value: u64, run: &Snapshot<'_>) -> boo
     }
 }
 
-/// Some value of the map begins where the address would lead back to. Where the offset is so open that many could, nothing
-/// can be said: pointers may wander off as long as they are not used.
+/// Some value of the map begins where the address would lead back to. Where nobody watched what it was made from, and the
+/// offset is so open that many could, nothing can be said: pointers may wander off as long as they are not used.
 fn map_value_contains(held: &RegState, value: u64, memory: &Memory) -> bool {
     const CANDIDATES: i64 = 4;
     let object = Object::MapValue(held.map);

@@ -8,6 +8,7 @@ use semantics::map::{MapDef, MapType};
 use semantics::memory::Memory;
 use semantics::program::Program;
 use semantics::program_type::ProgramType;
+use semantics::provenance::Provenance;
 use semantics::word::Concrete;
 use semantics::world::{Input, World};
 use std::sync::Arc;
@@ -17,15 +18,18 @@ use verifier::{Escape, Options, Snapshot, States, Verdict, Verifier, plant};
 struct Watch<'a> {
     states: &'a States,
     packet_len: u64,
+    origins: Provenance,
     escape: Option<Escape>,
 }
 
 impl Observer for Watch<'_> {
-    fn before(&mut self, pc: usize, _: &Insn, regs: &Registers, world: &mut World) {
-        let run = Snapshot { regs, memory: &world.memory, packet_len: self.packet_len };
+    fn before(&mut self, pc: usize, insn: &Insn, regs: &Registers, world: &mut World) {
+        self.origins.arrive(pc, regs, world);
+        let run = Snapshot { regs, memory: &world.memory, packet_len: self.packet_len, origins: Some(&self.origins) };
         if self.escape.is_none() {
             self.escape = self.states.contains(pc, &run).err();
         }
+        self.origins.step(pc, insn, regs, world);
     }
 }
 
@@ -41,7 +45,8 @@ fn unsound(verifier: &mut Verifier, world: &mut World, program: &Arc<Program>, p
     world.load(program).unwrap();
     let found = packets.iter().find_map(|packet| {
         world.reset(&Input { packet: packet.clone(), ..Input::default() }).unwrap();
-        let mut watch = Watch { states: &states, packet_len: packet.len() as u64, escape: None };
+        let mut watch =
+            Watch { states: &states, packet_len: packet.len() as u64, origins: Provenance::default(), escape: None };
         let stop = run(program, world, 10_000, &mut watch);
         match (stop.result, watch.escape) {
             (Ok(_), None) => None,
@@ -270,7 +275,7 @@ fn values_outside_of_the_states_escape() {
     regs[1] = semantics::memory::layout::CONTEXT;
     regs[10] = semantics::memory::layout::frame_top(0);
     let at = |pc, regs: &Registers, world: &World| {
-        states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64 })
+        states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64, origins: None })
     };
     regs[0] = 7;
     assert_eq!(at(2, &regs, &world), Ok(()));
@@ -284,4 +289,45 @@ fn values_outside_of_the_states_escape() {
     let stray = Escape::Register { insn: 2, reg: Reg::FP, value: regs[10] };
     assert_eq!(at(2, &regs, &world), Err(stray));
     assert_eq!(at(7, &regs, &world), Err(Escape::Unexplored { insn: 7 }));
+}
+
+/// A pointer that nobody uses may go over many elements: only what it was made from says whether it is where it can be.
+#[test]
+fn pointers_that_wander_are_judged_by_what_they_were_made_from() {
+    struct Moved<'a> {
+        states: &'a States,
+        origins: Provenance,
+        seen: [Option<Result<(), Escape>>; 3],
+    }
+    impl Observer for Moved<'_> {
+        fn before(&mut self, pc: usize, insn: &Insn, regs: &Registers, world: &mut World) {
+            self.origins.arrive(pc, regs, world);
+            if insn.opcode == Opcode::Add64K && insn.imm == 7 {
+                let contains = |regs: &Registers, origins| {
+                    self.states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64, origins })
+                };
+                let mut moved = *regs;
+                moved[4] += 0x10_0000;
+                let origins = Some(&self.origins);
+                self.seen = [contains(regs, origins), contains(&moved, None), contains(&moved, origins)].map(Some);
+            }
+            self.origins.step(pc, insn, regs, world);
+        }
+    }
+    let text = "r6 = *(u32 *)(r1 + 12)\n *(u32 *)(r10 - 4) = 2\n r2 = r10\n r2 += -4\n r1 = map 0 ll\n call 1\n \
+                if r0 == 0 goto out\n r6 &= 0xfffff\n r4 = r0\n r4 += r6\n *(u64 *)(r10 - 16) = r4\n \
+                r4 = *(u64 *)(r10 - 16)\n r6 += 7\n out: r0 = 0\n exit";
+    let map = MapDef::new("m", MapType::ARRAY, 4, 16, 1 << 16);
+    let program = Program::new("wander", ProgramType::Xdp, "GPL", vec![map], assemble(text).unwrap()).unwrap();
+    let program = Arc::new(program);
+    let options = Options { record: true, ..Options::default() };
+    let states = Verifier::default().verify(&program, &options).accepted().unwrap().states.unwrap();
+    let mut world = World::new(Memory::detached().unwrap());
+    world.load(&program).unwrap();
+    world.reset(&Input { packet: vec![0; 64], ..Input::default() }).unwrap();
+    let mut moved = Moved { states: &states, origins: Provenance::default(), seen: [None; 3] };
+    run(&program, &mut world, 1000, &mut moved).result.unwrap();
+    let [there, unwatched, watched] = moved.seen.map(Option::unwrap);
+    assert_eq!((there, unwatched), (Ok(()), Ok(())), "many elements could be meant");
+    assert!(matches!(watched, Err(Escape::Register { reg: Reg::R4, .. })), "{watched:?}");
 }
