@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use comfy_table::{Table, presets};
-use semantics::insn::table::TABLE;
 use semantics::insn::{Insn, Room, Row};
 use serde_json::json;
 
@@ -219,12 +218,13 @@ fn detail_json(entry: &Entry, insn: Option<&Insn>, corpus: &Path) -> serde_json:
 #[cfg(feature = "proofs")]
 fn smt2(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     use anyhow::Context;
+    use semantics::insn::table::TABLE;
     if let Some(directory) = &args.out {
         std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
         let rows = TABLE.iter().filter(|row| row.op != semantics::insn::Op::WideTail);
         let mut count = 0;
         for row in rows {
-            let file = directory.join(format!("{}.smt2", entry::path_name(row.name)));
+            let file = directory.join(format!("{}.smt2", row.path()));
             std::fs::write(&file, proofs::isa::script(row)).with_context(|| file.display().to_string())?;
             count += 1;
         }

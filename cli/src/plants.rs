@@ -4,8 +4,6 @@
 //! one that all engines of ours share, with a kernel's engine beside them.
 
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fuzz::campaign;
@@ -43,6 +41,7 @@ struct Plant {
     name: String,
     story: &'static str,
     /// Its name among the proofs, and the obligation that it must fail.
+    #[cfg_attr(not(feature = "proofs"), allow(dead_code))]
     proof: Option<(&'static str, &'static str)>,
     /// What the fuzzer makes to find it.
     target: Option<Target>,
@@ -169,6 +168,8 @@ fn add_proofs(_: &mut Vec<Plant>) {}
 #[cfg(feature = "proofs")]
 fn refute_all(plants: &[Plant]) -> anyhow::Result<Vec<Option<Refutation>>> {
     use proofs::runner::{self, Options};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     let stop = crate::fuzz::interrupted()?;
     let refute = |(plant, obligation): (&'static str, &'static str)| -> anyhow::Result<Refutation> {

@@ -2,12 +2,36 @@
 //!
 //! Soundness claims start from them: whatever the abstract value, as long as it contains the concrete one.
 
-use crate::theory::{Context, Theory, Variable};
+use crate::theory::{Context, Statement, Theory, Variable};
 use semantics::word::{Flag, Word};
+use verifier::Domain;
 use verifier::range::Range;
 use verifier::rules::Rules;
 use verifier::scalar::Scalar;
 use verifier::tnum::Tnum;
+
+/// A claim about an operation of the domain, whose precision depends on the version of Linux.
+pub trait InDomain: Send + Sync + 'static {
+    /// States it for this version.
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>);
+}
+
+/// The claim for every version, a case each.
+#[derive(Debug)]
+pub struct Everywhere<T>(pub T);
+
+impl<T: InDomain> Statement for Everywhere<T> {
+    fn cases(&self) -> usize {
+        Domain::ALL.len()
+    }
+    fn case_name(&self, case: usize) -> String {
+        Domain::ALL[case].name.to_owned()
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        const ALL: &[Domain] = &Domain::ALL;
+        self.0.state(&ALL[case], cx);
+    }
+}
 
 /// The rules under proof, with the mistake that the context asks for.
 pub fn rules<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
@@ -83,6 +107,21 @@ pub fn claim_contains_bits_by<A: Theory>(
     lemmas: &[A::Flag],
 ) {
     claim_views(cx, what, scalar, word, lemmas, &[]);
+}
+
+/// Claims that a row of the verifier's table contains what an instruction leaves, for which it is enough that it is what
+/// was `proven`, and the lemmas.
+pub fn claim_row<A: Theory>(
+    cx: &mut Context<'_, A>,
+    row: &Scalar<A>,
+    proven: &Scalar<A>,
+    left: &A::W64,
+    lemmas: &[A::Flag],
+) {
+    let is_proven = same(row, proven);
+    let lemmas = [std::slice::from_ref(&is_proven), lemmas].concat();
+    claim_contains_by(cx, "the result", row, left, &lemmas);
+    claim_agreement(cx, "the result", row, &[is_proven]);
 }
 
 fn claim_views<A: Theory>(

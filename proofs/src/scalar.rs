@@ -1,6 +1,6 @@
 //! The verifier's scalars: no piece of the synchronisation of views loses a value, nor does what is made of the pieces.
 
-use crate::domain::{self, claim_contains, claim_contains_by};
+use crate::domain::{self, Everywhere, InDomain, claim_contains, claim_contains_by};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::Size;
@@ -65,7 +65,7 @@ impl Piece {
 pub fn obligations() -> Vec<Obligation> {
     let pieces = PIECES.map(|(name, piece)| Obligation::verifier(format!("scalar::{name}"), None, piece));
     let wholes = [
-        Obligation::verifier("scalar::sync", None, Sync),
+        Obligation::verifier("scalar::sync", None, Everywhere(Sync)),
         Obligation::verifier("scalar::meet", None, Meet),
         Obligation::verifier("scalar::join", None, Join),
         Obligation::verifier("scalar::subsumes", None, Subsumes),
@@ -112,15 +112,8 @@ impl Sync {
     }
 }
 
-impl Statement for Sync {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        Domain::ALL[case].name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
-        let domain = &Domain::ALL[case];
+impl InDomain for Sync {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let word: A::W64 = cx.word("x");
         let scalar = domain::scalar(cx, "x", &word);
         let pieces = Sync::pieces(domain.sync);

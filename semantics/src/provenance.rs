@@ -135,19 +135,11 @@ impl Provenance {
                     _ => None,
                 };
             }
-            Op::Alu { op: AluOp::Add | AluOp::Sub, width: Width::W64, source: Source::K } => {}
-            Op::Alu { .. }
-            | Op::Neg { .. }
-            | Op::Endian { .. }
-            | Op::Shift { .. }
-            | Op::MulDiv { .. }
-            | Op::Mov { .. }
-            | Op::MovSx { .. } => self.regs[dst] = None,
             Op::Wide(kind) => self.regs[dst] = direct(kind, insn, world),
             // Packets lie so low that their addresses have no sign.
             Op::LoadSx { .. } if self.regs[src].is_none_or(|of| of.object != Object::Context) => self.regs[dst] = None,
             Op::Load { size } | Op::LoadSx { size } | Op::LoadAcquire { size } => {
-                self.load(insn.dst, at(insn.src), size, insn.src, world)
+                self.load(insn.dst, at(insn.src), size, insn.src, world);
             }
             Op::Store { size, source } => {
                 let held = if source == Source::X { self.regs[src] } else { None };
@@ -155,11 +147,12 @@ impl Provenance {
             }
             Op::StoreRelease { size } => self.store(at(insn.dst), size, self.regs[src], registers[src]),
             Op::Atomic { op, fetch, size } => {
+                let old = self.held(at(insn.dst), size, world);
                 self.store(at(insn.dst), size, None, 0);
                 if op == AtomicOp::Cmpxchg {
-                    self.regs[0] = None;
+                    self.regs[0] = old;
                 } else if fetch {
-                    self.regs[src] = None;
+                    self.regs[src] = old;
                 }
             }
             Op::CallHelper => self.pending = Some(Pending::Helper { pc }),
@@ -173,7 +166,19 @@ impl Provenance {
                 self.regs[Reg::FP.index()] = Some(top);
             }
             Op::Exit => self.leave(),
-            Op::Jump { .. } | Op::Ja | Op::Gotol | Op::WideTail => {}
+            // A number that is added to an address leaves it one to the same object.
+            Op::Alu { op: AluOp::Add | AluOp::Sub, width: Width::W64, source: Source::K }
+            | Op::Jump { .. }
+            | Op::Ja
+            | Op::Gotol
+            | Op::WideTail => {}
+            Op::Alu { .. }
+            | Op::Neg { .. }
+            | Op::Endian { .. }
+            | Op::Shift { .. }
+            | Op::MulDiv { .. }
+            | Op::Mov { .. }
+            | Op::MovSx { .. } => self.regs[dst] = None,
         }
     }
 
@@ -181,27 +186,31 @@ impl Provenance {
         let Some(Caller { regs, helper }) = self.callers.pop() else { return };
         let result = self.regs[0];
         self.regs = regs;
-        match helper {
+        if let Some(pc) = helper {
             // Another turn, or the end of the helper: the next instruction tells.
-            Some(pc) => self.pending = Some(Pending::Helper { pc }),
-            None => {
-                self.regs[..=5].fill(None);
-                self.regs[0] = result;
-            }
+            self.pending = Some(Pending::Helper { pc });
+        } else {
+            self.regs[..=5].fill(None);
+            self.regs[0] = result;
         }
     }
 
     fn load(&mut self, dst: Reg, addr: u64, size: Size, base: Reg, world: &World) {
         // The register that is loaded may be the one that says where from.
         let is_field = self.reg(base).is_some_and(|origin| origin.object == Object::Context);
-        self.regs[dst.index()] = None;
+        self.regs[dst.index()] = self.held(addr, size, world);
         if is_field {
             self.pending = Some(Pending::Field { dst });
-        } else if size == Size::Dw && addr.is_multiple_of(8) {
-            let held = slot_at(addr).and_then(|slot| self.slots[slot]);
-            let is_there = |value: u64| world.memory.peek(addr, 8) == value.to_le_bytes();
-            self.regs[dst.index()] = held.filter(|(value, _)| is_there(*value)).map(|(_, origin)| origin);
         }
+    }
+
+    /// What the address was made from that memory holds there.
+    fn held(&self, addr: u64, size: Size, world: &World) -> Option<Origin> {
+        if size != Size::Dw || !addr.is_multiple_of(8) {
+            return None;
+        }
+        let (stored, origin) = self.slots[slot_at(addr)?]?;
+        (world.memory.peek(addr, 8) == stored.to_le_bytes()).then_some(origin)
     }
 
     fn store(&mut self, addr: u64, size: Size, held: Option<Origin>, value: u64) {
@@ -276,9 +285,11 @@ mod tests {
         let frame = Some(Origin { object: Object::Frame(0), base: layout::frame_top(0) });
         let origins = after(
             "r1 = *(u32 *)(r1 + 0)\n r2 = r1\n r2 += 1000\n r3 = r10\n r3 -= 8\n *(u64 *)(r3 + 0) = r2\n \
-             r4 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 2) = 0\n r5 = *(u64 *)(r10 - 8)\n r6 = r2\n r6 -= r1\n w7 = w1\n r0 = 0\n exit",
+             r4 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 2) = 0\n r5 = *(u64 *)(r10 - 8)\n r6 = r2\n r6 -= r1\n w7 = w1\n \
+             *(u64 *)(r10 - 8) = r3\n r8 = 7\n r8 = atomic_fetch_add((u64 *)(r10 - 8), r8)\n r9 = *(u64 *)(r10 - 8)\n \
+             r0 = 0\n exit",
         );
-        let of = [1, 2, 3, 4, 5, 6, 7].map(|reg| origins.reg(Reg::ALL[reg]));
-        assert_eq!(of, [packet, packet, frame, packet, None, None, None]);
+        let of = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|reg| origins.reg(Reg::ALL[reg]));
+        assert_eq!(of, [packet, packet, frame, packet, None, None, None, frame, None]);
     }
 }

@@ -157,7 +157,7 @@ impl States {
 /// The first value that is outside, and how many were inside before it.
 fn state_contains(state: &State, insn: usize, run: &Snapshot<'_>) -> Result<(), (usize, Escape)> {
     let fp = Reg::FP.index();
-    let origin = |reg: Reg| run.origins.map(|origins| origins.reg(reg));
+    let origin = |reg: Reg| run.origins.map_or(Made::Unwatched, |origins| Made::of(origins.reg(reg)));
     // The frame pointer says how many calls deep the run is.
     if !reg_contains(state.reg(Reg::FP), run.regs[fp], origin(Reg::FP), run) {
         return Err((0, Escape::Register { insn, reg: Reg::FP, value: run.regs[fp] }));
@@ -193,7 +193,7 @@ fn stack_contains(
     let (words, _) = frame.as_chunks::<8>();
     for (at, (slot, bytes)) in stack.iter().zip(words.iter().rev()).enumerate() {
         let value = u64::from_le_bytes(*bytes);
-        let origin = run.origins.map(|origins| origins.slot(depth, at, value));
+        let origin = run.origins.map_or(Made::Unwatched, |origins| Made::of(origins.slot(depth, at, value)));
         if !slot_contains(slot, *bytes, origin, run) {
             return Err((11 + at, Escape::Stack { insn, depth: 8 * (at + 1), value }));
         }
@@ -202,6 +202,31 @@ fn stack_contains(
         }
     }
     Ok(())
+}
+
+/// What a value was made from.
+#[derive(Clone, Copy, Debug)]
+enum Made {
+    /// Nobody watched.
+    Unwatched,
+    /// Numbers.
+    FromNumbers,
+    /// An address.
+    From(Origin),
+}
+
+impl Made {
+    fn of(origin: Option<Origin>) -> Made {
+        origin.map_or(Made::FromNumbers, Made::From)
+    }
+    /// Whether it was made from such an address; `None` if nobody watched.
+    fn is_from(self, is_meant: impl Fn(Origin) -> bool) -> Option<bool> {
+        match self {
+            Made::Unwatched => None,
+            Made::FromNumbers => Some(false),
+            Made::From(origin) => Some(is_meant(origin)),
+        }
+    }
 }
 
 /// What registers with an id hold: one number per id, and addresses that may be null are null together.
@@ -230,7 +255,7 @@ impl Links {
     }
 }
 
-fn slot_contains(slot: &Slot, bytes: [u8; 8], origin: Option<Option<Origin>>, run: &Snapshot<'_>) -> bool {
+fn slot_contains(slot: &Slot, bytes: [u8; 8], origin: Made, run: &Snapshot<'_>) -> bool {
     if slot.bytes == [Byte::Spill; 8] {
         return reg_contains(&slot.spill, u64::from_le_bytes(bytes), origin, run);
     }
@@ -252,11 +277,10 @@ fn slot_contains(slot: &Slot, bytes: [u8; 8], origin: Option<Option<Origin>>, ru
 
 /// Whether a register holds this; `origin` is what the address was made from, if the run is watched for that.
 #[inline]
-fn reg_contains(held: &RegState, value: u64, origin: Option<Option<Origin>>, run: &Snapshot<'_>) -> bool {
+fn reg_contains(held: &RegState, value: u64, origin: Made, run: &Snapshot<'_>) -> bool {
     let beyond = |start: u64| value.wrapping_sub(start).wrapping_sub(i64::from(held.off) as u64);
-    let made_from = |is_meant: fn(Object) -> bool| {
-        origin.map(|origin| origin.is_some_and(|of| is_meant(of.object) && held.var.contains(&beyond(of.base))))
-    };
+    let made_from =
+        |is_meant: fn(Object) -> bool| origin.is_from(|of| is_meant(of.object) && held.var.contains(&beyond(of.base)));
     match held.kind {
         _ if held.maybe_null() && value == 0 => true,
         // Addresses of the kernel's objects are left open, and memory that a helper may give from its middle.
@@ -275,7 +299,7 @@ fn reg_contains(held: &RegState, value: u64, origin: Option<Option<Origin>>, run
         Kind::Ctx => held.var.contains(&beyond(layout::CONTEXT)),
         Kind::Fp => {
             let frame = Object::Frame(held.frame.into());
-            let is_there = origin.is_none_or(|origin| origin.is_some_and(|of| of.object == frame));
+            let is_there = origin.is_from(|of| of.object == frame).unwrap_or(true);
             is_there && held.var.contains(&beyond(layout::frame_top(u64::from(held.frame))))
         }
         Kind::FlowKeys => made_from(|object| object == Object::FlowKeys).unwrap_or(true),
@@ -289,15 +313,14 @@ fn reg_contains(held: &RegState, value: u64, origin: Option<Option<Origin>>, run
         Kind::PacketEnd => value == layout::PACKET + run.packet_len,
         Kind::MapPtr => held.map & INNER != 0 || layout::map_of_handle(value) == Some(held.map as usize),
         Kind::MapValue => match made_from(|object| matches!(object, Object::MapValue(_))) {
-            Some(is_there) => is_there && (held.map & INNER != 0 || is_of_map(origin, held.map)),
+            Some(is_there) => {
+                let map = Object::MapValue(held.map);
+                is_there && (held.map & INNER != 0 || origin.is_from(|of| of.object == map) == Some(true))
+            }
             None => held.map & INNER != 0 || map_value_contains(held, value, run.memory),
         },
         Kind::Func => layout::slot_of_code(value).is_some(),
     }
-}
-
-fn is_of_map(origin: Option<Option<Origin>>, map: u32) -> bool {
-    origin.flatten().is_some_and(|of| of.object == Object::MapValue(map))
 }
 
 /// The bytes that are proven to be in the packet are there.

@@ -29,7 +29,7 @@ pub fn all() -> Vec<Entry> {
 
 impl Entry {
     fn new(row: &'static Row, obligations: Option<&[String]>) -> Self {
-        let path = path_name(row.name);
+        let path = row.path();
         Entry {
             row,
             formula: Formula::of(row.op).to_string(),
@@ -77,18 +77,6 @@ impl Entry {
             "notes": row.op.notes(),
         })
     }
-}
-
-/// A row's name in obligations and in names of files: `Add64K` is `add64_k`.
-pub fn path_name(name: &str) -> String {
-    let mut path = String::new();
-    for (at, letter) in name.char_indices() {
-        if at > 0 && letter.is_ascii_uppercase() && !path.ends_with('_') {
-            path.push('_');
-        }
-        path.push(letter.to_ascii_lowercase());
-    }
-    path
 }
 
 /// Whether the obligation is about the row: `insn::alu::meaning::formula_add64_k` is about `add64_k`.

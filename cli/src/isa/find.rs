@@ -143,7 +143,7 @@ mod tests {
         for row in TABLE {
             assert_eq!(names(row.name), [row.name]);
             assert_eq!(names(&row.name.to_lowercase()), [row.name]);
-            assert_eq!(names(&super::super::entry::path_name(row.name)), [row.name]);
+            assert_eq!(names(&row.path()), [row.name]);
         }
     }
     #[test]

@@ -4,52 +4,26 @@
 //! obligation is about a row of the verifier's table as it is called for an instruction. It is enough that the row is that
 //! operator followed by `Scalar::sync`, proven in `scalar::sync`; where it is not, the row itself is put to the solver.
 
-use super::transfer::{Registers, instance};
-use super::{lowering, path_name};
-use crate::domain::{self, claim_agreement, claim_contains_bits_by, claim_contains_by, same, same_tnum};
+use super::lowering;
+use super::transfer::{Registers, applied, instance, operators_and_transfers};
+use crate::domain::{self, Everywhere, InDomain, claim_contains_bits_by, claim_row, same_tnum};
 use crate::obligation::Obligation;
-use crate::theory::{Context, Statement, Theory};
-use semantics::insn::table::TABLE;
+use crate::theory::{Context, Theory};
 use semantics::insn::{AluOp, Op, Opcode, Room, Source, Width};
-use semantics::word::{Algebra, Word};
+use semantics::word::Word;
 use verifier::Domain;
 use verifier::insn::alu;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    let operators = [Width::W64, Width::W32].into_iter().flat_map(|width| {
-        AluOp::ALL.map(|op| {
-            let name = format!("insn::alu::operator::{op:?}{}", bits(width)).to_lowercase();
-            Obligation::verifier(name, Some(Room::Alu), Operator { op, width })
-        })
-    });
-    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Alu);
-    let transfers = rows.flat_map(|row| {
-        let statement = |registers| Transfer { opcode: row.opcode, op: row.op, registers };
-        let name = format!("insn::alu::transfer::{}", path_name(row.name));
-        let aliased = row
-            .op
-            .reads_src()
-            .then(|| Obligation::verifier(format!("{name}_aliased"), Some(Room::Alu), statement(Registers::Aliased)));
-        [Obligation::verifier(name, Some(Room::Alu), statement(Registers::Distinct))].into_iter().chain(aliased)
-    });
-    operators
-        .chain(transfers)
-        .chain(lowering::obligations(Room::Alu))
-        .chain(lowering::obligations_blinded(Room::Alu))
-        .collect()
-}
-
-fn bits(width: Width) -> u32 {
-    if width == Width::W64 { 64 } else { 32 }
-}
-
-/// The operation on registers.
-fn applied<A: Algebra>(op: AluOp, width: Width, dst: &A::W64, src: &A::W64) -> A::W64 {
-    match width {
-        Width::W64 => op.apply(dst, src),
-        Width::W32 => A::zext(&op.apply(&A::low(dst), &A::low(src))),
-    }
+    let verifier = operators_and_transfers(
+        Room::Alu,
+        &AluOp::ALL,
+        |op, width| Everywhere(Operator { op, width }),
+        |row, registers| Everywhere(Transfer { opcode: row.opcode, op: row.op, registers }),
+    );
+    let lowering = lowering::obligations(Room::Alu).chain(lowering::obligations_blinded(Room::Alu));
+    verifier.into_iter().chain(lowering).collect()
 }
 
 /// `unsynced` contains every result, whatever the two abstract operands. For the known bits it is enough that they are
@@ -59,18 +33,12 @@ struct Operator {
     width: Width,
 }
 
-impl Statement for Operator {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        Domain::ALL[case].name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+impl InDomain for Operator {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let (x, y): (A::W64, A::W64) = (cx.word("dst"), cx.word("src"));
         let (dst, src) = (domain::scalar(cx, "dst", &x), domain::scalar(cx, "src", &y));
         let value = applied::<A>(self.op, self.width, &x, &y);
-        let result = alu::unsynced(self.op, self.width, &Domain::ALL[case], &dst, &src);
+        let result = alu::unsynced(self.op, self.width, domain, &dst, &src);
         let bits = match self.width {
             Width::W64 => alu::tnum(self.op, &dst.var_off, &src.var_off),
             Width::W32 => alu::tnum::<A::W32>(self.op, &dst.var_off.cast(), &src.var_off.cast()).cast(),
@@ -86,15 +54,9 @@ struct Transfer {
     registers: Registers,
 }
 
-impl Statement for Transfer {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        Domain::ALL[case].name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
-        let (rules, domain) = (domain::rules(cx), &Domain::ALL[case]);
+impl InDomain for Transfer {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
+        let rules = domain::rules(cx);
         let (result, proven, value, run) = match self.op {
             Op::Alu { op, width, source } => {
                 let run = instance(cx, self.opcode, source, self.registers, rules.at(width));
@@ -111,8 +73,7 @@ impl Statement for Transfer {
             other => unreachable!("{other:?} is of another room"),
         };
         // The operators' proofs ask of the operands only that they contain their values.
-        let lemmas = [same(&result, &proven), run.src.contains(&run.src_value), run.result.same(&value)];
-        claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
-        claim_agreement(cx, "the result", &result, &lemmas[..1]);
+        let lemmas = [run.src.contains(&run.src_value), run.result.same(&value)];
+        claim_row(cx, &result, &proven, &run.result, &lemmas);
     }
 }

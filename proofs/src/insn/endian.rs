@@ -1,8 +1,8 @@
 //! Byte order: transfer functions; and their lowering.
 
-use super::transfer::{self, low_bytes};
-use super::{lowering, path_name};
-use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same};
+use super::lowering;
+use super::transfer::low_bytes;
+use crate::domain::{self, Everywhere, InDomain, claim_contains, claim_row};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
@@ -16,8 +16,8 @@ pub fn obligations() -> Vec<Obligation> {
     let swaps = Obligation::verifier("insn::endian::operator::swapped", Some(Room::Endian), Swapped);
     let rows = TABLE.iter().filter(|row| row.op.room() == Room::Endian);
     let transfers = rows.map(|row| {
-        let name = format!("insn::endian::transfer::{}", path_name(row.name));
-        Obligation::verifier(name, Some(Room::Endian), Transfer { opcode: row.opcode, op: row.op })
+        let name = format!("insn::endian::transfer::{}", row.path());
+        Obligation::verifier(name, Some(Room::Endian), Everywhere(Transfer { opcode: row.opcode, op: row.op }))
     });
     [swaps].into_iter().chain(transfers).chain(lowering::obligations(Room::Endian)).collect()
 }
@@ -56,16 +56,10 @@ struct Transfer {
     op: Op,
 }
 
-impl Statement for Transfer {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        transfer::domain(case).name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+impl InDomain for Transfer {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let Op::Endian { order, size } = self.op else { unreachable!("{:?} is of another room", self.op) };
-        let (rules, domain) = (domain::rules(cx), transfer::domain(case));
+        let rules = domain::rules(cx);
         let word: A::W64 = cx.word("dst");
         let dst = domain::scalar(cx, "dst", &word);
         let mut machine = super::machine::Bpf::operands(cx, word.clone(), word.clone());
@@ -74,8 +68,6 @@ impl Statement for Transfer {
         let left = machine.regs[1].clone();
         let result = rules.endian(order)(size, domain, &dst);
         let value = if order == Order::Le { low_bytes::<A>(size, &word) } else { swapped::<A>(size, &word) };
-        let lemmas = [same(&result, &endian::transfer(order, size, domain, &dst)), left.same(&value)];
-        claim_contains_by(cx, "the result", &result, &left, &lemmas);
-        claim_agreement(cx, "the result", &result, &lemmas[..1]);
+        claim_row(cx, &result, &endian::transfer(order, size, domain, &dst), &left, &[left.same(&value)]);
     }
 }

@@ -3,8 +3,8 @@
 //! `operator` obligations show that refinement loses no value before views are synchronised; `refine` obligations are about
 //! rows of the verifier's table as they are called for an instruction, see [`alu`](super::alu) for how the two compose.
 
+use super::lowering;
 use super::transfer::{Registers, instance};
-use super::{lowering, path_name};
 use crate::domain::{self, claim_contains, claim_contains_by, same};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
@@ -30,7 +30,7 @@ pub fn obligations() -> Vec<Obligation> {
     let rows = TABLE.iter().filter(|row| matches!(row.op, Op::Jump { .. }));
     let rules = rows.flat_map(|row| {
         let statement = |registers, way| Rule { opcode: row.opcode, op: row.op, registers, way };
-        let name = path_name(row.name);
+        let name = row.path();
         let aliased = row.op.reads_src().then_some(Registers::Aliased);
         [Registers::Distinct].into_iter().chain(aliased).flat_map(move |registers| {
             let suffix = if registers == Registers::Aliased { "_aliased" } else { "" };

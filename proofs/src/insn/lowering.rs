@@ -11,7 +11,7 @@
 
 use super::blinding;
 use super::machine::Bpf;
-use super::{path_name, register_choices};
+use super::register_choices;
 use crate::obligation::Obligation;
 use crate::theory::{Context, Memory, Statement, Theory};
 use jit::blind::is_blinded;
@@ -53,7 +53,7 @@ pub fn standard<A: Theory>(cx: &Context<'_, A>) -> Rules<A> {
 /// One obligation per row of the room that has a rule.
 pub fn obligations(room: Room) -> impl Iterator<Item = Obligation> {
     rows(room).map(move |row| {
-        let name = format!("insn::{}::lower::{}", room.name(), path_name(row.name));
+        let name = format!("insn::{}::lower::{}", room.name(), row.path());
         Obligation::jit(name, Some(room), Lowering::new(row, Processor::Bmi2))
     })
 }
@@ -61,7 +61,7 @@ pub fn obligations(room: Room) -> impl Iterator<Item = Obligation> {
 /// One obligation per row of the room that a processor without BMI2 has other code for.
 pub fn obligations_without_bmi2(room: Room) -> impl Iterator<Item = Obligation> {
     rows(room).filter(|row| row.op.reads_src()).map(move |row| {
-        let name = format!("insn::{}::lower_without_bmi2::{}", room.name(), path_name(row.name));
+        let name = format!("insn::{}::lower_without_bmi2::{}", room.name(), row.path());
         Obligation::jit(name, Some(room), Lowering::new(row, Processor::WithoutBmi2))
     })
 }
@@ -69,7 +69,7 @@ pub fn obligations_without_bmi2(room: Room) -> impl Iterator<Item = Obligation> 
 /// One obligation per row of the room that holds a constant to be blinded, for any key.
 pub fn obligations_blinded(room: Room) -> impl Iterator<Item = Obligation> {
     rows(room).filter(|row| is_blinded(row.op)).map(move |row| {
-        let name = format!("insn::{}::lower_blinded::{}", room.name(), path_name(row.name));
+        let name = format!("insn::{}::lower_blinded::{}", room.name(), row.path());
         Obligation::jit(name, Some(room), Lowering::new(row, Processor::Blinded))
     })
 }

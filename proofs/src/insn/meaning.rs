@@ -4,7 +4,6 @@
 //! The state before is any; each claim is about [`exec`](semantics::insn::exec) run on it, once or several times.
 
 use super::machine::Bpf;
-use super::path_name;
 use crate::obligation::Obligation;
 use crate::theory::{Context, Memory, Statement, Theory};
 use semantics::insn::formula::Formula;
@@ -18,7 +17,7 @@ pub fn obligations() -> Vec<Obligation> {
         Obligation::semantics(format!("insn::{}::meaning::{name}", room.name()), Some(room), statement)
     };
     let rows = TABLE.iter().filter(|row| row.op != Op::WideTail).flat_map(move |row| {
-        let path = path_name(row.name);
+        let path = row.path();
         let halves = is_alu32(row.op).then(|| (format!("zero_extends_{path}"), Kind::ZeroExtends));
         let always = [(format!("formula_{path}"), Kind::Formula), (format!("frame_{path}"), Kind::Frame)];
         let kinds = always.into_iter().chain(halves);
@@ -26,7 +25,7 @@ pub fn obligations() -> Vec<Obligation> {
     });
     let laws = LAWS.iter().map(move |law| {
         let row = law.opcode.row();
-        of(format!("{}_{}", law.name, path_name(row.name)), row.op.room(), Claim { row, kind: Kind::Law(law.kind) })
+        of(format!("{}_{}", law.name, row.path()), row.op.room(), Claim { row, kind: Kind::Law(law.kind) })
     });
     rows.chain(laws).collect()
 }
@@ -563,7 +562,7 @@ mod tests {
         let names: Vec<String> = obligations().into_iter().map(|obligation| obligation.name).collect();
         for row in TABLE.iter().filter(|row| row.op != Op::WideTail) {
             for kind in ["formula", "frame"] {
-                let name = format!("insn::{}::meaning::{kind}_{}", row.op.room().name(), path_name(row.name));
+                let name = format!("insn::{}::meaning::{kind}_{}", row.op.room().name(), row.path());
                 assert!(names.contains(&name), "{name}");
             }
         }

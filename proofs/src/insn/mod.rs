@@ -42,18 +42,6 @@ pub fn obligations() -> Vec<Obligation> {
     .collect()
 }
 
-/// A row's name in the manner of a path: `Add64K` is `add64_k`.
-pub(crate) fn path_name(name: &str) -> String {
-    let mut path = String::new();
-    for (at, letter) in name.char_indices() {
-        if at > 0 && letter.is_ascii_uppercase() && !path.ends_with('_') {
-            path.push('_');
-        }
-        path.push(letter.to_ascii_lowercase());
-    }
-    path
-}
-
 /// The choices of registers of an instruction that reads or writes only some.
 pub(crate) fn register_choices(dst: bool, src: bool) -> Vec<(Reg, Reg)> {
     let all = |used: bool| if used { &Reg::ALL[..] } else { &[Reg::R0][..] };
@@ -63,11 +51,6 @@ pub(crate) fn register_choices(dst: bool, src: bool) -> Vec<(Reg, Reg)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_read_like_paths() {
-        assert_eq!(["Add64K", "LdxDw", "LddwMap", "Ja"].map(path_name), ["add64_k", "ldx_dw", "lddw_map", "ja"]);
-    }
 
     #[test]
     fn register_choices_are_complete() {

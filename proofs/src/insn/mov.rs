@@ -1,9 +1,8 @@
 //! Moves: transfer functions and lowering.
 
-use super::transfer::signed_low_bytes;
-use super::transfer::{Registers, instance};
-use super::{lowering, path_name};
-use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same};
+use super::lowering;
+use super::transfer::{Registers, instance, signed_low_bytes};
+use crate::domain::{self, Everywhere, InDomain, claim_agreement, claim_contains, claim_contains_by, claim_row, same};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory};
 use semantics::insn::table::TABLE;
@@ -15,8 +14,8 @@ use verifier::insn::mov;
 pub fn obligations() -> Vec<Obligation> {
     let rows = TABLE.iter().filter(|row| matches!(row.op, Op::Mov { .. }));
     let transfers = rows.map(|row| {
-        let name = format!("insn::mov::transfer::{}", path_name(row.name));
-        Obligation::verifier(name, Some(Room::Mov), Transfer { opcode: row.opcode, op: row.op })
+        let name = format!("insn::mov::transfer::{}", row.path());
+        Obligation::verifier(name, Some(Room::Mov), Everywhere(Transfer { opcode: row.opcode, op: row.op }))
     });
     let extensions = [Width::W64, Width::W32].into_iter().flat_map(|width| {
         let bits = if width == Width::W64 { 64 } else { 32 };
@@ -26,13 +25,17 @@ pub fn obligations() -> Vec<Obligation> {
             let (from, kind) = (*from, Some(Room::Mov));
             [
                 Obligation::verifier(name("operator"), kind, SignExtended { from, width }),
-                Obligation::verifier(name("transfer"), kind, SignExtend { from, width, load: false }),
+                Obligation::verifier(name("transfer"), kind, Everywhere(SignExtend { from, width, load: false })),
             ]
         })
     });
     let loads = [Size::B, Size::H, Size::W].map(|from| {
         let name = format!("insn::load_store::transfer::ldxs_{}", format!("{from:?}").to_lowercase());
-        Obligation::verifier(name, Some(Room::LoadStore), SignExtend { from, width: Width::W64, load: true })
+        Obligation::verifier(
+            name,
+            Some(Room::LoadStore),
+            Everywhere(SignExtend { from, width: Width::W64, load: true }),
+        )
     });
     let transfers = transfers.chain(extensions).chain(loads);
     transfers.chain(lowering::obligations(Room::Mov)).chain(lowering::obligations_blinded(Room::Mov)).collect()
@@ -45,15 +48,8 @@ struct Transfer {
     op: Op,
 }
 
-impl Statement for Transfer {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        Domain::ALL[case].name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
-        let domain = &Domain::ALL[case];
+impl InDomain for Transfer {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let Op::Mov { width, source } = self.op else { unreachable!("{:?} is of another room", self.op) };
         let rules = domain::rules(cx);
         let rules = rules.at(width);
@@ -107,21 +103,14 @@ struct SignExtend {
     load: bool,
 }
 
-impl Statement for SignExtend {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        Domain::ALL[case].name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
-        let (rules, domain) = (domain::rules(cx), &Domain::ALL[case]);
+impl InDomain for SignExtend {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
+        let rules = domain::rules(cx);
         let word: A::W64 = cx.word("src");
         let src = domain::scalar(cx, "src", &word);
         let row = if self.load { rules.load_sx } else { rules.at(self.width).mov_sx };
         let result = row(self.from, domain, &src);
-        let lemmas = [same(&result, &mov::sign_extend(self.from, self.width, domain, &src))];
-        claim_contains_by(cx, "the result", &result, &extended::<A>(self.from, self.width, &word), &lemmas);
-        claim_agreement(cx, "the result", &result, &lemmas);
+        let proven = mov::sign_extend(self.from, self.width, domain, &src);
+        claim_row(cx, &result, &proven, &extended::<A>(self.from, self.width, &word), &[]);
     }
 }

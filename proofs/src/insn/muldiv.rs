@@ -3,14 +3,13 @@
 //! What products and quotients are is proven over the integers in `range` and `tnum`; here that the pieces are put together
 //! so: that each row of the verifier's table is those pieces and nothing else.
 
-use super::transfer::{self, Registers, instance};
-use super::{lowering, path_name};
-use crate::domain::{self, claim_agreement, claim_contains, claim_contains_by, same};
+use super::lowering;
+use super::transfer::{Registers, applied, instance, operators_and_transfers};
+use crate::domain::{self, Everywhere, InDomain, claim_contains, claim_contains_by, claim_row, same};
 use crate::obligation::Obligation;
 use crate::theory::{Context, Statement, Theory, Variable};
-use semantics::insn::table::TABLE;
 use semantics::insn::{MulDivOp, Op, Opcode, Room, Width};
-use semantics::word::{Algebra, Flag, Word};
+use semantics::word::{Flag, Word};
 use verifier::Domain;
 use verifier::insn::{alu, muldiv};
 use verifier::range::Range;
@@ -18,38 +17,19 @@ use verifier::scalar::Scalar;
 
 /// The obligations of this room.
 pub fn obligations() -> Vec<Obligation> {
-    let operators = [(Width::W64, "64"), (Width::W32, "32")].into_iter().flat_map(|(width, bits)| {
-        MulDivOp::ALL.map(|op| {
-            let name = format!("insn::muldiv::operator::{op:?}{bits}").to_lowercase();
-            Obligation::verifier(name, Some(Room::Muldiv), Operator { op, width })
-        })
-    });
-    let rows = TABLE.iter().filter(|row| row.op.room() == Room::Muldiv);
-    let transfers = rows.flat_map(|row| {
-        let statement = |registers| Transfer { opcode: row.opcode, op: row.op, registers };
-        let name = format!("insn::muldiv::transfer::{}", path_name(row.name));
-        let aliased = row.op.reads_src().then(|| {
-            Obligation::verifier(format!("{name}_aliased"), Some(Room::Muldiv), statement(Registers::Aliased))
-        });
-        [Obligation::verifier(name, Some(Room::Muldiv), statement(Registers::Distinct))].into_iter().chain(aliased)
-    });
-    operators
-        .chain(transfers)
-        .chain([Obligation::verifier("insn::muldiv::settled", Some(Room::Muldiv), Settled)])
-        .chain([(Width::W64, "64"), (Width::W32, "32")].map(|(width, bits)| {
-            Obligation::verifier(format!("insn::muldiv::by_power{bits}"), Some(Room::Muldiv), ByPower { width })
-        }))
-        .chain(lowering::obligations(Room::Muldiv))
-        .chain(lowering::obligations_blinded(Room::Muldiv))
-        .collect()
-}
-
-/// The operation on registers.
-fn applied<A: Algebra>(op: MulDivOp, width: Width, dst: &A::W64, src: &A::W64) -> A::W64 {
-    match width {
-        Width::W64 => op.apply(dst, src),
-        Width::W32 => A::zext(&op.apply(&A::low(dst), &A::low(src))),
-    }
+    let verifier = operators_and_transfers(
+        Room::Muldiv,
+        &MulDivOp::ALL,
+        |op, width| Everywhere(Operator { op, width }),
+        |row, registers| Everywhere(Transfer { opcode: row.opcode, op: row.op, registers }),
+    );
+    let pieces = [
+        Obligation::verifier("insn::muldiv::settled", Some(Room::Muldiv), Settled),
+        Obligation::verifier("insn::muldiv::by_power64", Some(Room::Muldiv), ByPower { width: Width::W64 }),
+        Obligation::verifier("insn::muldiv::by_power32", Some(Room::Muldiv), ByPower { width: Width::W32 }),
+    ];
+    let lowering = lowering::obligations(Room::Muldiv).chain(lowering::obligations_blinded(Room::Muldiv));
+    verifier.into_iter().chain(pieces).chain(lowering).collect()
 }
 
 /// The result before views are synchronised is made of known bits from `tnum::mul`, ranges from `range`, and the choices of
@@ -102,19 +82,13 @@ impl Operator {
     }
 }
 
-impl Statement for Operator {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        transfer::domain(case).name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+impl InDomain for Operator {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let (x, y): (A::W64, A::W64) = (cx.word("dst"), cx.word("src"));
         let dst = domain::scalar(cx, "dst", &x);
         let (result, lemma) = if self.op == MulDivOp::Mul {
             let src = domain::scalar(cx, "src", &y);
-            self.product::<A>(transfer::domain(case), &dst, &src)
+            self.product::<A>(domain, &dst, &src)
         } else {
             self.quotient::<A>(&dst, &Scalar::constant(&y))
         };
@@ -191,16 +165,10 @@ struct Transfer {
     registers: Registers,
 }
 
-impl Statement for Transfer {
-    fn cases(&self) -> usize {
-        Domain::ALL.len()
-    }
-    fn case_name(&self, case: usize) -> String {
-        transfer::domain(case).name.to_owned()
-    }
-    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+impl InDomain for Transfer {
+    fn state<A: Theory>(&self, domain: &'static Domain, cx: &mut Context<'_, A>) {
         let Op::MulDiv { op, width, source } = self.op else { unreachable!("{:?} is of another room", self.op) };
-        let (rules, domain) = (domain::rules(cx), transfer::domain(case));
+        let rules = domain::rules(cx);
         let run = instance(cx, self.opcode, source, self.registers, rules.at(width));
         let result = rules.at(width).muldiv(op)(domain, &run.dst, &run.src);
         let proven = muldiv::transfer(op, width, domain, &run.dst, &run.src);
@@ -211,8 +179,6 @@ impl Statement for Transfer {
             Width::W64 => run.src.var_off.value.same(&run.src_value),
             Width::W32 => A::low(&run.src.var_off.value).same(&A::low(&run.src_value)),
         };
-        let lemmas = [same(&result, &proven), known.implies(&divisor), run.result.same(&value)];
-        claim_contains_by(cx, "the result", &result, &run.result, &lemmas);
-        claim_agreement(cx, "the result", &result, &lemmas[..1]);
+        claim_row(cx, &result, &proven, &run.result, &[known.implies(&divisor), run.result.same(&value)]);
     }
 }

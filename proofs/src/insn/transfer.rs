@@ -1,12 +1,65 @@
 //! What is common to the transfer functions of the rooms: the abstract result contains what the instruction leaves.
 
 use super::machine::Bpf;
-use crate::theory::{Context, Theory};
-use semantics::insn::{self, Insn, Opcode, Reg, Size, Source};
-use semantics::word::Convert;
-use verifier::Domain;
+use crate::obligation::Obligation;
+use crate::theory::{Context, Statement, Theory};
+use semantics::insn::table::{Row, TABLE};
+use semantics::insn::{self, AluOp, Insn, MulDivOp, Opcode, Reg, Room, ShiftOp, Size, Source, Width};
+use semantics::word::{Algebra, Convert, Word};
+use std::fmt::Debug;
 use verifier::rules::AtWidth;
 use verifier::scalar::Scalar;
+
+/// The obligations of a room whose instructions are `dst = dst op source`: an operator at each width, then a transfer
+/// function for each row, and for one that reads two registers also where they are the same.
+pub fn operators_and_transfers<P: Copy + Debug, O: Statement, T: Statement>(
+    room: Room,
+    ops: &[P],
+    operator: impl Fn(P, Width) -> O,
+    transfer: impl Fn(&'static Row, Registers) -> T,
+) -> Vec<Obligation> {
+    let mut obligations = Vec::new();
+    for (width, bits) in [(Width::W64, "64"), (Width::W32, "32")] {
+        for &op in ops {
+            let name = format!("insn::{}::operator::{op:?}{bits}", room.name()).to_lowercase();
+            obligations.push(Obligation::verifier(name, Some(room), operator(op, width)));
+        }
+    }
+    for row in TABLE.iter().filter(|row| row.op.room() == room) {
+        let aliased = row.op.reads_src().then_some((Registers::Aliased, "_aliased"));
+        for (registers, suffix) in [(Registers::Distinct, "")].into_iter().chain(aliased) {
+            let name = format!("insn::{}::transfer::{}{suffix}", room.name(), row.path());
+            obligations.push(Obligation::verifier(name, Some(room), transfer(row, registers)));
+        }
+    }
+    obligations
+}
+
+/// An operation of two words, as the semantics has it.
+pub trait Operation {
+    /// Its result.
+    fn on<W: Word>(self, dst: &W, src: &W) -> W;
+}
+
+macro_rules! operations {
+    ($($family:ident)*) => {
+        $(impl Operation for $family {
+            fn on<W: Word>(self, dst: &W, src: &W) -> W {
+                self.apply(dst, src)
+            }
+        })*
+    };
+}
+
+operations!(AluOp ShiftOp MulDivOp);
+
+/// The operation on registers: on their low halves it leaves zeros above.
+pub fn applied<A: Algebra>(op: impl Operation, width: Width, dst: &A::W64, src: &A::W64) -> A::W64 {
+    match width {
+        Width::W64 => op.on(dst, src),
+        Width::W32 => A::zext(&op.on(&A::low(dst), &A::low(src))),
+    }
+}
 
 /// One execution of an instruction `dst = dst op source` and what is known of its operands.
 #[derive(Debug)]
@@ -82,10 +135,4 @@ pub fn signed_low_bytes<A: Theory>(size: Size, word: &A::W64) -> A::W64 {
         Size::W => A::low(word).sx(),
         Size::Dw => word.clone(),
     }
-}
-
-/// The domains as cases of a statement.
-pub fn domain(case: usize) -> &'static Domain {
-    const ALL: &[Domain] = &Domain::ALL;
-    &ALL[case % ALL.len()]
 }

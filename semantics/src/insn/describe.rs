@@ -464,6 +464,17 @@ impl Fields {
 }
 
 impl Row {
+    /// The name as it stands in those of obligations and files: `Add64K` is `add64_k`.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for (at, letter) in self.name.char_indices() {
+            if at > 0 && letter.is_ascii_uppercase() && !path.ends_with('_') {
+                path.push('_');
+            }
+            path.push(letter.to_ascii_lowercase());
+        }
+        path
+    }
     /// The parts of the code byte: class, operation or mode, source or size (RFC 9669 section 3).
     pub fn code_parts(&self) -> [&'static str; 3] {
         const CLASSES: [&str; 8] = ["LD", "LDX", "ST", "STX", "ALU", "JMP", "JMP32", "ALU64"];
@@ -548,6 +559,12 @@ mod tests {
                 panic!("{} and {other} have the same words", row.name);
             }
         }
+    }
+
+    #[test]
+    fn names_read_like_paths() {
+        let path = |name: &str| TABLE.iter().find(|row| row.name == name).unwrap().path();
+        assert_eq!(["Add64K", "LdxDw", "LddwMap", "Ja"].map(path), ["add64_k", "ldx_dw", "lddw_map", "ja"]);
     }
 
     #[test]
