@@ -107,6 +107,13 @@ impl Outside {
             Some(origins.finish(world))
         };
         let opens = [open(false)?, open(true)?];
+        if let Err(Trap::Unsupported(what)) = ours.result {
+            return self
+                .engines
+                .first()
+                .map(|engine| engine.id())
+                .and_then(|id| self.count(id, &format!("not compared: {what}")));
+        }
         (0..self.engines.len()).find_map(|at| {
             let has_int_errors = matches!(self.engines[at].id(), EngineId::Linux(version, _) if version < LONG_RESULTS);
             self.engine(at, test, (&ours, &opens[usize::from(has_int_errors)]), world)

@@ -12,7 +12,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::helper::{self, ArgKind, Change, ResultClass};
-use crate::insn::{AluOp, AtomicOp, Cond, Insn, Op, Reg, Size, Source, Wide, Width};
+use crate::insn::{AluOp, AtomicOp, Cond, Insn, MulDivOp, Op, Reg, ShiftOp, Size, Source, Wide, Width};
 use crate::interpreter::{Observer, Registers};
 use crate::memory::{Object, layout};
 use crate::world::{Effect, World};
@@ -22,6 +22,8 @@ use crate::world::{Effect, World};
 pub struct Open {
     course: bool,
     result: bool,
+    /// The upper half of R0.
+    upper: bool,
     maps: BTreeSet<u32>,
     bytes: HashSet<(Object, Vec<u8>, usize)>,
 }
@@ -43,6 +45,10 @@ impl Open {
     pub fn result(&self) -> bool {
         self.course || self.result
     }
+    /// Whether the upper half of R0 is open, at least.
+    pub fn upper(&self) -> bool {
+        self.result() || self.upper
+    }
     /// Whether an object is open altogether: which elements a map has, for one.
     pub fn object(&self, object: Object) -> bool {
         self.course || matches!(object, Object::MapValue(map) if self.maps.contains(&map))
@@ -60,16 +66,33 @@ enum Origin {
     Number,
     /// An address: of what follows from the input.
     Address,
+    /// Its low half follows from the input, its upper half is open.
+    Low,
     /// It is left open.
     Open,
 }
 
-use Origin::{Address, Number};
+use Origin::{Address, Low, Number};
 
 impl Origin {
     /// Of what is computed from both.
     fn and(self, other: Origin) -> Origin {
         if self == Number && other == Number { Number } else { Origin::Open }
+    }
+    /// Of what is computed from both where a low half follows from low halves alone.
+    fn upwards(self, other: Origin) -> Origin {
+        match (self, other) {
+            (Low, Low | Number) | (Number, Low) => Low,
+            _ => self.and(other),
+        }
+    }
+    /// Of its low half.
+    fn low(self) -> Origin {
+        if self == Low { Number } else { self.derived() }
+    }
+    /// As an operand of this width.
+    fn at(self, width: Width) -> Origin {
+        if self == Low && width == Width::W32 { Number } else { self }
     }
     /// Of what is computed from it.
     fn derived(self) -> Origin {
@@ -138,7 +161,8 @@ impl Origins {
         if self.open.course {
             return Open::all();
         }
-        self.open.result = self.left != Some(Number);
+        self.open.result = !matches!(self.left, Some(Number | Low));
+        self.open.upper = self.left == Some(Low);
         let mut open = self.open;
         let mut note = |object, key: &[u8], base: u64, len: u64| {
             for at in (0..len).filter(|at| self.bytes.get(&(base + at)).is_some_and(|origin| *origin != Number)) {
@@ -173,20 +197,25 @@ impl Origins {
     fn load(&self, addr: u64, size: u64, world: &World) -> Origin {
         let object = world.memory.object_at(addr).map(|(object, _)| object);
         if object == Some(Object::Context) {
+            if is_misread(world, addr - layout::CONTEXT, size) {
+                return Origin::Open;
+            }
             let value = world.memory.peek(addr, size).iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
             return if is_address(value) { Address } else { Number };
         }
         let unwritten = if matches!(object, Some(Object::Frame(_))) { Origin::Open } else { Number };
         let mut origins = (addr..addr + size).map(|at| self.bytes.get(&at).copied().unwrap_or(unwritten));
         match origins.next().unwrap_or(Number) {
-            Number if origins.all(|origin| origin == Number) => Number,
+            Number if origins.clone().all(|origin| origin == Number) => Number,
+            Number if size == 8 && origins.by_ref().take(3).all(|origin| origin == Number) => Low,
             Address if size == 8 && origins.all(|origin| origin == Address) => Address,
             _ => Origin::Open,
         }
     }
     fn store(&mut self, addr: u64, size: u64, origin: Origin) {
         for at in addr..addr + size {
-            self.bytes.insert(at, origin);
+            let half = if at < addr + 4 { Number } else { Origin::Open };
+            self.bytes.insert(at, if origin == Low { half } else { origin });
         }
     }
     fn stores(&mut self, base: Reg, addr: u64, size: Size, origin: Origin) {
@@ -198,6 +227,42 @@ impl Origins {
     fn forget_frame(&mut self, top: u64) {
         self.bytes.retain(|at, _| !(top - layout::FRAME_LEN..top).contains(at));
     }
+}
+
+/// Fields of `__sk_buff` of 4 bytes that Linux makes of so many bytes of its own (`*target_size` of `bpf_convert_ctx_access`).
+const NARROW_FIELDS: [(u64, &[&str]); 2] = [
+    (1, &["pkt_type", "vlan_present"]),
+    (
+        2,
+        &[
+            "protocol",
+            "queue_mapping",
+            "vlan_tci",
+            "vlan_proto",
+            "tc_index",
+            "tc_classid",
+            "gso_segs",
+            "gso_size",
+            "remote_port",
+            "local_port",
+            "family",
+        ],
+    ),
+];
+
+/// Whether Linux reads other bytes of the context than the program names: of a part of a field as large as what it makes the
+/// field of it takes the first bytes, whichever they are (`convert_ctx_accesses`: `size < target_size`).
+fn is_misread(world: &World, offset: u64, size: u64) -> bool {
+    let declaration = world.program_type().declaration();
+    let is_behind = |name: &&str| {
+        declaration.field(name).is_some_and(|field| {
+            let at = u64::from(field.offset);
+            (at + 1..at + u64::from(field.len)).contains(&offset)
+        })
+    };
+    declaration.context == "__sk_buff"
+        && offset % 4 != 0
+        && NARROW_FIELDS.iter().any(|(len, names)| size >= *len && names.iter().any(|name| is_behind(&name)))
 }
 
 /// Whether a value of a context is an address.
@@ -268,7 +333,7 @@ impl Origins {
         }
         let is_error = matches!(world.effects.last(), Some(Effect::Call { class: ResultClass::Error(_), .. }));
         if self.int_errors && is_error && helper.changes.contains(&Change::MapValues) {
-            result = Origin::Open;
+            result = Low;
         }
         let map = layout::map_of_handle(args[0]).and_then(|at| Some((at as u32, world.maps.get(at)?)));
         let mut value = None;
@@ -285,12 +350,13 @@ impl Origins {
                     }
                 }
                 (ArgKind::MapValue, Some((_, map))) => value = Some((args[at], map.def.value_size)),
-                _ if origin == Origin::Open => result = Origin::Open,
+                // A helper with such an argument would take its upper half, too.
+                _ if matches!(origin, Low | Origin::Open) => result = Origin::Open,
                 _ => {}
             }
         }
         // What was stored has the origin of where it came from.
-        let is_stored = is_error || result == Number;
+        let is_stored = is_error || matches!(result, Number | Low);
         if let (Some((from, len)), Some((_, map)), true) = (value, map, is_stored) {
             let key = world.memory.peek(args[1], u64::from(map.def.key_size));
             if let Some(to) = map.ops.lookup(key).filter(|_| !is_error) {
@@ -333,13 +399,19 @@ impl Origins {
         let at = |base: Reg| value(base).wrapping_add(insn.displacement());
         match insn.op() {
             Op::Alu { op, width, source } => *self.reg(insn.dst) = self.alu(op, width, source, insn, registers, world),
-            Op::Neg { .. } | Op::Endian { .. } => *self.reg(insn.dst) = self.origin(insn.dst).derived(),
-            Op::Shift { source, .. } | Op::MulDiv { source, .. } => {
-                *self.reg(insn.dst) = self.origin(insn.dst).and(self.operand(source, insn));
+            Op::Neg { width } => *self.reg(insn.dst) = self.origin(insn.dst).at(width).upwards(Number),
+            Op::Endian { .. } => *self.reg(insn.dst) = self.origin(insn.dst).derived(),
+            Op::Shift { op, width, source } => {
+                let (a, by) = (self.origin(insn.dst).at(width), self.operand(source, insn).low());
+                *self.reg(insn.dst) = if op == ShiftOp::Lsh { a.upwards(by) } else { a.and(by) };
+            }
+            Op::MulDiv { op, width, source } => {
+                let (a, b) = (self.origin(insn.dst).at(width), self.operand(source, insn).at(width));
+                *self.reg(insn.dst) = if op == MulDivOp::Mul { a.upwards(b) } else { a.and(b) };
             }
             Op::Mov { width: Width::W64, source } => *self.reg(insn.dst) = self.operand(source, insn),
-            Op::Mov { source, .. } => *self.reg(insn.dst) = self.operand(source, insn).derived(),
-            Op::MovSx { .. } => *self.reg(insn.dst) = self.origin(insn.src).derived(),
+            Op::Mov { source, .. } => *self.reg(insn.dst) = self.operand(source, insn).low(),
+            Op::MovSx { .. } => *self.reg(insn.dst) = self.origin(insn.src).low(),
             Op::Wide(kind) => *self.reg(insn.dst) = if kind == Wide::Imm64 { Number } else { Address },
             Op::Load { size } | Op::LoadSx { size } | Op::LoadAcquire { size } => {
                 let loaded = self.load(at(insn.src), u64::from(size.bytes()), world);
@@ -360,7 +432,7 @@ impl Origins {
                 let (a, b) = (self.origin(insn.dst), self.operand(source, insn));
                 let other = if source == Source::X { value(insn.src) } else { insn.imm as i32 as i64 as u64 };
                 let is_equality = matches!(cond, Cond::Eq | Cond::Ne);
-                let is_determined = match (a, b) {
+                let is_determined = match (a.at(width), b.at(width)) {
                     (Number, Number) => true,
                     _ if width == Width::W32 => false,
                     (Address, Address) => is_equality || are_together(value(insn.dst), other, world),
@@ -409,7 +481,7 @@ impl Origins {
             {
                 Number
             }
-            _ => a.and(b),
+            _ => a.at(width).upwards(b.at(width)),
         }
     }
 
@@ -433,4 +505,79 @@ impl Origins {
 /// Whether a helper calls functions of the program.
 fn calls_back(id: u32) -> bool {
     helper::fact(id).is_some_and(|fact| fact.args.iter().any(|arg| arg.kind == ArgKind::Func))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpreter;
+    use crate::map::{MapDef, MapType};
+    use crate::memory::Memory;
+    use crate::program::Program;
+    use crate::program_type::ProgramType;
+    use crate::world::Input;
+
+    #[test]
+    fn parts_of_fields_are_open_that_linux_reads_elsewhere() {
+        let open = |load: &str| {
+            let insns = crate::asm::assemble(&format!("r0 = *({load}); exit")).expect("assembly");
+            let program = Program::new("p", ProgramType::SchedCls, "GPL", vec![], insns).expect("a program");
+            let mut world = World::new(Memory::detached().expect("memory"));
+            world.load(&program).expect("a world");
+            world.reset(&Input::default()).expect("an input");
+            let mut origins = Origins::default();
+            interpreter::run(&program, &mut world, 10, &mut origins);
+            origins.finish(&world).result()
+        };
+        // The protocol at 16 has 2 bytes of its own, the type at 4 has 1, the mark at 8 all 4.
+        for load in ["u16 *)(r1 + 18", "u8 *)(r1 + 5", "u16 *)(r1 + 6"] {
+            assert!(open(load), "{load}");
+        }
+        for load in ["u32 *)(r1 + 16", "u16 *)(r1 + 16", "u8 *)(r1 + 18", "u8 *)(r1 + 4", "u16 *)(r1 + 10"] {
+            assert!(!open(load), "{load}");
+        }
+    }
+
+    /// What is open where a program asks a map to delete an element that it does not have, and goes on like this.
+    fn open(then: &str, mut origins: Origins) -> Open {
+        let maps = vec![MapDef::new("m", MapType::HASH, 8, 8, 1)];
+        let delete = "*(u64 *)(r10 - 8) = 1; r1 = map[m]; r2 = r10; r2 += -8; call map_delete_elem;";
+        let index = |_: &str| Some(0);
+        let options = crate::asm::Options { maps: &index, ..Default::default() };
+        let insns = crate::asm::assemble_with(&format!("{delete} {then} exit"), options).expect("assembly");
+        let program = Program::new("p", ProgramType::Xdp, "GPL", maps, insns).expect("a program");
+        let mut world = World::new(Memory::detached().expect("memory"));
+        world.load(&program).expect("a world");
+        world.reset(&Input::default()).expect("an input");
+        interpreter::run(&program, &mut world, 1000, &mut origins);
+        origins.finish(&world)
+    }
+
+    #[test]
+    fn errors_of_map_operations_have_an_open_upper_half_where_they_are_narrow() {
+        assert!(open("", Origins::default()).is_empty());
+        let early = |then: &str| {
+            let open = open(then, Origins::with_int_errors());
+            (open.course(), open.result(), open.upper())
+        };
+        let (determined, upper, result, course) =
+            ((false, false, false), (false, false, true), (false, true, true), (true, true, true));
+        for then in
+            ["", "r0 += 5;", "r0 *= r0;", "r1 = r0; r0 = r1;", "*(u64 *)(r10 - 8) = r0; r0 = *(u64 *)(r10 - 8);"]
+        {
+            assert_eq!(early(then), upper, "{then}");
+        }
+        for then in [
+            "w0 += 1;",
+            "w0 s>>= 3;",
+            "*(u64 *)(r10 - 8) = r0; r0 = *(u32 *)(r10 - 8);",
+            "if w0 == -2 goto +0; r0 = 1;",
+        ] {
+            assert_eq!(early(then), determined, "{then}");
+        }
+        for then in ["r0 >>= 8;", "*(u64 *)(r10 - 8) = r0; r0 = *(u32 *)(r10 - 4);", "r0 /= 3;"] {
+            assert_eq!(early(then), result, "{then}");
+        }
+        assert_eq!(early("if r0 == -2 goto +0; r0 = 1;"), course);
+    }
 }

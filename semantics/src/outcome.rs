@@ -197,7 +197,7 @@ impl Outcome {
         }
         let same = match (self.result, other.result) {
             (Ok(_), Ok(_)) if open.result() => true,
-            (Ok(a), Ok(b)) if !sight.whole_r0 => a as u32 == b as u32,
+            (Ok(a), Ok(b)) if !sight.whole_r0 || open.upper() => a as u32 == b as u32,
             (a, b) => a == b,
         };
         if !same {

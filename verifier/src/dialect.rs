@@ -64,6 +64,21 @@ pub struct Dialect {
     pub numbers_written: bool,
     /// Sizes that may be 0 are named, with their range (since 6.8).
     pub zero_sizes_named: bool,
+    /// Bytes of the stack that were never written may be read (`allow_uninit_stack`, since 6.3 and in later 6.1.y).
+    pub uninit_stack: bool,
+    /// What leaves a program while something is held is named alike for all that is held (`check_resource_leak`, in 7.2, not in
+    /// 6.12).
+    pub leaks_alike: bool,
+    /// What a helper takes is named by its register, also of dynptrs and references (in 7.2, not in 6.12).
+    pub registers_named: bool,
+    /// Programs that trace may use maps with timers (in 7.2, not in 6.12).
+    pub tracing_timers: bool,
+    /// Offsets of values that an instruction names lie below 2^29 (not in 7.2): else they are as others out of bounds.
+    pub direct_offsets: bool,
+    /// An argument that is a pointer is read whole or not at all (since 6.13, and in later 6.12.y).
+    pub whole_pointers: bool,
+    /// Loads that extend the sign read no pointers of the context (since 6.12, CVE-2024-47702).
+    pub unsigned_pointers: bool,
 }
 
 impl Dialect {
@@ -95,7 +110,16 @@ impl Dialect {
         writes_declared: true,
         numbers_written: true,
         zero_sizes_named: false,
+        uninit_stack: true,
+        leaks_alike: false,
+        registers_named: false,
+        tracing_timers: false,
+        direct_offsets: true,
+        whole_pointers: false,
+        unsigned_pointers: false,
     };
+    /// An early 6.1.y, such as 6.1.176. No dialect of its own: what it refuses beyond [`Dialect::V6_1`] is explained by it.
+    pub const V6_1_EARLY: Dialect = Dialect { uninit_stack: false, ..Dialect::V6_1 };
     /// Linux 6.8, the default.
     pub const V6_8: Dialect = Dialect {
         name: "6.8",
@@ -124,6 +148,13 @@ impl Dialect {
         writes_declared: false,
         numbers_written: false,
         zero_sizes_named: true,
+        uninit_stack: true,
+        leaks_alike: false,
+        registers_named: false,
+        tracing_timers: false,
+        direct_offsets: true,
+        whole_pointers: false,
+        unsigned_pointers: false,
     };
     /// Linux 6.12.
     pub const V6_12: Dialect = Dialect {
@@ -136,6 +167,8 @@ impl Dialect {
         writes_declared: true,
         numbers_written: true,
         closed_helper: "program of this type cannot use helper",
+        whole_pointers: true,
+        unsigned_pointers: true,
         ..Dialect::V6_8
     };
     /// Linux 7.2.
@@ -149,6 +182,10 @@ impl Dialect {
         constant: Constant::Signed,
         domain: Domain::V7_2,
         context_as_memory: true,
+        leaks_alike: true,
+        registers_named: true,
+        tracing_timers: true,
+        direct_offsets: false,
         ..Dialect::V6_12
     };
     /// All of them, ascending.

@@ -27,7 +27,7 @@ pub(crate) fn check(program: &Program, dialect: &Dialect) -> Result<(), (usize, 
         {
             let map = &program.maps()[insn.imm as usize];
             check_map(program, dialect, map)
-                .and_then(|()| check_direct(kind, map, insn))
+                .and_then(|()| check_direct(kind, dialect, map, insn))
                 .and_then(|()| check_storage(map, insn.imm, &mut storages))
                 .map_err(|refusal| (at, refusal.into()))?;
         }
@@ -101,7 +101,7 @@ fn check_map(program: &Program, dialect: &Dialect, map: &MapDef) -> Result<(), L
             return Err(LoadRefusal::SpinLock { programs });
         }
     }
-    if has(ValueFieldKind::Timer) && traces {
+    if has(ValueFieldKind::Timer) && traces && !dialect.tracing_timers {
         return Err(LoadRefusal::Timer);
     }
     if map.map_type.name() == "struct_ops" {
@@ -134,12 +134,12 @@ fn is_safe_while_sleeping(of: MapType) -> bool {
 }
 
 /// The address of a value as a constant (`map_direct_value_addr`).
-fn check_direct(kind: Wide, map: &MapDef, insn: &Insn) -> Result<(), LoadRefusal> {
+fn check_direct(kind: Wide, dialect: &Dialect, map: &MapDef, insn: &Insn) -> Result<(), LoadRefusal> {
     if !matches!(kind, Wide::MapValue | Wide::MapIndexValue) {
         return Ok(());
     }
     let off = insn.imm_hi;
-    if i64::from(off) >= MAX_VAR_OFF {
+    if dialect.direct_offsets && i64::from(off) >= MAX_VAR_OFF {
         return Err(LoadRefusal::DirectOffset { off });
     }
     if map.map_type != MapType::ARRAY {

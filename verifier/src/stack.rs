@@ -64,7 +64,10 @@ fn place(
         }
         (smin + i64::from(off), smax + i64::from(off))
     };
-    if min < STACK_BOTTOM || max.saturating_add(size) > 0 || max >= 0 || size < 0 {
+    // Without leave to read what was never written, reads stay in what was written so far.
+    let written = || -8 * state.stack_of(base.frame).len() as i64;
+    let bottom = if way == Way::Read && !env.dialect.uninit_stack { written() } else { STACK_BOTTOM };
+    if min < bottom || max.saturating_add(size) > 0 || max >= 0 || size < 0 {
         let told = env.dialect.variable_stack_off;
         return Err(if exact {
             Refusal::StackBounds { reg, way, off: if told { min } else { i64::from(off) }, size }
@@ -199,11 +202,16 @@ pub(crate) fn load(
         return Err(MemoryRefusal::StackSomewhere { reg, var_off, off, size: size.bytes() }.into());
     }
     let mut bytes = (place.min..place.max + i64::from(size.bytes())).map(|off| state.byte(place.frame, off));
-    if let Some(at) = bytes.clone().position(|byte| byte == Byte::Dynptr) {
+    if let Some(at) = bytes.clone().position(|byte| is_hidden(env, byte)) {
         let (at, size) = (at as i64, i64::from(size.bytes()));
         return Err(MemoryRefusal::StackBytesSomewhere { reg, indirect: "", var_off, at, size }.into());
     }
     Ok(if bytes.all(|byte| byte == Byte::Zero) { RegState::constant(0) } else { RegState::unknown() })
+}
+
+/// Whether nobody may look at such a byte.
+fn is_hidden(env: &Env<'_>, byte: Byte) -> bool {
+    byte == Byte::Dynptr || byte == Byte::Invalid && !env.dialect.uninit_stack
 }
 
 /// A read of known bytes: the register that was spilled there, if it is read as it was written.
@@ -234,7 +242,8 @@ fn fill(env: &Env<'_>, state: &State, place: Place, size: Size, fills: bool) -> 
     let is_readable = |byte: &Byte| match byte {
         Byte::Dynptr => false,
         Byte::Zero => spilled == 0 || env.dialect.zero_spills,
-        Byte::Invalid | Byte::Spill | Byte::Misc => true,
+        Byte::Invalid => env.dialect.uninit_stack,
+        Byte::Spill | Byte::Misc => true,
     };
     if let Some(at) = read.iter().position(|byte| !is_readable(byte)) {
         return Err(MemoryRefusal::StackRead { reg: place.reg, off, at: at as i64, size: size.bytes() }.into());
@@ -275,7 +284,7 @@ pub(crate) fn for_helper(env: &Env<'_>, state: &mut State, reg: Reg, size: i64, 
     let range = place.min..place.max + size;
     // What is written whole need not hold anything before.
     if !(way.raw && place.exact)
-        && let Some(at) = range.clone().position(|off| state.byte(place.frame, off) == Byte::Dynptr)
+        && let Some(at) = range.clone().position(|off| is_hidden(env, state.byte(place.frame, off)))
     {
         let (at, indirect, var_off) = (at as i64, " indirect", env.dialect.bits(base.var.var_off));
         return Err(if place.exact {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use corpus::text;
+use fuzz::outside::LONG_RESULTS;
 use linux::LinuxEngine;
 use semantics::engine::{Engine, EngineId, Lack, Task};
 use semantics::insn::Reg;
@@ -455,7 +456,9 @@ impl Session<'_> {
         if self.kernels.is_empty() {
             return Ok(Open::default());
         }
-        let mut origins = Origins::default();
+        let is_early = |id: EngineId| matches!(id, EngineId::Linux(version, _) if version < LONG_RESULTS);
+        let has_int_errors = self.kernels.iter().any(|kernel| is_early(kernel.id()));
+        let mut origins = if has_int_errors { Origins::with_int_errors() } else { Origins::default() };
         interpreter::run(self.program, &mut self.world, self.args.fuel, &mut origins);
         let open = origins.finish(&self.world);
         self.world.reset(input)?;

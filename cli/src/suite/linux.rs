@@ -163,13 +163,15 @@ impl Bench {
     fn refused(&self, case: &Case, answer: &Answer, log: &str) -> Result<Reply, Reply> {
         if let Err(malformed) = case.program() {
             let dialect = fuzz::outside::dialect(self.version);
-            let ours = Ours::ask(&mut Verifier::default(), &Err(malformed), dialect);
+            let program = Err(malformed);
+            let mut ask = |dialect| Ours::ask(&mut Verifier::default(), &program, dialect);
+            let ours = ask(dialect);
             let theirs = Theirs::read(&Ok::<_, Unanswered>(answer.clone()));
             let cause = relate(&ours, &theirs);
             if cause.relation == Relation::BothReject {
                 return Ok(Reply::Passed { note: None });
             }
-            if let Some(explained) = explain(&cause, &ours, &theirs, dialect) {
+            if let Some(explained) = explain(&cause, (&ours, &theirs), dialect, &mut ask) {
                 return Ok(Reply::passed(&format!("refused in other words: {}", explained.name)));
             }
         }
@@ -189,6 +191,7 @@ impl Bench {
             None => true,
             _ if open.result() || open.course() => true,
             Some(Ending::Return(value)) => value == ran.retval,
+            Some(Ending::Result(value)) if open.upper() => value as u32 == ran.retval,
             Some(Ending::Result(value)) => r0.map_or(value as u32 == ran.retval, |r0| r0 == value),
             // A verified program does not trap.
             Some(Ending::Trap(_)) => return Err(Reply::skipped(&"a trap is expected, which no kernel has")),

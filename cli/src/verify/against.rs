@@ -13,7 +13,7 @@ use semantics::engine::LinuxVersion;
 use semantics::program::Program;
 use serde_json::{Value, json};
 use verifier::explained::Explained;
-use verifier::{Dialect, Options, Verdict, verify};
+use verifier::{Dialect, Options, Verdict, Verifier, verify};
 
 use super::columns;
 use crate::{Format, Status};
@@ -57,7 +57,8 @@ pub fn run(
         let note = (dialect.name != version.to_string())
             .then(|| format!("there are no rules of {version} here: {} is the nearest", dialect.name));
         let cause = relate(&our_opinion, &their_opinion);
-        let explained = explain(&cause, &our_opinion, &their_opinion, dialect);
+        let mut again = |dialect| Ours::ask(&mut Verifier::default(), &Ok(Arc::clone(program)), dialect);
+        let explained = explain(&cause, (&our_opinion, &their_opinion), dialect, &mut again);
         let relation = cause.relation;
         // What one of them cannot judge is no difference.
         let same = ours.accepts == theirs.accepts;

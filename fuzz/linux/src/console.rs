@@ -43,6 +43,11 @@ impl Console {
     }
 }
 
+/// Whether a kernel says this in its log of a program that is as it should be (`bpf_get_probe_write_proto`).
+pub fn is_notice(line: &str) -> bool {
+    line.contains("is installing a program with bpf_probe_write_user helper")
+}
+
 /// The lines that say most of a console: from where trouble begins, or else the last ones.
 pub fn telling(console: &str) -> Vec<&str> {
     const TROUBLE: [&str; 5] = ["BUG:", "Oops", "panic", "WARNING:", "rcu: INFO"];
@@ -56,7 +61,13 @@ pub fn telling(console: &str) -> Vec<&str> {
 mod tests {
     use std::io::Write;
 
-    use super::{Console, KEPT, telling};
+    use super::{Console, KEPT, is_notice, telling};
+
+    #[test]
+    fn notices_are_no_warnings() {
+        let notice = "init[1] is installing a program with bpf_probe_write_user helper that may corrupt user memory!";
+        assert!(is_notice(notice) && !is_notice("WARNING: CPU: 0 PID: 1 at kernel/bpf/verifier.c"));
+    }
 
     #[test]
     fn the_end_is_kept() {

@@ -12,6 +12,7 @@ use wire::{ASKS_LEN, Answer, Asked, FrameError, Job, Signal};
 
 use crate::accel::{Accel, NoAccel};
 use crate::console::{self, Console};
+use crate::job;
 use crate::kernel::Kernel;
 use crate::qemu::{self, QEMU};
 use crate::shared::Shared;
@@ -49,10 +50,10 @@ pub enum GuestError {
     File(io::Error),
     /// Memory or sockets of ours.
     #[error("a guest's channel: {0}")]
-    Channel(#[from] io::Error),
+    Channel(io::Error),
     /// The accelerator.
     #[error("{variable}: {0}", variable = crate::accel::VARIABLE)]
-    Accel(#[from] NoAccel),
+    Accel(NoAccel),
     /// It did not come up.
     #[error("the guest with Linux {version} ({accel}) did not boot: {why}; its console ends with:\n{console}")]
     Boot {
@@ -76,6 +77,19 @@ pub enum GuestError {
     /// Somebody called [`Stop::stop`].
     #[error("stopped")]
     Stopped,
+}
+
+// Their texts tell the reason, so it is no source beside that: whoever prints a chain of errors would print it twice.
+impl From<io::Error> for GuestError {
+    fn from(error: io::Error) -> GuestError {
+        GuestError::Channel(error)
+    }
+}
+
+impl From<NoAccel> for GuestError {
+    fn from(error: NoAccel) -> GuestError {
+        GuestError::Accel(error)
+    }
 }
 
 /// A job that has no answer.
@@ -244,7 +258,8 @@ impl Guest {
                 Signal::Answer { job, at: start, len } if talk.at == Some(job as usize) => {
                     let nonsense = || Lost::Nonsense(format!("answer {start} {len}"));
                     let bytes = self.shared.answer(start, len).ok_or_else(nonsense)?;
-                    let answer = wire::decode(&bytes).map_err(Lost::Garbled)?;
+                    let mut answer: Answer = wire::decode(&bytes).map_err(Lost::Garbled)?;
+                    answer.messages.retain(|line| !console::is_notice(line));
                     talk.at = None;
                     talk.held = Some((job as usize, answer));
                 }
@@ -265,11 +280,15 @@ impl Guest {
     }
 
     /// How long a job may take: longer for long programs, since the kernel moves what lies behind each instruction that it
-    /// rewrites (`bpf_patch_insn_data`), which is quadratic.
+    /// rewrites (`bpf_patch_insn_data`), which is quadratic; and for loops, of which its verifier may follow a million
+    /// instructions.
     fn patience(&self, job: &Job) -> Duration {
-        const SLOTS_PER_SECOND: usize = 256;
+        const SLOTS_PER_SECOND: usize = 64;
+        const LOOP_TIMES: u32 = 4;
         let slots: usize = job.programs.iter().map(|program| program.insns.len() / 8).sum();
-        self.settings.job + Duration::from_secs((slots / SLOTS_PER_SECOND * job.engines.len()) as u64)
+        let loops = job.programs.iter().any(|program| job::has_loop(&program.insns));
+        let times = if loops { LOOP_TIMES } else { 1 };
+        times * self.settings.job + Duration::from_secs((slots / SLOTS_PER_SECOND * job.engines.len()) as u64)
     }
 
     /// The next signal; what is no signal is left out.

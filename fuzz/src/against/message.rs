@@ -3,8 +3,10 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Beginnings of the lines that the kernel's log ends with (`print_verification_stats`).
-const STATISTICS: [&str; 4] = ["verification time ", "stack depth ", "processed ", "insns processed "];
+/// Beginnings of the lines that the kernel's log ends with (`print_verification_stats`; since 6.7 the states of a loop that has
+/// no end).
+const STATISTICS: [&str; 6] =
+    ["verification time ", "stack depth ", "processed ", "insns processed ", "cur state:", "old state:"];
 
 /// Beginnings of lines that say how the program is followed, not what is wrong with it: subprograms, ways and precision
 /// marks (`do_check`, `mark_chain_precision`), lines of source (`verbose_linfo`).
@@ -62,7 +64,12 @@ fn is_trace(line: &str) -> bool {
     let is_numbered = number.is_some_and(|at| at > 0 && line[at..].starts_with(':'));
     // `frame1: R1=...`, but not `frame pointer is read only`.
     let is_frame = line.starts_with("frame") && line[5..].starts_with(|c: char| c.is_ascii_digit());
-    is_numbered || is_frame || TRACE.iter().any(|beginning| *beginning != "frame" && line.starts_with(beginning))
+    // What is known of an argument, not what is wrong with it (`btf_ctx_access`).
+    let is_argument = line.starts_with("func '") && line.contains(" has btf_id ");
+    is_numbered
+        || is_frame
+        || is_argument
+        || TRACE.iter().any(|beginning| *beginning != "frame" && line.starts_with(beginning))
 }
 
 /// A message without what differs from program to program: `R3` becomes `R?`, numbers become `N`. Names stay, also with
@@ -121,6 +128,11 @@ mod tests {
             last("expected prog array map for tail callverification time 7 usec\n"),
             "expected prog array map for tail call"
         );
+        let states = "infinite loop detected at insn 1\ncur state: R0=0\nold state: R0_w=0\nprocessed 3 insns\n";
+        assert_eq!(last(states), "infinite loop detected at insn 1");
+        let argument = "func 'f' arg0 has btf_id 94105 type STRUCT 's'\nonly read is supported\nprocessed 2 insns\n";
+        assert_eq!(last(argument), "only read is supported");
+        assert_eq!(last("func 'f' doesn't have 3-th argument\n"), "func 'f' doesn't have 3-th argument");
         assert_eq!((last("").as_str(), processed("")), ("", None));
     }
 

@@ -67,7 +67,8 @@ impl Bench {
             match ask(subject, &wanted) {
                 Ok((program, job)) => asked.push(((subject, program), job)),
                 Err((ours, theirs)) => {
-                    let comparison = related(subject, ours, theirs, self.dialect, Vec::new());
+                    let again = ours.clone();
+                    let comparison = related(subject, ours, theirs, self.dialect, &mut |_| again.clone());
                     self.tally.add(&comparison);
                     each(&comparison);
                 }
@@ -78,8 +79,9 @@ impl Bench {
         for done in self.pool.ask(asked, Order::Given) {
             let ((subject, program), given) = done?;
             let ours = Ours::ask(&mut self.verifier, &program, self.dialect);
-            let warnings = given.as_ref().map_or_else(|_| Vec::new(), |answer| answer.messages.clone());
-            let comparison = related(subject, ours, Theirs::read(&given), self.dialect, warnings);
+            let mut again = |dialect| Ours::ask(&mut self.verifier, &program, dialect);
+            let mut comparison = related(subject, ours, Theirs::read(&given), self.dialect, &mut again);
+            comparison.warnings = given.map_or_else(|_| Vec::new(), |answer| answer.messages);
             if let (Theirs::Accept { .. }, Ok(program)) = (&comparison.theirs, program) {
                 taken.extend(runs::tests(subject, &program).into_iter().map(|test| (comparisons.len(), test)));
             }
@@ -124,10 +126,17 @@ impl Bench {
     }
 }
 
-fn related(subject: &Subject, ours: Ours, theirs: Theirs, dialect: Dialect, warnings: Vec<String>) -> Comparison<'_> {
+/// How two opinions relate; `again` is ours under other rules.
+fn related<'s>(
+    subject: &'s Subject,
+    ours: Ours,
+    theirs: Theirs,
+    dialect: Dialect,
+    again: &mut dyn FnMut(Dialect) -> Ours,
+) -> Comparison<'s> {
     let cause = relate(&ours, &theirs);
-    let explained = explain(&cause, &ours, &theirs, dialect);
-    Comparison { subject, ours, theirs, cause, explained, warnings, run: None }
+    let explained = explain(&cause, (&ours, &theirs), dialect, again);
+    Comparison { subject, ours, theirs, cause, explained, warnings: Vec::new(), run: None }
 }
 
 /// A program as we read it, and as a kernel is asked about it; or why nobody is asked.

@@ -135,12 +135,18 @@ pub fn relate(ours: &Ours, theirs: &Theirs) -> Cause {
     Cause { relation, ours, theirs }
 }
 
-/// Why the two differ, if that is known.
-pub fn explain(cause: &Cause, ours: &Ours, theirs: &Theirs, dialect: Dialect) -> Option<&'static Explained> {
+/// Why the two differ, if that is known. `ask` is what we say of the program under other rules.
+pub fn explain(
+    cause: &Cause,
+    (ours, theirs): (&Ours, &Theirs),
+    dialect: Dialect,
+    ask: &mut dyn FnMut(Dialect) -> Ours,
+) -> Option<&'static Explained> {
     let side = cause.relation.side()?;
-    let ours = if let Ours::Reject { message, .. } = ours { message } else { "" };
-    let theirs = if let Theirs::Reject { message, .. } = theirs { message } else { "" };
-    explained::find(side, dialect.version, ours, theirs)
+    let our_message = if let Ours::Reject { message, .. } = ours { message } else { "" };
+    let their_message = if let Theirs::Reject { message, .. } = theirs { message } else { "" };
+    let mut agrees = |dialect| relate(&ask(dialect), theirs).relation.is_agreement();
+    explained::find(side, dialect.version, (our_message, their_message), &mut agrees)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::target::{self, Argument};
 use super::{Access, Use, check_unmodified, object};
 use crate::env::Env;
-use crate::refusal::{Refusal, Stop, Unsupported};
+use crate::refusal::{MemoryRefusal, Refusal, Stop, Unsupported};
 use crate::state::{Flags, Kind, RegState, State};
 use semantics::insn::{Reg, Size};
 use semantics::program_type::{ContextField, FieldKind, ProgramType};
@@ -60,6 +60,10 @@ fn argument(env: &Env<'_>, access: &Access, field: &'static ContextField) -> Res
     let argument = function.argument(number, env.program.attach_type()).ok_or_else(refused)?;
     match argument {
         Argument::Number => Ok(RegState::unknown()),
+        Argument::Object(_) | Argument::Pointer if env.dialect.whole_pointers && access.size != Size::Dw => {
+            let (reg, off, size) = (access.reg, access.at.into(), access.size.bytes());
+            Err(MemoryRefusal::PartOfPointer { reg, function: function.name, off, size }.into())
+        }
         Argument::Object(name) => {
             let what = object::number(name).ok_or_else(|| not_modelled(env, field))?;
             Ok(RegState { what, ..RegState::pointer(Kind::BtfId) })

@@ -73,19 +73,23 @@ pub(crate) fn store(
     write(env, state, &access, value, value_reg)
 }
 
-/// Reads and writes the same place; what was read counts where it goes to a register.
+/// Reads and writes the same place; what was read counts where it goes to a register, `fetched`. Where that is the one with
+/// the address, Linux takes what was read for the address of the write.
 pub(crate) fn atomic(
     env: &mut Env<'_>,
     state: &mut State,
     reg: Reg,
     off: i16,
     size: Size,
-    fetch: bool,
+    fetched: Option<Reg>,
 ) -> Result<RegState, Stop> {
-    let access = Access { atomic: true, ..Access::new(state, reg, off, size) };
+    let mut access = Access { atomic: true, ..Access::new(state, reg, off, size) };
     let mut old = read(env, state, &access, false)?;
-    if fetch {
+    if fetched.is_some() {
         old = read(env, state, &access, true)?;
+    }
+    if fetched == Some(reg) {
+        (access.base, access.at) = (old, old.off.wrapping_add(i32::from(off)));
     }
     write(env, state, &Access { write: true, ..access }, &Stored::Unknown, reg)?;
     Ok(old)

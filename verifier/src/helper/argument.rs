@@ -40,7 +40,8 @@ pub(super) fn check(
         check_type(env, prototype, reg, &held, demand)?;
         check_offset(env.dialect, reg, &held, demand)?;
     }
-    note_references(state, reg, &held, demand, given)?;
+    let helper = env.dialect.registers_named.then_some(prototype.fact.name);
+    note_references(state, (reg, &held), demand, helper, given)?;
     if is_null && demand.is(Arg::OR_NULL) && demand.kind == ArgKind::MapValue {
         return Ok(());
     }
@@ -183,9 +184,9 @@ fn check_offset(dialect: Dialect, reg: Reg, held: &RegState, demand: Demand) -> 
 /// What the call gives back, and what it may hand on.
 fn note_references(
     state: &State,
-    reg: Reg,
-    held: &RegState,
+    (reg, held): (Reg, &RegState),
     demand: Demand,
+    helper: Option<&'static str>,
     given: &mut Given,
 ) -> Result<(), CallRefusal> {
     if demand.is(Arg::RELEASE) {
@@ -194,7 +195,7 @@ fn note_references(
                 return Err(CallRefusal::NotAcquired { reg });
             }
         } else if held.reference == 0 && held.as_constant() != Some(0) {
-            return Err(CallRefusal::NotReferenced { reg });
+            return Err(CallRefusal::NotReferenced { reg, helper });
         }
         given.released = Some(reg);
     }

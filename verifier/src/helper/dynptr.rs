@@ -60,7 +60,8 @@ pub(super) fn check(
     }
     // Counted from 0 since 6.12.
     let number = reg.number() - u8::from(dialect.version >= Version(6, 12));
-    let found = whole(state, held).ok_or(CallRefusal::DynptrMissing { reg, number })?;
+    let shown = (!dialect.registers_named).then_some(number);
+    let found = whole(state, held).ok_or(CallRefusal::DynptrMissing { reg, number: shown })?;
     let is_local = found.flags.any(Flags::LOCAL);
     if demand.is(Arg::LOCAL) && !is_local {
         return Err(CallRefusal::DynptrType { reg, number, expected: "local" });

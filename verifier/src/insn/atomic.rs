@@ -27,7 +27,7 @@ pub(crate) fn check(
     if let Some(reg) = fetched {
         writable(reg)?;
     }
-    let old = access::atomic(env, state, insn.dst, insn.off as i16, size, fetched.is_some())?;
+    let old = access::atomic(env, state, insn.dst, insn.off as i16, size, fetched)?;
     if let Some(reg) = fetched {
         state.set(reg, old);
     }

@@ -1,7 +1,7 @@
 //! Calls of the program's own subprograms, and exit (kernel: `check_func_call`, `prepare_func_exit`).
 
 use crate::env::{Env, Later};
-use crate::refusal::{Refusal, Stop};
+use crate::refusal::{MemoryRefusal, Refusal, Stop};
 use crate::returns;
 use crate::state::{Callback, Entry, Kind, RegState, State};
 use semantics::insn::{Insn, Reg};
@@ -37,10 +37,12 @@ fn enter(env: &Env<'_>, state: &mut State, entry: Entry) -> Result<(), Refusal> 
 
 /// `exit`: where the path goes on, or `None` where it ends.
 pub(crate) fn check_exit(env: &Env<'_>, state: &mut State) -> Result<Option<usize>, Stop> {
+    let alike = env.dialect.leaks_alike;
     if state.lock.is_some() {
-        return Err(Refusal::UnlockMissing.into());
+        return Err(if alike { MemoryRefusal::ExitLocked.into() } else { Refusal::UnlockMissing.into() });
     }
-    returns::check_references(state, "")?;
+    let then = if alike { "BPF_EXIT instruction in main prog would lead to reference leak" } else { "" };
+    returns::check_references(state, then)?;
     if state.depth() == 0 {
         crate::returns::check(env, state)?;
         return Ok(None);

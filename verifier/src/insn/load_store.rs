@@ -3,7 +3,7 @@
 use super::{readable, writable};
 use crate::access;
 use crate::env::Env;
-use crate::refusal::Stop;
+use crate::refusal::{Refusal, Stop};
 use crate::stack::Stored;
 use crate::state::{Kind, RegState, State};
 use semantics::insn::{Insn, Size, Source};
@@ -19,8 +19,13 @@ pub(crate) fn check_load(env: &mut Env<'_>, state: &mut State, size: Size, insn:
 
 /// `dst = *(signed size *)(src + off)`: a number is sign-extended; what else memory holds is read whole or not at all.
 pub(crate) fn check_load_sx(env: &mut Env<'_>, state: &mut State, size: Size, insn: &Insn) -> Result<(), Stop> {
+    let base = *state.reg(insn.src);
     check_load(env, state, size, insn)?;
     let loaded = *state.reg(insn.dst);
+    if env.dialect.unsigned_pointers && base.is(Kind::Ctx) && loaded.kind != Kind::Scalar {
+        let off = i64::from(base.off) + i64::from(insn.off as i16);
+        return Err(Refusal::Context { reg: insn.src, off, size: size.bytes() }.into());
+    }
     if loaded.kind == Kind::Scalar {
         let var = (env.rules.load_sx)(size, &env.dialect.domain, &loaded.var);
         let id = if loaded.var.umax < 1 << (size.bits() - 1) { loaded.id } else { 0 };

@@ -5,7 +5,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Kind, RegState, State};
-use semantics::insn::{Op, Reg, Wide};
+use semantics::insn::{Op, Reg, Size, Wide};
 
 pub mod alu;
 pub mod atomic;
@@ -51,7 +51,11 @@ pub const fn is_followed(op: Op) -> bool {
 /// Whether a version that does not have an instruction says so before it follows any path
 /// (`resolve_pseudo_ldimm64`): its code is none, or it is a load with a mode that is none.
 pub(crate) const fn is_unknown_at_once(op: Op) -> bool {
-    !matches!(op, Op::MovSx { .. } | Op::MulDiv { .. } | Op::LoadAcquire { .. } | Op::StoreRelease { .. })
+    let (Op::LoadAcquire { size } | Op::StoreRelease { size }) = op else {
+        return !matches!(op, Op::MovSx { .. } | Op::MulDiv { .. });
+    };
+    // The code is that of atomic operations, which have these sizes only.
+    !matches!(size, Size::W | Size::Dw)
 }
 
 /// The register, if something was written to it (`check_reg_arg`, `SRC_OP`).

@@ -19,7 +19,12 @@ pub(crate) fn check(env: &mut Env<'_>, state: &mut State, mode: Mode, insn: &Ins
         return Err(MemoryRefusal::PacketLoad.into());
     }
     readable(state, CONTEXT)?;
-    returns::check_references(state, "BPF_LD_[ABS|IND] cannot be mixed with socket references")?;
+    let then = if env.dialect.leaks_alike {
+        "BPF_LD_[ABS|IND] would lead to reference leak"
+    } else {
+        "BPF_LD_[ABS|IND] cannot be mixed with socket references"
+    };
+    returns::check_references(state, then)?;
     if state.lock.is_some() {
         return Err(MemoryRefusal::PacketLoadLocked.into());
     }

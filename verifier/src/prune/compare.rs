@@ -45,6 +45,8 @@ pub(crate) struct Comparison<'a> {
     pub read: &'a Slots,
     /// Whether numbers are compared that no verdict is known to depend on.
     pub exact: bool,
+    /// Whether bytes may be read that were never written.
+    pub uninit: bool,
     /// Which ids stand for which.
     pub ids: &'a mut IdMap,
 }
@@ -109,10 +111,11 @@ impl Comparison<'_> {
         for (old_byte, cur_byte) in old.bytes.iter().zip(&cur.bytes) {
             let covered = match (old_byte, cur_byte) {
                 (Byte::Invalid, _)
-                | (Byte::Misc, Byte::Misc | Byte::Zero | Byte::Invalid)
+                | (Byte::Misc, Byte::Misc | Byte::Zero)
                 | (Byte::Zero, Byte::Zero)
                 | (Byte::Spill, Byte::Spill)
                 | (Byte::Dynptr, Byte::Dynptr) => true,
+                (Byte::Misc, Byte::Invalid) => self.uninit,
                 (Byte::Misc, Byte::Spill) => cur.spill.kind == Kind::Scalar,
                 _ => false,
             };

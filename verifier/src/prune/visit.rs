@@ -33,7 +33,8 @@ impl Verifier {
         let saved = &self.saved.all[at as usize];
         let marks = options.marks();
         let read = if marks { &saved.read } else { &[u64::MAX; 8] };
-        Comparison { live: &self.flow.live, read, exact: !marks, ids: &mut self.ids }.subsumes(&saved.state, state, pc)
+        let (live, uninit) = (&self.flow.live, options.dialect.uninit_stack);
+        Comparison { live, read, exact: !marks, uninit, ids: &mut self.ids }.subsumes(&saved.state, state, pc)
     }
 
     /// Slots are read behind the last saved state, and behind those before it until the slots are written on the way
@@ -124,8 +125,8 @@ impl Exploration<'_> {
             next = saved.next;
             if saved.branches > 0 {
                 let same = if calls_back {
-                    let read = &[u64::MAX; 8];
-                    Comparison { live: &store.flow.live, read, exact: true, ids: &mut store.ids }.subsumes(
+                    let (live, read, uninit) = (&store.flow.live, &[u64::MAX; 8], self.env.dialect.uninit_stack);
+                    Comparison { live, read, exact: true, uninit, ids: &mut store.ids }.subsumes(
                         &saved.state,
                         &self.state,
                         pc,

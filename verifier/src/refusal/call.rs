@@ -76,8 +76,8 @@ pub enum CallRefusal {
     Object { reg: Reg, object: &'static str, expected: &'static str },
     #[error("{} is not a known constant'", upper(*reg))]
     NotConstant { reg: Reg },
-    #[error("{} must be referenced when passed to release function", upper(*reg))]
-    NotReferenced { reg: Reg },
+    #[error("{}", not_referenced(*reg, *helper))]
+    NotReferenced { reg: Reg, helper: Option<&'static str> },
     #[error("{} must have zero offset when passed to release func", upper(*reg))]
     ReleaseOffset { reg: Reg },
     #[error("arg {} is an unacquired reference", reg.number())]
@@ -142,8 +142,8 @@ pub enum CallRefusal {
     DynptrOffset { reg: Reg },
     #[error("Dynptr has to be an uninitialized dynptr")]
     DynptrTaken { reg: Reg },
-    #[error("Expected an initialized dynptr as arg #{number}")]
-    DynptrMissing { reg: Reg, number: u8 },
+    #[error("Expected an initialized dynptr as {}", argument(*reg, *number))]
+    DynptrMissing { reg: Reg, number: Option<u8> },
     #[error("Expected a dynptr of type {expected} as arg #{number}")]
     DynptrType { reg: Reg, number: u8, expected: &'static str },
     #[error("Unsupported reg type {kind} for bpf_dynptr_from_mem data")]
@@ -161,6 +161,20 @@ impl std::fmt::Display for LockAt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |at| write!(f, " that is at {at}"))
     }
+}
+
+/// Since 7.0 with the name of the helper.
+fn not_referenced(reg: Reg, helper: Option<&'static str>) -> String {
+    let reg = upper(reg);
+    match helper {
+        Some(name) => format!("release helper bpf_{name} expects referenced PTR_TO_BTF_ID passed to {reg}"),
+        None => format!("{reg} must be referenced when passed to release function"),
+    }
+}
+
+/// An argument by its number, or where it has none by its register.
+fn argument(reg: Reg, number: Option<u8>) -> String {
+    number.map_or_else(|| upper(reg).to_string(), |number| format!("arg #{number}"))
 }
 
 impl CallRefusal {
@@ -185,7 +199,7 @@ impl CallRefusal {
             | C::ZeroSize { reg, .. }
             | C::UnboundedSize { reg }
             | C::NotConstant { reg }
-            | C::NotReferenced { reg }
+            | C::NotReferenced { reg, .. }
             | C::ReleaseOffset { reg }
             | C::NotAcquired { reg }
             | C::TwoReferences { reg, .. }
@@ -239,7 +253,7 @@ impl CallRefusal {
                 format!("Nothing limits the size in {reg}. Compare it with a constant, or mask it.")
             }
             C::NotConstant { reg } => format!("The helper needs a number in {reg} that is the same on every run."),
-            C::NotReferenced { reg } | C::NotAcquired { reg } => {
+            C::NotReferenced { reg, .. } | C::NotAcquired { reg } => {
                 format!("The helper gives back what {reg} points to, but the program does not hold it.")
             }
             C::ReleaseOffset { reg } => format!("{reg} has been moved; give back the pointer as it was given."),

@@ -86,6 +86,8 @@ pub enum MemoryRefusal {
     PacketLoad,
     #[error("BPF_LD_[ABS|IND] cannot be used inside bpf_spin_lock-ed region")]
     PacketLoadLocked,
+    #[error("BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region")]
+    ExitLocked,
     #[error("at the time of BPF_LD_ABS|IND R6 != pointer to skb")]
     PacketLoadContext,
     #[error("Unreleased reference id={id} alloc_insn={insn}{}", Then(then))]
@@ -96,6 +98,8 @@ pub enum MemoryRefusal {
     ReturnedLater { kind: Type },
     #[error("callback function cannot be the main program")]
     MainAsCallback,
+    #[error("func '{function}' size {size} must be 8\ninvalid bpf_context access off={off} size={size}")]
+    PartOfPointer { reg: Reg, function: &'static str, off: i64, size: u32 },
 }
 
 /// A second line, if there is one.
@@ -149,10 +153,11 @@ impl MemoryRefusal {
             | M::StackBytesSomewhere { reg, .. }
             | M::StackSomewhere { reg, .. }
             | M::ZeroSized { reg }
-            | M::ConstantOfMany { reg } => Some(reg),
+            | M::ConstantOfMany { reg }
+            | M::PartOfPointer { reg, .. } => Some(reg),
             M::Returned { .. } | M::ReturnedLater { .. } => Some(Reg::R0),
             M::PacketLoadContext => Some(Reg::R6),
-            M::PacketLoad | M::PacketLoadLocked | M::Leak { .. } | M::MainAsCallback => None,
+            M::PacketLoad | M::PacketLoadLocked | M::ExitLocked | M::Leak { .. } | M::MainAsCallback => None,
         }
     }
 
@@ -215,6 +220,8 @@ impl MemoryRefusal {
             M::PacketLoadLocked => {
                 "The load may end the program, and the lock would stay. Release it before.".to_owned()
             }
+            M::ExitLocked => "On this path the spin lock is still held at the end.".to_owned(),
+            M::PartOfPointer { .. } => "A part of an address is none: load all 8 bytes.".to_owned(),
             M::PacketLoadContext => "Legacy packet loads take the context from r6.".to_owned(),
             M::Leak { insn, .. } => {
                 format!("On this path what instruction {insn} acquired is not released before the end.")

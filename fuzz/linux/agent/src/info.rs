@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use wire::{Engine, Stage, Trial};
+use wire::{Engine, Line, Stage, Trial};
 
 use crate::bpf::{Attr, Command};
 
@@ -17,7 +17,23 @@ const KSYMS_COUNT: usize = 104;
 const FUNCTIONS_COUNT: usize = 108;
 const KSYMS: usize = 112;
 const FUNCTIONS: usize = 120;
+const LINES_COUNT: usize = 148;
+const LINES: usize = 152;
+const JITED_LINES: usize = 160;
+const JITED_LINES_COUNT: usize = 168;
+const LINE_LEN: usize = 172;
+const JITED_LINE_LEN: usize = 176;
 const VERIFIED_INSNS: usize = 216;
+
+/// `struct bpf_line_info`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct LineInfo {
+    insn_off: u32,
+    file_name_off: u32,
+    line_off: u32,
+    line_col: u32,
+}
 
 struct Info([u8; LEN]);
 
@@ -54,6 +70,8 @@ pub fn read(program: &OwnedFd, dump: bool, trial: &mut Trial) {
     if !dump {
         return;
     }
+    let mut lines = vec![LineInfo::default(); info.u32(LINES_COUNT) as usize];
+    let mut jited_lines = vec![0u64; info.u32(JITED_LINES_COUNT) as usize];
     let functions = info.u32(FUNCTIONS_COUNT) as usize;
     trial.jited = vec![0; info.u32(JITED_LEN) as usize];
     trial.xlated = vec![0; info.u32(XLATED_LEN) as usize];
@@ -64,7 +82,13 @@ pub fn read(program: &OwnedFd, dump: bool, trial: &mut Trial) {
     info.room(XLATED_LEN, XLATED, &mut trial.xlated);
     info.room(FUNCTIONS_COUNT, FUNCTIONS, &mut trial.jited_lens);
     info.room(KSYMS_COUNT, KSYMS, &mut trial.jited_at);
+    info.room(LINES_COUNT, LINES, &mut lines);
+    info.room(JITED_LINES_COUNT, JITED_LINES, &mut jited_lines);
+    info.set(LINE_LEN, &(size_of::<LineInfo>() as u32).to_le_bytes());
+    info.set(JITED_LINE_LEN, &(size_of::<u64>() as u32).to_le_bytes());
     info.ask(program);
+    let line = |(info, at): (LineInfo, u64)| Line { line_col: info.line_col, slot: info.insn_off, at };
+    trial.lines = lines.into_iter().zip(jited_lines).map(line).collect();
 }
 
 /// How many CPUs the kernel keeps values of per-CPU maps for: the last of a list such as `0-3`, and one.

@@ -86,6 +86,7 @@ impl Loader {
     ) -> Result<OwnedFd, Failure> {
         let fail = |errno| (Stage::Program(index), errno);
         let insns = with_fds(program, session);
+        let fd_array: Vec<u8> = program.fd_array.iter().flat_map(|fd| descriptor(*fd, session).to_le_bytes()).collect();
         let license = [program.license.as_bytes(), b"\0"].concat();
         let mut attr = Attr::new()
             .u32(0, program.prog_type)
@@ -94,7 +95,8 @@ impl Loader {
             .pointer(16, &license)
             .u32(44, program.flags)
             .name(48, &program.name)
-            .u32(68, program.attach_type);
+            .u32(68, program.attach_type)
+            .pointer(120, &fd_array);
         if let (Some(btf), false) = (&session.btf, program.func_info.is_empty()) {
             attr = attr
                 .fd(72, btf)
@@ -218,15 +220,20 @@ impl Session {
     }
 }
 
+/// The guest's file descriptor of this.
+fn descriptor(fd: Fd, session: &Session) -> u32 {
+    use std::os::fd::AsRawFd;
+    match fd {
+        Fd::Map(map) => session.maps.get(map as usize).map_or(BAD_FD, |fd| fd.as_raw_fd() as u32),
+        Fd::Bad => BAD_FD,
+    }
+}
+
 /// The instructions with the guest's file descriptors in them.
 fn with_fds(program: &Program, session: &Session) -> Vec<u8> {
-    use std::os::fd::AsRawFd;
     let mut insns = program.insns.clone();
     for field in &program.fds {
-        let fd = match field.fd {
-            Fd::Map(map) => session.maps.get(map as usize).map_or(BAD_FD, |fd| fd.as_raw_fd() as u32),
-            Fd::Bad => BAD_FD,
-        };
+        let fd = descriptor(field.fd, session);
         let at = 8 * field.slot as usize + 4;
         if let Some(imm) = insns.get_mut(at..at + 4) {
             imm.copy_from_slice(&fd.to_le_bytes());

@@ -27,7 +27,7 @@ pub struct Wanted {
     pub log_level: u32,
     /// Run on the inputs.
     pub runs: bool,
-    /// Translated and native instructions.
+    /// Translated and native instructions, and a line for each instruction that says where its code begins.
     pub dump: bool,
     /// The number of the kernel that is asked: some names in types changed.
     pub kernel: (u32, u32),
@@ -71,6 +71,7 @@ pub fn of_case(case: &Case, wanted: &Wanted) -> Result<Job, Malformed> {
         load: &case.load,
         license: &case.license,
         maps: &case.maps,
+        is_typed: false,
         parts: parts?,
     };
     Ok(source.job(inputs, wanted))
@@ -87,6 +88,7 @@ pub fn of_program<'a>(program: &Program, inputs: impl Iterator<Item = &'a Input>
         load: program.load(),
         license: program.license(),
         maps: program.maps(),
+        is_typed: !program.debug().functions.is_empty(),
         parts: parts
             .iter()
             .map(|(start, part)| {
@@ -105,6 +107,8 @@ struct Source<'a> {
     load: &'a Load,
     license: &'a str,
     maps: &'a [MapDef],
+    /// Whether the types of its functions are known.
+    is_typed: bool,
     /// The program, and those that its program arrays hold, by name.
     parts: Vec<(String, Vec<u8>)>,
 }
@@ -134,7 +138,7 @@ impl Source<'_> {
         Job {
             engines: wanted.engines.clone(),
             maps,
-            programs: self.parts.iter().map(|(name, code)| self.program(name, code, &mut types)).collect(),
+            programs: self.parts.iter().map(|(name, code)| self.program(name, code, &mut types, wanted)).collect(),
             btf: types.encode(),
             runs: if wanted.runs { inputs.map(|input| self.run(input)).collect() } else { Vec::new() },
             log_level: wanted.log_level,
@@ -180,7 +184,8 @@ impl Source<'_> {
         }
     }
 
-    fn program(&self, name: &str, code: &[u8], types: &mut btf::Types) -> wire::Program {
+    fn program(&self, name: &str, code: &[u8], types: &mut btf::Types, wanted: &Wanted) -> wire::Program {
+        let func_info = functions(code, self.is_typed, wanted.dump, types);
         wire::Program {
             name: if name == corpus::case::MAIN { self.name } else { name }.to_owned(),
             prog_type: self.program_type.id(),
@@ -189,7 +194,9 @@ impl Source<'_> {
             license: self.license.to_owned(),
             attach: self.attach(),
             fds: descriptors(code, self.maps.len()),
-            func_info: functions(code, types),
+            fd_array: fd_array(code, self.maps.len()),
+            line_info: if wanted.dump && !func_info.is_empty() { lines(code) } else { Vec::new() },
+            func_info,
             insns: code.to_vec(),
             ..wire::Program::default()
         }
@@ -236,8 +243,16 @@ impl Source<'_> {
 const LDDW: u8 = 0x18;
 /// A call.
 const CALL: u8 = 0x85;
+/// Loads from the packet (`BPF_LD | BPF_ABS`, `BPF_LD | BPF_IND`), without their sizes.
+const LD_ABS: u8 = 0x20;
+const LD_IND: u8 = 0x40;
+/// `BPF_FUNC_tail_call`.
+const TAIL_CALL: i32 = 12;
 /// `BPF_PSEUDO_CALL`, in a call.
 const PSEUDO_CALL: u8 = 1;
+/// `BPF_PSEUDO_MAP_IDX` and `BPF_PSEUDO_MAP_IDX_VALUE`, in a wide instruction.
+const PSEUDO_MAP_IDX: u8 = 5;
+const PSEUDO_MAP_IDX_VALUE: u8 = 6;
 /// `BPF_PSEUDO_FUNC`, in a wide instruction.
 const PSEUDO_FUNC: u8 = 4;
 
@@ -252,13 +267,16 @@ fn slots(code: &[u8]) -> impl Iterator<Item = (u32, Slot)> {
     })
 }
 
-/// `bpf_func_info` records of all functions, if an address of one is taken: the kernel then wants to know their types.
-fn functions(code: &[u8], types: &mut btf::Types) -> Vec<u8> {
+/// `bpf_func_info` records of all functions, if an address of one is taken: the kernel then wants to know their types. And of
+/// functions whose types are known, if one of them may end the program (`check_abnormal_return`); or at any rate.
+fn functions(code: &[u8], is_typed: bool, at_any_rate: bool, types: &mut btf::Types) -> Vec<u8> {
     let mut starts = BTreeSet::from([0]);
-    let mut is_wanted = false;
+    let mut is_wanted = at_any_rate;
     for (at, slot) in slots(code) {
         let takes_address = slot.code == LDDW && slot.src == PSEUDO_FUNC;
-        is_wanted |= takes_address;
+        let is_packet_load = matches!(slot.code & 0xe7, LD_ABS | LD_IND);
+        let may_end = is_packet_load || (slot.code == CALL && slot.src == 0 && slot.imm == TAIL_CALL);
+        is_wanted |= takes_address || (is_typed && may_end);
         if takes_address || (slot.code == CALL && slot.src == PSEUDO_CALL) {
             starts.insert(i64::from(at) + 1 + i64::from(slot.imm));
         }
@@ -269,6 +287,40 @@ fn functions(code: &[u8], types: &mut btf::Types) -> Vec<u8> {
     }
     let name = |start: i64| if start == 0 { corpus::case::MAIN.to_owned() } else { format!("function_{start}") };
     starts.iter().flat_map(|start| [*start as u32, types.function(&name(*start))]).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Whether an instruction jumps back.
+pub(crate) fn has_loop(code: &[u8]) -> bool {
+    /// `BPF_JMP` and `BPF_JMP32`.
+    const JUMPS: [u8; 2] = [0x05, 0x06];
+    slots(code).any(|(_, slot)| JUMPS.contains(&(slot.code & 7)) && slot.off < 0 && slot.code != CALL)
+}
+
+/// `bpf_line_info` records, a line for each instruction; the number of the line is that of the slot.
+fn lines(code: &[u8]) -> Vec<u8> {
+    let record = |(slot, _): (u32, Slot)| [slot, 0, 0, slot << LINE_SHIFT];
+    slots(code).flat_map(record).flat_map(u32::to_le_bytes).collect()
+}
+
+/// `BPF_LINE_INFO_LINE_NUM`: the column lies below.
+const LINE_SHIFT: u32 = 10;
+
+/// The slot that a line stands for, of those that a job with [`Wanted::dump`] has.
+pub fn slot_of_line(line_col: u32) -> usize {
+    (line_col >> LINE_SHIFT) as usize
+}
+
+/// The array that instructions name maps in by index, if there are such: all maps, and behind them nothing as far as indices go.
+fn fd_array(code: &[u8], maps: usize) -> Vec<Fd> {
+    /// What lies beyond is left to the kernel, which finds no memory there, or no descriptor.
+    const LONGEST: usize = 1 << 12;
+    let index = |slot: Slot| {
+        let names = slot.code == LDDW && (slot.src == PSEUDO_MAP_IDX || slot.src == PSEUDO_MAP_IDX_VALUE);
+        names.then(|| usize::try_from(slot.imm).ok()).flatten()
+    };
+    let Some(last) = slots(code).filter_map(|(_, slot)| index(slot)).max() else { return Vec::new() };
+    let len = maps.max(last.saturating_add(1).min(LONGEST));
+    (0..len).map(|at| if at < maps { Fd::Map(at as u32) } else { Fd::Bad }).collect()
 }
 
 /// The slots that name maps by their index, which the kernel takes as file descriptors. A number that no map has stands as it

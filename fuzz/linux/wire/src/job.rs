@@ -118,9 +118,11 @@ pub struct Program {
     pub insns: Vec<u8>,
     /// Slots whose immediate is a file descriptor.
     pub fds: Vec<FdField>,
+    /// The array that wide instructions name maps in by index (`fd_array`); empty for none.
+    pub fd_array: Vec<Fd>,
     /// `bpf_func_info` records, with types of the job's BTF; empty for none.
     pub func_info: Vec<u8>,
-    /// `bpf_line_info` records; empty for none.
+    /// `bpf_line_info` records; empty for none. The kernel takes them only with [`Program::func_info`].
     pub line_info: Vec<u8>,
 }
 
@@ -256,6 +258,19 @@ pub struct Trial {
     pub jited_lens: Vec<u32>,
     /// Addresses of the functions.
     pub jited_at: Vec<u64>,
+    /// Where the lines of [`Program::line_info`] begin that the program still has.
+    pub lines: Vec<Line>,
+}
+
+/// Where a line begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// `line_col` of its record, which says which one it is.
+    pub line_col: u32,
+    /// The slot, in [`Trial::xlated`].
+    pub slot: u32,
+    /// The address of its native code, in [`Trial::jited`] by [`Trial::jited_at`].
+    pub at: u64,
 }
 
 impl Trial {
@@ -270,6 +285,7 @@ impl Trial {
             jited: Vec::new(),
             jited_lens: Vec::new(),
             jited_at: Vec::new(),
+            lines: Vec::new(),
         }
     }
 }

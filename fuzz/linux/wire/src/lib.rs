@@ -10,12 +10,12 @@ mod job;
 
 pub use frame::{FrameError, decode, encode};
 pub use job::{
-    Answer, Attach, Element, Engine, Fd, FdField, Job, Load, Map, MapOp, Mishap, Outcome, Program, Ran, Run, Stage,
-    Step, Trial, Update, Value,
+    Answer, Attach, Element, Engine, Fd, FdField, Job, Line, Load, Map, MapOp, Mishap, Outcome, Program, Ran, Run,
+    Stage, Step, Trial, Update, Value,
 };
 
 /// Changes with every change of a message: a guest with an agent of another version is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes of the memory that host and guest share.
 pub const SHARED_LEN: usize = 64 << 20;
