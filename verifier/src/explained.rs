@@ -80,7 +80,7 @@ const fn uninit(name: &'static str, side: Side, theirs: &'static str) -> Explain
 }
 
 /// All of them.
-pub const ALL: [Explained; 21] = [
+pub const ALL: [Explained; 22] = [
     always("reserved fields first", Side::OtherMessage, " uses reserved fields: ", "", FIELDS),
     always("reserved fields on no path", Side::OnlyTheyAccept, " uses reserved fields: ", "", FIELDS),
     always("register numbers first", Side::OtherMessage, " is invalid: ", "", FIELDS),
@@ -121,6 +121,7 @@ pub const ALL: [Explained; 21] = [
         reason: "Before 6.7 Linux followed a callback at once and one time; since then, as here in all dialects, it follows what \
             is behind the call first, and the callback any number of times.",
     },
+    always("maps first", Side::OtherMessage, " is not pointing to valid bpf_map", "call to invalid destination", ORDER),
     since_7_2("16 frames", Side::OnlyTheyAccept, " frames is too deep", "", FRAMES),
     since_7_2(
         "16 frames, in other words",

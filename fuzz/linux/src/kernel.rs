@@ -1,5 +1,7 @@
 //! The kernels that there are.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// A kernel in `.kernels/`.
@@ -124,11 +126,41 @@ impl Kernel {
         Some(option(&text, name))
     }
 
+    /// Whether the files can be opened, and the image is a whole kernel: an emulator would take anything, and wait.
+    pub fn check(&self) -> io::Result<()> {
+        let failed =
+            |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        File::open(&self.initramfs).map_err(|error| failed(&self.initramfs, error))?;
+        let mut image = File::open(&self.image).map_err(|error| failed(&self.image, error))?;
+        let mut head = Vec::new();
+        let read = image.by_ref().take(HEAD_LEN).read_to_end(&mut head).and_then(|_| image.metadata());
+        let len = read.map_err(|error| failed(&self.image, error))?.len();
+        let flaw = flaw(&head, len).map(|flaw| io::Error::new(io::ErrorKind::InvalidData, flaw));
+        flaw.map_or(Ok(()), |flaw| Err(failed(&self.image, flaw)))
+    }
+
     /// The version as numbers, to compare by.
     pub fn number(&self) -> (u32, u32) {
         let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
+}
+
+/// Bytes up to the end of what is looked at of a kernel's header.
+const HEAD_LEN: u64 = 0x206;
+
+/// What is wrong with an image that begins like this and has so many bytes (Documentation/arch/x86/boot.rst): `None` if it is
+/// a whole kernel.
+fn flaw(head: &[u8], len: u64) -> Option<String> {
+    const SETUP_SECTORS: usize = 0x1f1;
+    const PARAGRAPHS: std::ops::Range<usize> = 0x1f4..0x1f8;
+    const MAGIC: std::ops::Range<usize> = 0x202..0x206;
+    if head.get(MAGIC) != Some(b"HdrS") {
+        return Some("this is no kernel image".to_owned());
+    }
+    let paragraphs = head[PARAGRAPHS].iter().rfold(0, |value, byte| value << 8 | u64::from(*byte));
+    let whole = 512 * (u64::from(head[SETUP_SECTORS]) + 1) + 16 * paragraphs;
+    (len < whole).then(|| format!("the kernel image is cut: {len} bytes of {whole}"))
 }
 
 fn option(config: &str, name: &str) -> String {
@@ -138,7 +170,7 @@ fn option(config: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kernel, KernelError, Package, option};
+    use super::{Kernel, KernelError, Package, flaw, option};
     use std::path::Path;
 
     #[test]
@@ -154,6 +186,17 @@ mod tests {
         let package = Package::from_text(text).unwrap();
         assert_eq!((&*package.suite, &*package.version, &*package.release), ("sid", "7.2.13-1", ""));
         assert_eq!(Package::from_text("nonsense"), None);
+    }
+
+    #[test]
+    fn images_are_whole() {
+        let mut head = vec![0; 0x206];
+        assert_eq!(flaw(&head, 1 << 20), Some("this is no kernel image".to_owned()));
+        assert_eq!(flaw(&[], 0), Some("this is no kernel image".to_owned()));
+        head[0x202..].copy_from_slice(b"HdrS");
+        (head[0x1f1], head[0x1f5]) = (3, 1);
+        assert_eq!(flaw(&head, 6143), Some("the kernel image is cut: 6143 bytes of 6144".to_owned()));
+        assert_eq!(flaw(&head, 6144), None);
     }
 
     #[test]

@@ -36,9 +36,7 @@ pub fn command(
     let (memory, signals) = (memory.as_raw_fd(), signals.as_raw_fd());
     let backend = format!("memory-backend-file,id=shared,size={SHARED_LEN},mem-path=/proc/self/fd/{memory},share=on");
     // qemu takes a file that is not there for a disk to boot from, some versions without a word.
-    for file in [&kernel.image, &kernel.initramfs] {
-        File::open(file).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
-    }
+    kernel.check()?;
     let mut command = Command::new(QEMU);
     command
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc"])

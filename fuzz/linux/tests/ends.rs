@@ -35,8 +35,18 @@ fn kernels_that_do_not_boot() {
         Machine::new(kernel, settings).ask_one(&returns(1)).unwrap_err()
     };
 
-    // qemu takes anything that is no kernel for a disk's first sector, or refuses it.
-    let error = start(Kernel { image: garbage, ..kernel.clone() }, 2000);
+    let error = start(Kernel { image: garbage, ..kernel.clone() }, 100).to_string();
+    assert!(error.contains("garbage: this is no kernel image") && error.contains("make linux"), "{error}");
+    let cut = folder.join("cut");
+    let whole = fs::read(&kernel.image).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let error = start(Kernel { image: cut, ..kernel.clone() }, 100).to_string();
+    assert!(error.contains("cut: the kernel image is cut: ") && error.contains("make linux"), "{error}");
+    // A kernel whose bytes are not its own does not unpack itself, and does not say so either.
+    let damaged = folder.join("damaged");
+    let half = whole.len() / 2;
+    fs::write(&damaged, [&whole[..half], &vec![0x5a; whole.len() - half]].concat()).unwrap();
+    let error = start(Kernel { image: damaged, ..kernel.clone() }, 2000);
     assert!(matches!(&error, GuestError::Boot { why: Lost::Ended(_) | Lost::Silent(_), .. }), "{error}");
 
     let error = start(Kernel { initramfs: empty, ..kernel.clone() }, 60_000);

@@ -73,8 +73,8 @@ pub(crate) fn store(
     write(env, state, &access, value, value_reg)
 }
 
-/// Reads and writes the same place; what was read counts where it goes to a register, `fetched`. Where that is the one with
-/// the address, Linux takes what was read for the address of the write.
+/// Reads and writes the same place; what was read counts where it goes to a register, `fetched`. That one holds nothing known
+/// from the start: not even the address, if it is the one with the address (`check_reg_arg` in `check_atomic`).
 pub(crate) fn atomic(
     env: &mut Env<'_>,
     state: &mut State,
@@ -84,12 +84,12 @@ pub(crate) fn atomic(
     fetched: Option<Reg>,
 ) -> Result<RegState, Stop> {
     let mut access = Access { atomic: true, ..Access::new(state, reg, off, size) };
+    if fetched == Some(reg) {
+        (access.base, access.at) = (RegState::unknown(), i32::from(off));
+    }
     let mut old = read(env, state, &access, false)?;
     if fetched.is_some() {
         old = read(env, state, &access, true)?;
-    }
-    if fetched == Some(reg) {
-        (access.base, access.at) = (old, old.off.wrapping_add(i32::from(off)));
     }
     write(env, state, &Access { write: true, ..access }, &Stored::Unknown, reg)?;
     Ok(old)
