@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{
-    Answer, Ask, Asked, Engine, Fd, FdField, FrameError, Job, Load, Map, Mishap, Program, Ran, Run, Signal, Stage,
-    Trial, Value, decode, encode,
+    Answer, Ask, Asked, Engine, Fd, FdField, FrameError, Job, Line, Load, Map, Mishap, Program, Ran, Run, Signal,
+    Stage, Trial, Value, decode, encode,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -48,6 +48,7 @@ fn program() -> impl Strategy<Value = Program> {
         name,
         prog_type,
         insns,
+        fd_array: fds.iter().map(|field| field.fd).collect(),
         fds,
         func_info,
         ..Program::default()
@@ -91,6 +92,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         jited_lens: vec![jited.len() as u32],
         jited,
         jited_at: vec![0xffff_ffff_c000_0000],
+        lines: vec![Line { line_col: 5 << 10, slot: 4, at: 0xffff_ffff_c000_0010 }],
     });
     (vec(trial, 0..3), vec(".{0,20}", 0..3), any::<u64>()).prop_map(|(trials, messages, nanoseconds)| Answer {
         trials,
