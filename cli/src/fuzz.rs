@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
+use fuzz::calls;
 use fuzz::campaign::{self, Options, Report};
 use fuzz::plant;
 use fuzz::target::{Configuration, Target};
@@ -27,8 +28,8 @@ pub struct Args {
     /// Which programs are made: `interpreter_vs_jit` (what the verifier accepts, run inside its states), closed (safe by
     /// construction, over every instruction that the JIT has), or `verifier_prune` (what hangs on its paths, verified with and
     /// without pruning)
-    #[arg(long, default_value = "interpreter_vs_jit", value_parser = target)]
-    target: Target,
+    #[arg(long, value_parser = target)]
+    target: Option<Target>,
     /// How the JIT lowers: standard, no-bmi2 or blinded; by default standard, of closed programs each way in turn
     #[arg(long, value_parser = configuration)]
     jit: Option<Configuration>,
@@ -50,7 +51,8 @@ pub struct Args {
     /// Instructions of a program, about
     #[arg(long, default_value_t = 20)]
     insns: usize,
-    /// Only programs that call this helper
+    /// Programs that call this helper, or those of this topic, or `all`: sequences of calls that share maps, memory and
+    /// packet, unless --target says otherwise
     #[arg(long)]
     helper: Option<String>,
     /// A kernel's engine that tests are put to as well, such as linux-6.1-jit; several are each compared with ours, and so
@@ -106,14 +108,13 @@ fn configuration(name: &str) -> Result<Configuration, String> {
     Configuration::by_name(name).ok_or_else(|| format!("configurations are {}", all.join(", ")))
 }
 
-/// The number of a modelled helper.
-fn helper(name: &str) -> anyhow::Result<u32> {
-    let name = name.strip_prefix("bpf_").unwrap_or(name);
-    semantics::helper::modelled()
-        .map(|(_, helper)| helper)
-        .find(|helper| helper.fact().name == name)
-        .map(|helper| helper.id)
-        .ok_or_else(|| anyhow!("helper `{name}` is not modelled"))
+/// The numbers of the modelled helpers that a name, a topic or `all` stands for.
+pub fn helpers(word: &str) -> anyhow::Result<Vec<u32>> {
+    let named = calls::named(word);
+    if named.is_empty() {
+        bail!("no modelled helper and no topic is called `{word}`");
+    }
+    Ok(named.into_iter().map(|helper| helper.id).collect())
 }
 
 /// Set by Ctrl-C and SIGTERM: what was found so far is still reported. A second Ctrl-C ends the process at once.
@@ -126,34 +127,10 @@ pub fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
-    if args.list_plants {
-        for plant in plant::all() {
-            writeln!(out, "{}: {}", plant.name, plant.story)?;
-        }
-        return Ok(Status::Fine);
-    }
-    let helper = args.helper.as_deref().map(helper).transpose()?;
-    engines::are_there(&args.engines)?;
-    let endless = args.duration.is_none() && args.tests.is_none();
-    let options = Options {
-        setup: Setup {
-            seed: args.seed,
-            insns: args.insns,
-            helper,
-            jit: args.jit.or(args.target.configuration()),
-            linux: args.engines.iter().map(ToString::to_string).collect(),
-            ..setup(args.target, args.plant.clone())?
-        },
-        workers: args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        duration: args.duration.or(endless.then_some(60)).map(Duration::from_secs),
-        tests: args.tests,
-        findings: args.findings,
-        dir: Some(args.out.clone()),
-        launcher: launcher(!args.engines.is_empty())?,
-    };
+/// A campaign of the workers of this machine, with a progress line where somebody looks on.
+pub fn campaign(options: &Options) -> anyhow::Result<Report> {
     let terminal = std::io::stderr().is_terminal();
-    let report = campaign::run(&options, &*interrupted()?, &|report| {
+    let report = campaign::run(options, &*interrupted()?, &|report| {
         if terminal {
             let _ = write!(std::io::stderr(), "\r{}", line(report));
         }
@@ -161,8 +138,49 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
     if terminal {
         let _ = writeln!(std::io::stderr());
     }
+    Ok(report)
+}
+
+/// One worker per processor.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    if args.list_plants {
+        for plant in plant::all() {
+            writeln!(out, "{}: {}", plant.name, plant.story)?;
+        }
+        return Ok(Status::Fine);
+    }
+    let helpers = args.helper.as_deref().map(helpers).transpose()?.unwrap_or_default();
+    let target = args.target.unwrap_or(if helpers.is_empty() { Target::InterpreterVsJit } else { Target::Helper });
+    engines::are_there(&args.engines)?;
+    let endless = args.duration.is_none() && args.tests.is_none();
+    let options = Options {
+        setup: Setup {
+            seed: args.seed,
+            insns: args.insns,
+            helpers,
+            jit: args.jit.or(target.configuration()),
+            linux: args.engines.iter().map(ToString::to_string).collect(),
+            ..setup(target, args.plant.clone())?
+        },
+        workers: args.workers.unwrap_or_else(workers),
+        duration: args.duration.or(endless.then_some(60)).map(Duration::from_secs),
+        tests: args.tests,
+        findings: args.findings,
+        dir: Some(args.out.clone()),
+        launcher: launcher(!args.engines.is_empty())?,
+    };
+    let report = campaign(&options)?;
     match args.format {
-        Format::Text => text(&report, out)?,
+        Format::Text => {
+            text(&report, out)?;
+            if target == Target::Helper {
+                crate::helpers::coverage::text(&report, &options.setup.helpers, out)?;
+            }
+        }
         Format::Json => crate::json(out, &to_json(&report))?,
     }
     Ok(Status::of(report.findings.is_empty()))
@@ -184,7 +202,7 @@ fn line(report: &Report) -> String {
     )
 }
 
-fn text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     for (meaning, (finding, written)) in &report.findings {
         writeln!(out, "{meaning}\n    {}", finding.objection)?;
         for line in semantics::disasm::disassemble(finding.test.program.insns()).lines() {

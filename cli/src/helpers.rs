@@ -1,6 +1,7 @@
 //! `touchstone helpers`: every helper of Linux 6.8, and which are modelled.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::bail;
 use comfy_table::{Table, presets};
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{Format, Status};
 
+pub mod coverage;
+
 /// What `--format json` prints.
 const JSON: &str = "JSON: [{id, name, prototype, topic, modelled, gpl_only, program_types, arguments: [{name, type, kind}], \
     result, changes, results}].";
@@ -17,14 +20,24 @@ const JSON: &str = "JSON: [{id, name, prototype, topic, modelled, gpl_only, prog
 #[derive(Debug, clap::Args)]
 #[command(after_help = JSON)]
 pub struct Args {
-    /// One helper, with or without `bpf_`
+    /// One helper, with or without `bpf_`; with --coverage also a topic
     name: Option<String>,
+    /// Fuzz all helpers and say how often each ran and what it returned; what it never returned is a gap
+    #[arg(long)]
+    coverage: bool,
+    /// For how many seconds, with --coverage
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    duration: u64,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Status> {
+    if args.coverage {
+        let word = args.name.as_deref().unwrap_or("all");
+        return coverage::run(word, Duration::from_secs(args.duration), args.format, out);
+    }
     let chosen: Vec<&Fact> = match &args.name {
         None => FACTS.iter().collect(),
         Some(name) => {

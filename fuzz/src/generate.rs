@@ -185,8 +185,13 @@ impl Generator {
             helpers: helper::modelled()
                 .map(|(_, helper)| helper)
                 .filter(|helper| options.helper.is_none_or(|only| only == helper.id))
-                // The verifier does not follow a call that calls back.
-                .filter(|helper| helper.fact().args.iter().all(|arg| arg.kind != ArgKind::Func))
+                // Those whose arguments are numbers, keys and values; `calls` writes the others.
+                .filter(|helper| helper.fact().args.iter().all(|arg| is_plain(arg.kind)))
+                .filter(|helper| {
+                    let about_map = helper.fact().args.iter().any(|arg| arg.kind == ArgKind::ConstMapPtr);
+                    !about_map
+                        || [MapType::HASH, MapType::ARRAY].into_iter().all(|of| verifier::takes_map(helper.id, of))
+                })
                 .collect(),
         }
     }
@@ -206,6 +211,11 @@ impl Generator {
             .expect("the generator writes structurally sound programs");
         Test { program: Arc::new(program), input }
     }
+}
+
+fn is_plain(kind: ArgKind) -> bool {
+    use ArgKind as K;
+    matches!(kind, K::Anything | K::ConstMapPtr | K::Ctx | K::MapKey | K::MapValue)
 }
 
 /// Maps of a program.

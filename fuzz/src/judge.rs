@@ -10,7 +10,7 @@ use semantics::outcome::Outcome;
 use semantics::program::Verified;
 use semantics::trap::Trap;
 use semantics::word::Concrete;
-use semantics::world::World;
+use semantics::world::{Effect, World};
 use verifier::rules::Rules as VerifierRules;
 use verifier::{Pruning, Refusal, Verdict, Verifier};
 
@@ -158,6 +158,11 @@ impl Judge {
         self
     }
 
+    /// What helpers did in the last run that was compared.
+    pub fn effects(&self) -> &[Effect] {
+        &self.ours.effects
+    }
+
     /// Gives up guest memory, so that a new judge can have it. This one is not to be used again.
     pub fn retire(&mut self) {
         if let Ok(memory) = Memory::detached() {
@@ -190,7 +195,7 @@ impl Judge {
             return Judgement::Unsupported(error.to_string());
         }
         match self.target {
-            Target::InterpreterVsJit => self.ask_verified(test, number),
+            Target::InterpreterVsJit | Target::Helper => self.ask_verified(test, number),
             Target::Closed => self.ask_closed(test, number),
             Target::VerifierPrune => match self.ask_pruned(test) {
                 Some(objection) => Judgement::Objection(objection),

@@ -7,6 +7,7 @@
 
 pub mod against;
 pub mod bytes;
+pub mod calls;
 pub mod campaign;
 pub mod case;
 pub mod closed;

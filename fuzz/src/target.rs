@@ -4,6 +4,7 @@ use jit::Rules;
 use semantics::word::Concrete;
 use serde::{Deserialize, Serialize};
 
+use crate::calls;
 use crate::closed;
 use crate::dice::Dice;
 use crate::generate::{self, Options};
@@ -20,11 +21,13 @@ pub enum Target {
     Closed,
     /// Programs whose verdict hangs on their paths, verified with and without pruning.
     VerifierPrune,
+    /// Sequences of helper calls that share maps, memory and packet, judged like the first.
+    Helper,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 3] = [Target::InterpreterVsJit, Target::Closed, Target::VerifierPrune];
+    pub const ALL: [Target; 4] = [Target::InterpreterVsJit, Target::Closed, Target::VerifierPrune, Target::Helper];
 
     /// Its name, which is also that of the cargo-fuzz target.
     pub fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Target {
             Target::InterpreterVsJit => "interpreter_vs_jit",
             Target::Closed => "closed",
             Target::VerifierPrune => "verifier_prune",
+            Target::Helper => "helper",
         }
     }
     /// The target with this name.
@@ -41,7 +45,7 @@ impl Target {
     /// The configuration that it uses unless told otherwise; `None` stands for all in turns.
     pub fn configuration(self) -> Option<Configuration> {
         match self {
-            Target::InterpreterVsJit | Target::VerifierPrune => Some(Configuration::Standard),
+            Target::InterpreterVsJit | Target::VerifierPrune | Target::Helper => Some(Configuration::Standard),
             Target::Closed => None,
         }
     }
@@ -110,12 +114,15 @@ pub enum Generator {
     Closed(closed::Generator),
     /// Of [`Target::VerifierPrune`].
     Paths(paths::Generator),
+    /// Of [`Target::Helper`].
+    Calls(calls::Generator),
 }
 
 impl Generator {
-    /// The generator of this target, with these options.
-    pub fn new(target: Target, options: Options) -> Generator {
+    /// The generator of this target, with these options; its programs call these helpers, by number, or all if there are none.
+    pub fn new(target: Target, options: Options, helpers: &[u32]) -> Generator {
         match target {
+            Target::Helper => Generator::Calls(calls::Generator::new(helpers)),
             Target::InterpreterVsJit => Generator::Typed(generate::Generator::new(options)),
             Target::Closed => Generator::Closed(closed::Generator::new(options)),
             Target::VerifierPrune => Generator::Paths(paths::Generator::new(options)),
@@ -127,6 +134,7 @@ impl Generator {
             Generator::Typed(generator) => generator.test(dice),
             Generator::Closed(generator) => generator.test(dice),
             Generator::Paths(generator) => generator.test(dice),
+            Generator::Calls(generator) => generator.test(dice),
         }
     }
 }

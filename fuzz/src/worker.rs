@@ -3,12 +3,14 @@
 //! Requests come as lines on standard input, answers go as lines to standard output, each a JSON object. A worker that
 //! dies or hangs is noticed by whoever sent the request; see [`Remote`].
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use semantics::engine::{Engine, EngineId};
+use semantics::world::Effect;
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
@@ -27,8 +29,8 @@ pub struct Setup {
     pub seed: u64,
     /// Instructions of a program, about.
     pub insns: usize,
-    /// Only calls of this helper.
-    pub helper: Option<u32>,
+    /// Only calls of these helpers, by number; of all if there are none.
+    pub helpers: Vec<u32>,
     /// A mistake to plant.
     pub plant: Option<String>,
     /// Which programs are made and how they are judged.
@@ -43,7 +45,15 @@ pub struct Setup {
 impl Setup {
     /// A setup of this target with nothing planted.
     pub fn new(target: Target) -> Setup {
-        Setup { seed: 0, insns: 20, helper: None, plant: None, target, jit: target.configuration(), linux: Vec::new() }
+        Setup {
+            seed: 0,
+            insns: 20,
+            helpers: Vec::new(),
+            plant: None,
+            target,
+            jit: target.configuration(),
+            linux: Vec::new(),
+        }
     }
     /// Test `number`.
     pub fn test(&self, generator: &Generator, number: u64) -> Test {
@@ -52,7 +62,8 @@ impl Setup {
     }
     /// The generator of its tests.
     pub fn generator(&self) -> Generator {
-        Generator::new(self.target, Options { insns: self.insns, helper: self.helper })
+        let helper = if let [only] = self.helpers[..] { Some(only) } else { None };
+        Generator::new(self.target, Options { insns: self.insns, helper }, &self.helpers)
     }
     /// The kernels that tests are put to, each booted.
     fn kernels(&self) -> Result<Vec<Box<dyn Engine>>, WorkerError> {
@@ -112,12 +123,24 @@ pub struct Stats {
     pub executed: u64,
     /// In how many accepted programs each row of the instruction table occurs.
     pub forms: Vec<u64>,
+    /// How often each helper returned what, by its number and the place in its list of results.
+    #[serde(default)]
+    pub results: BTreeMap<u32, Vec<u64>>,
     /// What came of tests on kernels.
     #[serde(default)]
     pub outside: Counts,
 }
 
 impl Stats {
+    /// Counts what helpers returned in a run.
+    fn note(&mut self, effects: &[Effect]) {
+        for Effect::Call { helper, class, .. } in effects {
+            let Some(declared) = semantics::helper::by_id(*helper) else { continue };
+            let Some(at) = declared.results.iter().position(|result| result == class) else { continue };
+            let counts = self.results.entry(*helper).or_insert_with(|| vec![0; declared.results.len()]);
+            counts[at] += 1;
+        }
+    }
     /// Adds the counts of another part.
     pub fn add(&mut self, other: &Stats) {
         self.tests += other.tests;
@@ -128,6 +151,11 @@ impl Stats {
         self.forms.resize(self.forms.len().max(other.forms.len()), 0);
         for (ours, theirs) in self.forms.iter_mut().zip(&other.forms) {
             *ours += theirs;
+        }
+        for (helper, counts) in &other.results {
+            let ours = self.results.entry(*helper).or_default();
+            ours.resize(ours.len().max(counts.len()), 0);
+            ours.iter_mut().zip(counts).for_each(|(ours, theirs)| *ours += theirs);
         }
         for (what, count) in &other.outside {
             *self.outside.entry(what.clone()).or_default() += count;
@@ -241,6 +269,7 @@ impl Worker {
                 Judgement::Fine(executed) => {
                     stats.accepted += 1;
                     stats.executed += executed;
+                    stats.note(self.judge.effects());
                     for insn in test.program.insns() {
                         stats.forms[insn.opcode as usize] += 1;
                     }

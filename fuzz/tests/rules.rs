@@ -16,7 +16,7 @@ const SEED: u64 = 42;
 
 /// What came of so many tests: the first objection with the number of its test, accepted and rejected programs.
 fn search(target: Target, plant: Option<&Plant>, tests: u64) -> (Option<(u64, Objection)>, u64, u64) {
-    let generator = Generator::new(target, Options::default());
+    let generator = Generator::new(target, Options::default(), &[]);
     let mut judge = Judge::of(target, Some(Configuration::Standard), plant).unwrap();
     let (mut accepted, mut rejected) = (0, 0);
     for number in 0..tests {
@@ -33,7 +33,7 @@ fn search(target: Target, plant: Option<&Plant>, tests: u64) -> (Option<(u64, Ob
 
 /// The smallest program that shows what test `number` does.
 fn smallest(target: Target, number: u64, objection: Objection) -> String {
-    let test = Generator::new(target, Options::default()).test(Dice::new(SEED, number));
+    let test = Generator::new(target, Options::default(), &[]).test(Dice::new(SEED, number));
     let mut judge = Judge::of(target, Some(Configuration::Standard), None).unwrap();
     let finding = Finding { test, objection, plant: None, target };
     let (finding, _) = reduce(finding, &mut |test: &Test| match judge.judge_fully(test) {

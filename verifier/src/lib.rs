@@ -42,6 +42,7 @@ mod stack;
 pub use dialect::Dialect;
 pub use domain::Domain;
 pub use explore::{Options, PROGRAM_TYPES, Verifier, verify};
+pub use helper::map::takes_map;
 pub use prune::Pruning;
 pub use refusal::{LoadRefusal, MemoryRefusal, Refusal, Unsupported};
 pub use states::{Escape, Snapshot, States};

@@ -196,7 +196,7 @@ pub struct Maker {
 impl Maker {
     /// Of programs of this kind, under this seed.
     pub fn new(make: Make, seed: u64) -> Maker {
-        Maker { make, seed, generator: Generator::new(make.target(), Options::default()) }
+        Maker { make, seed, generator: Generator::new(make.target(), Options::default(), &[]) }
     }
 
     /// Program `number`: the same for the same seed.

@@ -112,6 +112,12 @@ fn maps_of(helper: u32) -> Option<&'static [MapType]> {
     })
 }
 
+/// Whether the helper takes maps of this type, whatever else the program is.
+pub fn takes_map(helper: u32, map_type: MapType) -> bool {
+    helpers_of(map_type).is_none_or(|helpers| helpers.contains(&helper))
+        && maps_of(helper).is_none_or(|maps| maps.contains(&map_type))
+}
+
 /// Whether map and helper go together.
 pub(super) fn check(env: &Env<'_>, prototype: &Prototype, map: MapGiven) -> Result<(), Stop> {
     let (map_type, helper, name) = (env.map(map.number).map_type, prototype.fact.id, prototype.fact.name);

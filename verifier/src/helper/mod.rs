@@ -19,7 +19,7 @@ macro_rules! id {
 mod argument;
 mod callback;
 mod dynptr;
-mod map;
+pub(crate) mod map;
 mod member;
 mod memory;
 mod object;

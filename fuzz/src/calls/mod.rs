@@ -1,0 +1,123 @@
+//! Programs that call helpers, made from the helpers' declarations: sequences of calls that share maps, memory and packet,
+//! with arguments that are valid, at a boundary, or whatever an earlier call returned.
+//!
+//! What a declaration does not say (a lock that is taken is given back, a record that is reserved is submitted) is a
+//! [`protocol`].
+
+use std::sync::Arc;
+
+use semantics::helper::{self, Helper};
+use semantics::map::MapDef;
+use semantics::program::{Load, Program};
+use semantics::program_type::ProgramType;
+
+use crate::dice::Dice;
+use crate::generate;
+use crate::test::Test;
+use writer::Writer;
+
+mod argument;
+mod maps;
+mod protocol;
+mod writer;
+
+/// Writes such programs.
+#[derive(Debug)]
+pub struct Generator {
+    /// What is called; each program takes the first from here.
+    chosen: Vec<&'static Helper>,
+    /// What may be called beside it.
+    all: Vec<&'static Helper>,
+}
+
+/// The helpers that a word stands for: a name, a topic, or `all`.
+pub fn named(word: &str) -> Vec<&'static Helper> {
+    let short = word.strip_prefix("bpf_").unwrap_or(word);
+    let is_meant =
+        |(topic, helper): &(&str, &'static Helper)| word == "all" || helper.fact().name == short || *topic == word;
+    helper::modelled().filter(is_meant).map(|(_, helper)| helper).collect()
+}
+
+/// Whether there are programs that call it: its arguments can be had.
+pub fn is_written(helper: &Helper) -> bool {
+    protocol::of(helper.id).is_some() || helper.fact().args.iter().all(argument::is_had)
+}
+
+impl Generator {
+    /// Programs about these helpers, by number; about all if there are none.
+    pub fn new(helpers: &[u32]) -> Generator {
+        let all: Vec<&'static Helper> =
+            helper::modelled().map(|(_, helper)| helper).filter(|helper| is_written(helper)).collect();
+        let chosen: Vec<_> =
+            all.iter().copied().filter(|helper| helpers.is_empty() || helpers.contains(&helper.id)).collect();
+        Generator { chosen, all }
+    }
+
+    /// The test that these dice give; one that only returns where no helper can be called.
+    pub fn test(&self, mut dice: Dice) -> Test {
+        let first = (!self.chosen.is_empty()).then(|| dice.pick(&self.chosen));
+        let program_type = first.map_or(ProgramType::Xdp, |helper| program_type(&mut dice, helper));
+        let beside: Vec<_> = self.all.iter().copied().filter(|helper| helper.fact().is_open_to(program_type)).collect();
+        let mut writer = Writer::new(&mut dice, program_type);
+        writer.prologue();
+        for turn in 0..=writer.dice.below(4) {
+            // Mostly what the campaign is about, now and then what shares its state.
+            let about = || self.chosen.iter().filter(|helper| helper.fact().is_open_to(program_type));
+            let helper = match first {
+                Some(first) if turn == 0 => first,
+                _ if beside.is_empty() => break,
+                _ if writer.dice.chance(1, 3) => writer.dice.pick(&beside),
+                _ => {
+                    let count = about().count();
+                    match about().nth(writer.dice.below(count.max(1))) {
+                        Some(helper) => helper,
+                        None => break,
+                    }
+                }
+            };
+            writer.call(helper);
+        }
+        writer.epilogue();
+        let (insns, maps) = (writer.insns, writer.maps);
+        let mut input = generate::input(&mut dice, program_type.declaration(), &[]);
+        elements(&mut dice, &maps, &mut input.elements);
+        input.world.cpus.current = dice.below(input.world.cpus.count as usize) as u32;
+        let program = Program::new("calls", program_type, "GPL", maps, insns)
+            .expect("the generator writes structurally sound programs")
+            .with_load(Load { sleepable: program_type == ProgramType::Syscall, ..Load::default() });
+        Test { program: Arc::new(program), input }
+    }
+}
+
+/// A type of program that may call the helper.
+fn program_type(dice: &mut Dice, helper: &Helper) -> ProgramType {
+    // Those with a packet first: more can be called there.
+    const OFTEN: [ProgramType; 4] =
+        [ProgramType::SchedCls, ProgramType::Xdp, ProgramType::RawTracepoint, ProgramType::Syscall];
+    let open = |of: &ProgramType| helper.fact().is_open_to(*of);
+    let often: Vec<_> = OFTEN.into_iter().filter(open).collect();
+    if !often.is_empty() && dice.chance(3, 4) {
+        return dice.pick(&often);
+    }
+    let all: Vec<_> = ProgramType::ALL.into_iter().filter(open).filter(|of| !needs_target(*of)).collect();
+    if all.is_empty() { often.first().copied().unwrap_or(ProgramType::Xdp) } else { dice.pick(&all) }
+}
+
+/// Whether programs of this type say what they are attached to, or are loaded in a way of their own.
+fn needs_target(of: ProgramType) -> bool {
+    matches!(of, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps | ProgramType::Ext)
+}
+
+/// What the data that arguments are drawn from hold, and some elements of the other maps.
+fn elements(dice: &mut Dice, maps: &[MapDef], elements: &mut Vec<(usize, Vec<u8>, Vec<u8>)>) {
+    for (index, map) in maps.iter().enumerate() {
+        if index == 0 || (maps::is_filled(map) && dice.chance(1, 2)) {
+            let mut value = Vec::with_capacity(map.value_size as usize + 8);
+            while value.len() < map.value_size as usize {
+                value.extend_from_slice(&argument::number(dice).to_le_bytes());
+            }
+            value.truncate(map.value_size as usize);
+            elements.push((index, vec![0; map.key_size as usize], value));
+        }
+    }
+}
