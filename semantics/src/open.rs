@@ -11,9 +11,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::helper::{self, ArgKind, Change, ResultClass};
+use crate::helper::{self, Arg, ArgKind, Change, ResultClass};
 use crate::insn::{AluOp, AtomicOp, Cond, Insn, MulDivOp, Op, Reg, ShiftOp, Size, Source, Wide, Width};
 use crate::interpreter::{Observer, Registers};
+use crate::map::{Map, MapType, ZERO_SEED};
 use crate::memory::{Object, layout};
 use crate::world::{Effect, World};
 
@@ -105,8 +106,8 @@ impl Origin {
 struct Caller {
     /// Registers at the call.
     saved: [Origin; 11],
-    /// The slot of the helper that calls back.
-    helper: Option<usize>,
+    /// The slot of the helper that calls back, its number, its arguments.
+    helper: Option<(usize, u32, [u64; 5])>,
 }
 
 /// An instruction that the next one, or the end, shows the effect of.
@@ -164,16 +165,24 @@ impl Origins {
         self.open.result = !matches!(self.left, Some(Number | Low));
         self.open.upper = self.left == Some(Low);
         let mut open = self.open;
-        let mut note = |object, key: &[u8], base: u64, len: u64| {
+        let bytes = &mut open.bytes;
+        let mut note = |object, key: &[u8], base: u64, len: u64, shown_at: usize| {
             for at in (0..len).filter(|at| self.bytes.get(&(base + at)).is_some_and(|origin| *origin != Number)) {
-                open.bytes.insert((object, key.to_vec(), at as usize));
+                bytes.insert((object, key.to_vec(), shown_at + at as usize));
             }
         };
-        note(Object::Packet, &[], layout::PACKET, world.packet_len());
+        note(Object::Packet, &[], layout::PACKET, world.packet_len(), 0);
         for (index, map) in world.maps.iter().enumerate() {
-            let len = u64::from(map.def.value_size);
-            map.ops.each(&mut |key, addr| note(Object::MapValue(index as u32), key, addr, len));
+            let (object, len) = (Object::MapValue(index as u32), u64::from(map.def.value_size));
+            // Behind each other as they are shown.
+            map.ops.each(&mut |key, addresses| {
+                for (cpu, addr) in addresses.iter().enumerate() {
+                    note(object, key, *addr, len, cpu * len.next_multiple_of(8) as usize);
+                }
+            });
         }
+        let evicted = (0..).zip(&world.maps).filter(|(_, map)| map.ops.has_evicted());
+        open.maps.extend(evicted.map(|(index, _)| index));
         open
     }
 
@@ -310,9 +319,14 @@ impl Origins {
                     self.forget_frame(registers[Reg::FP.index()]);
                 } else if pc != at + 1 && calls_back(id) {
                     let context = self.origin(Reg::R3);
-                    self.callers.push(Caller { saved: self.regs, helper: Some(at) });
+                    self.callers.push(Caller { saved: self.regs, helper: Some((at, id, args)) });
                     self.regs = [Origin::Open; 11];
                     (self.regs[1], self.regs[2], self.regs[10]) = (Number, context, Address);
+                    if id == helper::for_each_map_elem::HELPERS[0].id {
+                        let element = if has_own_order(args[0], world) { Origin::Open } else { Address };
+                        self.regs[1..5].copy_from_slice(&[Address, element, element, context]);
+                        self.store(registers[Reg::R2.index()], key_len(args[0], world), Number);
+                    }
                     self.forget_frame(registers[Reg::FP.index()]);
                 } else {
                     self.returned(id, args, world);
@@ -336,6 +350,10 @@ impl Origins {
             result = Low;
         }
         let map = layout::map_of_handle(args[0]).and_then(|at| Some((at as u32, world.maps.get(at)?)));
+        let has_choice = |map: &Map| map.ops.has_evicted() || map.def.map_type == MapType::BLOOM_FILTER && is_seeded(map);
+        if map.is_some_and(|(_, map)| has_choice(map)) {
+            result = Origin::Open;
+        }
         let mut value = None;
         for (at, arg) in helper.fact().args.iter().enumerate().take(5) {
             let origin = self.regs[at + 1];
@@ -349,6 +367,16 @@ impl Origins {
                         }
                     }
                 }
+                // What was put into a map without keys comes out of it.
+                (ArgKind::MapValue, Some((index, map))) if map.def.key_size == 0 => {
+                    let len = u64::from(map.def.value_size);
+                    if !arg.is(Arg::UNINIT) && self.load_bytes(args[at], len, world) != Number {
+                        self.open.maps.insert(index);
+                    } else if arg.is(Arg::UNINIT) && map.def.map_type != MapType::BLOOM_FILTER {
+                        let origin = if self.open.maps.contains(&index) { Origin::Open } else { Number };
+                        self.store(args[at], len, origin);
+                    }
+                }
                 (ArgKind::MapValue, Some((_, map))) => value = Some((args[at], map.def.value_size)),
                 // A helper with such an argument would take its upper half, too.
                 _ if matches!(origin, Low | Origin::Open) => result = Origin::Open,
@@ -359,7 +387,7 @@ impl Origins {
         let is_stored = is_error || matches!(result, Number | Low);
         if let (Some((from, len)), Some((_, map)), true) = (value, map, is_stored) {
             let key = world.memory.peek(args[1], u64::from(map.def.key_size));
-            if let Some(to) = map.ops.lookup(key).filter(|_| !is_error) {
+            if let Some(to) = map.ops.find(key).filter(|_| !is_error) {
                 for at in 0..u64::from(len) {
                     let origin = self.load(from + at, 1, world);
                     let held = self.bytes.get(&(from + at)).copied().unwrap_or(origin);
@@ -384,10 +412,10 @@ impl Origins {
             return;
         };
         self.regs = saved;
-        if let Some(pc) = helper {
+        if let Some((pc, id, args)) = helper {
             // Whether there is another turn depends on it; the arguments do not change.
             self.depends(result.derived());
-            self.pending = Some(Pending::Helper { pc, id: helper::bpf_loop::HELPERS[0].id, args: [0; 5] });
+            self.pending = Some(Pending::Helper { pc, id, args });
         } else {
             self.regs[1..6].fill(Origin::Open);
             self.regs[0] = result;
@@ -500,6 +528,24 @@ impl Origins {
             _ => {}
         }
     }
+}
+
+/// Whether the order of the elements of the map with this handle is the kernel's to choose.
+fn has_own_order(handle: u64, world: &World) -> bool {
+    let map = layout::map_of_handle(handle).and_then(|map| world.maps.get(map));
+    let mut count = 0;
+    map.filter(|map| is_seeded(map)).inspect(|map| map.ops.each(&mut |_, _| count += 1)).is_some() && count > 1
+}
+
+/// Whether the hash function of a map starts from a number that the kernel draws.
+fn is_seeded(map: &Map) -> bool {
+    !matches!(map.def.map_type, MapType::ARRAY | MapType::PERCPU_ARRAY) && map.def.flags & ZERO_SEED == 0
+}
+
+/// Bytes of a key of the map with this handle.
+fn key_len(handle: u64, world: &World) -> u64 {
+    let map = layout::map_of_handle(handle).and_then(|map| world.maps.get(map));
+    map.map_or(0, |map| u64::from(map.def.key_size))
 }
 
 /// Whether a helper calls functions of the program.

@@ -87,6 +87,7 @@ impl Sight {
             Object::Context
             | Object::FlowKeys
             | Object::Frame(_)
+            | Object::MapKey(_)
             | Object::Record(_)
             | Object::Kernel(_)
             | Object::Room(_) => self.rest,

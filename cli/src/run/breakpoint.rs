@@ -209,17 +209,13 @@ impl Seen {
             },
             Item::Element(map, key) => {
                 let map = &view.world.maps[*map];
-                let addr = map.ops.lookup(key);
+                let addr = map.ops.find(key);
                 Seen::Bytes(addr.and_then(|addr| bytes(addr, u64::from(map.def.value_size)).ok()))
             }
             Item::Map(map) => {
                 let map = &view.world.maps[*map];
                 let mut all = Vec::new();
-                map.ops.each(&mut |key, addr| {
-                    if let Ok(value) = bytes(addr, u64::from(map.def.value_size)) {
-                        all.push((key.to_vec(), value));
-                    }
-                });
+                map.each_value(&view.world.memory, &mut |key, value| all.push((key.to_vec(), value.to_vec())));
                 Seen::Map(all)
             }
         }

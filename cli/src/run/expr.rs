@@ -405,7 +405,7 @@ impl Expr {
             Expr::PacketEnd => layout::PACKET + view.world.packet_len(),
             Expr::Context => layout::CONTEXT,
             Expr::Field(offset, len) => read(view, layout::CONTEXT + u64::from(*offset), u64::from(*len))?,
-            Expr::Element(map, key) => view.world.maps[*map].ops.lookup(key).unwrap_or(0),
+            Expr::Element(map, key) => view.world.maps[*map].ops.find(key).unwrap_or(0),
             Expr::Load(size, addr) => read(view, addr.eval(view)?, u64::from(size.bytes()))?,
             Expr::Swap(bits, value) => value.eval(view)?.swap_bytes() >> (64 - bits),
             Expr::Unary('-', value) => value.eval(view)?.wrapping_neg(),

@@ -44,8 +44,7 @@ impl State {
         let memory = &view.world.memory;
         let maps = view.world.maps.iter().map(|map| {
             let mut elements = Vec::new();
-            map.ops.each(&mut |key, addr| {
-                let value = memory.peek(addr, u64::from(map.def.value_size));
+            map.each_value(memory, &mut |key, value| {
                 if value.iter().any(|byte| *byte != 0) {
                     elements.push((key.to_vec(), value.to_vec()));
                 }

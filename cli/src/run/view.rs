@@ -79,8 +79,8 @@ impl View<'_> {
         {
             return (((part - region.base) / region.stride) as u32).to_le_bytes().to_vec();
         }
-        of.ops.each(&mut |key, addr| {
-            if addr == part {
+        of.ops.each(&mut |key, addresses| {
+            if addresses.contains(&part) {
                 found = key.to_vec();
             }
         });
@@ -115,7 +115,7 @@ impl View<'_> {
             Object::Packet => format!("packet+{offset}"),
             Object::Context => format!("ctx+{offset}"),
             Object::FlowKeys => format!("flow_keys+{offset}"),
-            Object::Record(_) | Object::Kernel(_) | Object::Room(_) => format!("{object}+{offset}"),
+            Object::MapKey(_) | Object::Record(_) | Object::Kernel(_) | Object::Room(_) => format!("{object}+{offset}"),
             Object::Frame(depth) if *depth == self.depth() => format!("fp{offset}"),
             Object::Frame(depth) => format!("fp[{depth}]{offset}"),
             Object::MapValue(map) => {
@@ -145,7 +145,7 @@ pub fn json(program: &Program, spot: &Spot) -> serde_json::Value {
         Object::Packet => serde_json::json!({"object": "packet", "offset": offset}),
         Object::Context => serde_json::json!({"object": "context", "offset": offset}),
         Object::FlowKeys => serde_json::json!({"object": "flow_keys", "offset": offset}),
-        Object::Record(_) | Object::Kernel(_) | Object::Room(_) => {
+        Object::MapKey(_) | Object::Record(_) | Object::Kernel(_) | Object::Room(_) => {
             serde_json::json!({"object": object.to_string(), "offset": offset})
         }
         Object::Frame(depth) => serde_json::json!({"object": "stack", "frame": depth, "offset": offset}),

@@ -310,8 +310,7 @@ fn run_of(world: &World) -> Result<Run, RunLack> {
                 _ => Some(&[]),
             }
         };
-        map.ops.each(&mut |key, addr| {
-            let value = world.memory.peek(addr, u64::from(map.def.value_size));
+        map.each_value(&world.memory, &mut |key, value| {
             let is_initial = initial(key).is_some_and(|bytes| {
                 let (head, rest) = value.split_at(bytes.len().min(value.len()));
                 head == bytes && rest.iter().all(|byte| *byte == 0)

@@ -167,7 +167,7 @@ impl Follower<'_> {
         if self.updated.contains(&map) || def.contents != semantics::map::Contents::Empty {
             return None;
         }
-        let mut slot = Sym::<64>::lit(1);
+        let mut before = Sym::<64>::lit(0);
         let mut conditions = Vec::new();
         for element in self.elements.iter().filter(|element| element.map == map) {
             if element.key.iter().zip(key).all(|(a, b)| a.term() == b.term()) {
@@ -175,13 +175,18 @@ impl Follower<'_> {
             }
             let same = element.key.iter().zip(key).fold(SFlag::lit(true), |all, (a, b)| all.and(&a.same(b)));
             conditions.push(same.not());
-            slot = Sym::select(&element.present, &slot.add(&Sym::lit(1)), &slot);
+            before = Sym::select(&element.present, &before.add(&Sym::lit(1)), &before);
         }
+        // Of elements that are made in order it is the one behind so many others.
+        let slots = semantics::map::first_slots(def, conditions.len() + 1);
+        let slot = (0..).zip(&slots).fold(Sym::<64>::lit(0), |slot, (number, at)| {
+            Sym::select(&before.same(&Sym::lit(number)), &Sym::lit(u64::from(*at)), &slot)
+        });
         if !conditions.is_empty() {
             self.restricted.get_or_insert("keys of one map differ that might be the same");
         }
         let present = SFlag::from(Bool::new_const(format!("element_{}", self.elements.len())));
-        conditions.push(present.not().or(&slot.ult(&Sym::lit(region.count))));
+        conditions.push(present.not().or(&before.ult(&Sym::lit(def.max_entries.into()))));
         for condition in conditions {
             self.holds(&condition);
         }

@@ -77,7 +77,7 @@ impl Objects {
                 };
                 named || self.changes.contains(&Change::Room(room))
             }
-            Object::Frame(_) | Object::Kernel(_) => false,
+            Object::Frame(_) | Object::MapKey(_) | Object::Kernel(_) => false,
             Object::Record(of) => self.map == Some(of) || self.changes.contains(&Change::Records),
         }
     }

@@ -23,7 +23,10 @@ pub mod clock;
 mod contract;
 pub mod cpu;
 pub mod facts;
+pub mod for_each_map_elem;
 pub mod map_elem;
+pub mod map_percpu;
+pub mod map_queue;
 pub mod random;
 pub mod tail_call;
 
@@ -308,6 +311,9 @@ pub const fn id(name: &str) -> u32 {
 /// The topics, each a room.
 const TOPICS: &[(&str, &[Helper])] = &[
     ("map_elem", map_elem::HELPERS),
+    ("map_queue", map_queue::HELPERS),
+    ("map_percpu", map_percpu::HELPERS),
+    ("for_each_map_elem", for_each_map_elem::HELPERS),
     ("clock", clock::HELPERS),
     ("cpu", cpu::HELPERS),
     ("random", random::HELPERS),

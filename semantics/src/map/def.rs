@@ -144,6 +144,20 @@ impl MapDef {
     pub fn is_read_only(&self) -> bool {
         self.flags & RDONLY_PROG != 0 || matches!(self.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH)
     }
+    /// Whether its values hold a spin lock, which `BPF_F_LOCK` takes.
+    pub fn has_lock(&self) -> bool {
+        self.fields.iter().any(|field| field.kind == ValueFieldKind::SpinLock)
+    }
+    /// Whether each CPU has values of its own.
+    pub fn is_per_cpu(&self) -> bool {
+        let types = [
+            MapType::PERCPU_HASH,
+            MapType::PERCPU_ARRAY,
+            MapType::LRU_PERCPU_HASH,
+            MapType::PERCPU_CGROUP_STORAGE,
+        ];
+        types.contains(&self.map_type)
+    }
     /// What of it has no meaning here: its type, or a property that the kernel gives a meaning for its type. Such a map is a
     /// handle: whatever a program does with it is unsupported.
     ///

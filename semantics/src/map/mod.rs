@@ -3,13 +3,54 @@
 //! Values lie in guest memory, each element a region of its own with a red zone behind it; keys and the structure that
 //! finds an element live beside it. A map keeps its addresses from load to load, so pointers repeat.
 
-use crate::memory::{Memory, Object, Placement, Region, layout};
+use crate::memory::{Memory, Placement, layout};
 use crate::trap::Unsupported;
 
-pub mod array;
+mod array;
+mod array_of_maps;
+mod bloom_filter;
+mod buckets;
+mod cgroup_array;
+mod cgroup_storage;
+mod cgrp_storage;
+mod chained;
+mod cpumap;
 pub mod def;
-pub mod hash;
-pub mod prog_array;
+mod devmap;
+mod devmap_hash;
+mod free_list;
+mod hash;
+mod hash_of_maps;
+mod held;
+mod htab;
+mod inode_storage;
+mod jhash;
+mod lpm_trie;
+mod lru_hash;
+mod lru_list;
+mod lru_percpu_hash;
+mod percpu_array;
+mod percpu_cgroup_storage;
+mod percpu_hash;
+mod perf_event_array;
+mod prog_array;
+mod queue;
+mod reuseport_sockarray;
+mod ring;
+mod ringbuf;
+mod sk_storage;
+mod sockets;
+mod sockhash;
+mod sockmap;
+mod stack;
+mod stack_trace;
+mod storage;
+mod struct_ops;
+mod task_storage;
+mod user;
+mod user_ringbuf;
+mod values;
+mod xskmap;
 
 pub use crate::errno::Errno;
 pub use def::{
@@ -17,6 +58,8 @@ pub use def::{
     PRESERVE_ELEMS, RDONLY, RDONLY_PROG, SEGV_ON_FAULT, STACK_BUILD_ID, ValueField, ValueFieldKind, WRONLY,
     WRONLY_PROG, ZERO_SEED,
 };
+pub use held::Held;
+pub use user::Batch;
 
 /// The kernel's map types by number, in `enum bpf_map_type` order from 1.
 const NAMES: [&str; 32] = [
@@ -123,8 +166,19 @@ impl MapType {
     pub const USER_RINGBUF: MapType = MapType(31);
     /// `BPF_MAP_TYPE_CGRP_STORAGE`.
     pub const CGRP_STORAGE: MapType = MapType(32);
-    /// The types that are modelled.
-    pub const MODELLED: [MapType; 3] = [MapType::HASH, MapType::ARRAY, MapType::PROG_ARRAY];
+    /// The types that are modelled: all whose maps programs use.
+    pub const MODELLED: [MapType; 31] = {
+        let (mut all, mut at) = ([MapType(0); 31], 0);
+        let mut id = 1;
+        while id <= NAMES.len() as u32 {
+            if id != MapType::STRUCT_OPS.0 {
+                all[at] = MapType(id);
+                at += 1;
+            }
+            id += 1;
+        }
+        all
+    };
 
     /// The type with this number, 1 to 32.
     pub fn from_id(id: u32) -> Option<MapType> {
@@ -144,7 +198,7 @@ impl MapType {
     }
     /// Whether it has a meaning here.
     pub fn is_modelled(self) -> bool {
-        MapType::MODELLED.contains(&self)
+        self != MapType::STRUCT_OPS
     }
 }
 
@@ -197,26 +251,128 @@ pub enum MapError {
     },
 }
 
+/// What maps see of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// How many CPUs there are.
+    pub cpus: u32,
+    /// The one that runs, from 0.
+    pub current: u32,
+    /// What hash functions start from, unless a map says otherwise.
+    pub seed: u32,
+}
+
+impl Default for Setting {
+    /// That of the default world.
+    fn default() -> Self {
+        Setting { cpus: 2, current: 0, seed: 0 }
+    }
+}
+
+/// Where a walk over the elements of a map stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walk {
+    /// The next index, or the next bucket.
+    next: u32,
+    /// The slot behind in the bucket of the element that was visited.
+    behind: Option<u32>,
+}
+
 /// What every type of map can do. Addresses are guest addresses of values; keys have `key_size` bytes.
+///
+/// What programs do is named as in `struct bpf_map_ops`; what user space does in its own way begins with `user_`. What a type
+/// lacks is ENOTSUPP.
 pub trait MapOps: std::fmt::Debug + Send {
-    /// The address of the value under `key` (`map_lookup_elem`).
-    fn lookup(&self, key: &[u8]) -> Option<u64>;
-    /// Stores a copy of `value` under `key` (`map_update_elem`).
-    fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
     /// Empties it, as after creation.
-    fn reset(&mut self, memory: &mut Memory);
+    fn reset(&mut self, memory: &mut Memory, setting: &Setting);
+
+    /// What a program gets that looks up `key` (`map_lookup_elem`): the address of a value, or the handle of a map.
+    fn lookup(&mut self, _key: &[u8]) -> Option<u64> {
+        None
+    }
+    /// The same without consequences.
+    fn find(&self, _key: &[u8]) -> Option<u64> {
+        None
+    }
+    /// The address of the value that a CPU has under `key` (`map_lookup_percpu_elem`).
+    fn lookup_percpu(&mut self, _key: &[u8], _cpu: u32) -> Option<u64> {
+        None
+    }
+    /// Stores a copy of `value` under `key` for a program (`map_update_elem`).
+    fn update(&mut self, _memory: &mut Memory, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// Removes the element under `key` (`map_delete_elem`).
+    fn delete(&mut self, _memory: &mut Memory, _key: &[u8]) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// Adds a copy of `value` (`map_push_elem`).
+    fn push(&mut self, _value: &[u8], _flags: u64) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// Takes the next value out (`map_pop_elem`). Also where it fails, `value` is what the kernel makes of it.
+    fn pop(&mut self, _value: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// Reads the next value, or looks for `value` (`map_peek_elem`).
+    fn peek(&mut self, _value: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// The next element of a walk: its key, and the address of its value on the current CPU (`map_for_each_callback`).
+    fn walk(&self, _at: &mut Walk) -> Option<(Vec<u8>, u64)> {
+        None
+    }
+
+    /// Bytes of a value as user space sees it, `None` if there are none (`bpf_map_value_size`).
+    fn user_len(&self) -> Option<usize> {
+        None
+    }
+    /// Reads the value under `key` into `value`, of [`MapOps::user_len`] bytes (`bpf_map_copy_value`).
+    fn user_lookup(&mut self, _memory: &Memory, _key: &[u8], _value: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// Stores a value of [`MapOps::user_len`] bytes under `key` (`bpf_map_update_value`).
+    fn user_update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        self.update(memory, key, value, flags)
+    }
+    /// Reads a value, and removes the element (`map_lookup_and_delete_elem`).
+    fn lookup_and_delete(&mut self, _memory: &mut Memory, _key: &[u8], _value: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// The key behind `key`, or the first (`map_get_next_key`).
+    fn next_key(&self, _key: Option<&[u8]>) -> Result<Vec<u8>, Errno> {
+        Err(Errno::Enotsupp)
+    }
+    /// The keys of a bucket of a hash table; `None` behind the last bucket.
+    fn bucket(&self, _number: u32) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+    /// Makes it hold this from the start, which may be more than user space can do.
+    fn put(&mut self, memory: &mut Memory, key: &[u8], value: &[u8]) -> Result<(), Errno> {
+        self.user_update(memory, key, value, update::ANY)
+    }
+
     /// The address of the first value, if a program may hold it as a constant (`map_direct_value_addr`).
     fn direct(&self) -> Option<u64> {
         None
     }
-    /// Of a program array: puts the parts of a program under these indices, at each reset.
-    fn hold(&mut self, _programs: Vec<(u32, u32)>) {}
     /// Of a program array: the part under the index, if one is there; `None` beyond the array.
     fn program(&self, _index: u32) -> Option<Option<u32>> {
         None
     }
-    /// Calls `visit` with key and address of the value of each element, in the order of iteration.
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64));
+    /// Of a map of the kernel's objects: what is under the key.
+    fn held(&self, _key: &[u8]) -> Option<Held> {
+        None
+    }
+    /// Whether an element had to make room for another since the last reset: which one is the kernel's to choose.
+    fn has_evicted(&self) -> bool {
+        false
+    }
+    /// Calls `visit` with the key of each element that lies in guest memory and the address of its value, or by CPU of its
+    /// values, in the order of iteration.
+    fn each(&self, _visit: &mut dyn FnMut(&[u8], &[u64])) {}
+    /// Calls `visit` with key and value of each element that does not lie in guest memory.
+    fn observe(&self, _memory: &Memory, _visit: &mut dyn FnMut(&[u8], &[u8])) {}
 }
 
 /// A map of the world.
@@ -226,82 +382,262 @@ pub struct Map {
     pub def: MapDef,
     /// Its behaviour.
     pub ops: Box<dyn MapOps>,
+    /// Keys and values that it holds from the start, as user space states them.
+    initial: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Map {
-    /// Makes the map, number `index` of its program, with values in guest memory. One whose type or properties have no
-    /// meaning here ([`MapDef::lack`]) is a handle: whatever is asked of it is a typed [`Unsupported`].
-    pub fn create(def: &MapDef, index: usize, memory: &mut Memory) -> Result<Map, MapError> {
-        if let Err(error) = check(def) {
-            return match error {
-                MapError::Unsupported { .. } => Ok(Map { def: def.clone(), ops: Box::new(Unmodelled) }),
-                error => Err(error),
-            };
-        }
-        let ops: Box<dyn MapOps> = match def.map_type {
-            MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
-            MapType::HASH => Box::new(hash::Hash::create(def, index, memory)?),
-            MapType::PROG_ARRAY => Box::new(prog_array::ProgArray::create(def)),
-            map_type => {
-                return Err(MapError::Unsupported { name: def.name.clone(), lack: Unsupported::MapType(map_type) });
-            }
+    /// Makes map number `index` of `defs`, all the maps of its program, with values in guest memory. One whose type or
+    /// properties have no meaning here ([`MapDef::lack`]) is a handle: whatever is asked of it is a typed [`Unsupported`].
+    pub fn create(defs: &[MapDef], index: usize, memory: &mut Memory) -> Result<Map, MapError> {
+        let def = &defs[index];
+        let ops: Box<dyn MapOps> = match check(def) {
+            Ok(()) => behaviour(defs, index, memory)?,
+            Err(MapError::Unsupported { .. }) => Box::new(Unmodelled),
+            Err(error) => return Err(error),
         };
-        Ok(Map { def: def.clone(), ops })
+        let mut map = Map { def: def.clone(), ops, initial: Vec::new() };
+        map.initial = map.elements();
+        if map.def.lack().is_none() {
+            map.fill(memory).map_err(|errno| refused(def, errno, "it does not take what it holds from the start"))?;
+        }
+        Ok(map)
+    }
+
+    /// What the definition says that it holds; programs come later ([`Map::hold`]).
+    fn elements(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        match &self.def.contents {
+            Contents::Empty | Contents::Programs(_) => Vec::new(),
+            Contents::Bytes(bytes) => {
+                let mut value = bytes.clone();
+                value.resize(self.def.value_size as usize, 0);
+                vec![(vec![0; self.def.key_size as usize], value)]
+            }
+            Contents::Elements(elements) => elements.clone(),
+            Contents::Maps(maps) => {
+                let element = |(index, map): &(u32, usize)| (index.to_le_bytes().to_vec(), (*map as u32).to_le_bytes().to_vec());
+                maps.iter().map(element).collect()
+            }
+        }
+    }
+    fn fill(&mut self, memory: &mut Memory) -> Result<(), Errno> {
+        for (key, value) in &self.initial {
+            let value = whole(&self.def, &*self.ops, value).ok_or(Errno::Einval)?;
+            self.ops.put(memory, key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Of a program array: the parts of a program that it holds from the start, by index.
+    pub fn hold(&mut self, programs: impl Iterator<Item = (u32, u32)>) {
+        self.initial = programs.map(|(index, part)| (index.to_le_bytes().to_vec(), part.to_le_bytes().to_vec())).collect();
+    }
+
+    /// Makes it as it is before a run.
+    pub fn reset(&mut self, memory: &mut Memory, setting: &Setting) {
+        self.ops.reset(memory, setting);
+        let filled = self.fill(memory);
+        debug_assert!(filled.is_ok() || self.def.lack().is_some(), "it was filled when it was made");
+    }
+
+    /// Makes it hold an element before a run. The values of a map with one for each CPU are one for all of them, or one for each.
+    /// `None` if the sizes are not its own.
+    pub fn put(&mut self, memory: &mut Memory, key: &[u8], value: &[u8]) -> Option<Result<(), Errno>> {
+        let value = whole(&self.def, &*self.ops, value).filter(|_| key.len() == self.def.key_size as usize)?;
+        Some(self.ops.put(memory, key, &value))
+    }
+
+    /// Calls `visit` with key and value of each element, in the order of iteration. A value of a map with one for each CPU is all
+    /// of them, each up to the next multiple of 8 bytes.
+    pub fn each_value(&self, memory: &Memory, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let len = u64::from(self.def.value_size);
+        let mut all = Vec::new();
+        self.ops.each(&mut |key, addresses| match addresses {
+            [addr] if !self.def.is_per_cpu() => visit(key, memory.peek(*addr, len)),
+            _ => {
+                all.clear();
+                addresses.iter().for_each(|addr| all.extend_from_slice(memory.peek(*addr, len.next_multiple_of(8))));
+                visit(key, &all);
+            }
+        });
+        self.ops.observe(memory, visit);
     }
 }
 
-/// Checks a definition as the kernel does on creation; what is no mistake may still have no meaning here.
+/// A value as user space sees it: of a map with one for each CPU, one that is given once is that of all of them.
+fn whole<'v>(def: &MapDef, ops: &dyn MapOps, value: &'v [u8]) -> Option<std::borrow::Cow<'v, [u8]>> {
+    let (len, given) = (ops.user_len()?, value.len());
+    if given == len {
+        return Some(value.into());
+    }
+    if !def.is_per_cpu() || given != def.value_size as usize {
+        return None;
+    }
+    let mut one = value.to_vec();
+    one.resize(given.next_multiple_of(8), 0);
+    Some(one.repeat(len / one.len()).into())
+}
+
+/// Makes what a map of a type that is modelled does.
+fn behaviour(defs: &[MapDef], index: usize, memory: &mut Memory) -> Result<Box<dyn MapOps>, MapError> {
+    let def = &defs[index];
+    Ok(match def.map_type {
+        MapType::ARRAY => Box::new(array::Array::create(def, index, memory)?),
+        MapType::PERCPU_ARRAY => Box::new(percpu_array::Array::create(def, index, memory)?),
+        MapType::HASH => Box::new(hash::HashTable::create(def, index, memory)?),
+        MapType::PERCPU_HASH => Box::new(percpu_hash::HashTable::create(def, index, memory)?),
+        MapType::LRU_HASH => Box::new(lru_hash::HashTable::create(def, index, memory)?),
+        MapType::LRU_PERCPU_HASH => Box::new(lru_percpu_hash::HashTable::create(def, index, memory)?),
+        MapType::LPM_TRIE => Box::new(lpm_trie::LpmTrie::create(def, index, memory)?),
+        MapType::QUEUE => Box::new(queue::Ring::create(def)),
+        MapType::STACK => Box::new(stack::Ring::create(def)),
+        MapType::BLOOM_FILTER => Box::new(bloom_filter::BloomFilter::create(def)),
+        MapType::PROG_ARRAY => Box::new(prog_array::create(def)),
+        MapType::PERF_EVENT_ARRAY => Box::new(perf_event_array::create(def)),
+        MapType::CGROUP_ARRAY => Box::new(cgroup_array::create(def)),
+        MapType::ARRAY_OF_MAPS => Box::new(array_of_maps::create(def, defs)),
+        MapType::HASH_OF_MAPS => Box::new(hash_of_maps::HashOfMaps::create(def, defs)),
+        MapType::STACK_TRACE => Box::new(stack_trace::StackTrace::create(def)),
+        MapType::DEVMAP => Box::new(devmap::Devmap::create(def, index, memory)?),
+        MapType::DEVMAP_HASH => Box::new(devmap_hash::DevmapHash::create(def, index, memory)?),
+        MapType::CPUMAP => Box::new(cpumap::Cpumap::create(def)),
+        MapType::XSKMAP => Box::new(xskmap::Sockets::create(def)),
+        MapType::SOCKMAP => Box::new(sockmap::Sockets::create(def)),
+        MapType::SOCKHASH => Box::new(sockhash::Sockhash::create(def)),
+        MapType::REUSEPORT_SOCKARRAY => Box::new(reuseport_sockarray::Sockets::create(def)),
+        MapType::SK_STORAGE => Box::new(sk_storage::Storage::create(def, index, memory)?),
+        MapType::INODE_STORAGE => Box::new(inode_storage::Storage::create(def, index, memory)?),
+        MapType::TASK_STORAGE => Box::new(task_storage::Storage::create(def, index, memory)?),
+        MapType::CGRP_STORAGE => Box::new(cgrp_storage::Storage::create(def, index, memory)?),
+        MapType::CGROUP_STORAGE => Box::new(cgroup_storage::CgroupStorage::create(def, index, memory)?),
+        MapType::PERCPU_CGROUP_STORAGE => {
+            Box::new(percpu_cgroup_storage::CgroupStorage::create(def, index, memory)?)
+        }
+        _ => Box::new(Unmodelled),
+    })
+}
+
+/// Checks a definition as the kernel does on creation, and what it holds from the start; what is no mistake may still have no
+/// meaning here.
 pub fn check(def: &MapDef) -> Result<(), MapError> {
-    let is_modelled = def.map_type.is_modelled();
-    if is_modelled && def.extra != 0 {
-        return refuse(def, Errno::Einval, "only a bloom filter has map_extra");
-    }
-    match def.map_type {
-        MapType::ARRAY => array::check(def)?,
-        MapType::HASH => hash::check(def)?,
-        MapType::PROG_ARRAY => prog_array::check(def)?,
-        _ => {}
-    }
+    check_creation(def)?;
+    check_contents(def)?;
     match def.lack() {
         Some(lack) => Err(MapError::Unsupported { name: def.name.clone(), lack }),
         None => Ok(()),
     }
 }
 
-/// A map of a type without a meaning. The helpers look at the type before they come here.
+/// `map_create`: what all types have in common, then what the type demands.
+fn check_creation(def: &MapDef) -> Result<(), MapError> {
+    if def.map_type != MapType::BLOOM_FILTER && def.extra != 0 {
+        return refuse(def, Errno::Einval, "only a bloom filter has map_extra");
+    }
+    if def.flags & RDONLY != 0 && def.flags & WRONLY != 0 {
+        return refuse(def, Errno::Einval, "a map is read-only or write-only, not both");
+    }
+    let check = match def.map_type {
+        MapType::ARRAY => array::check,
+        MapType::PERCPU_ARRAY => percpu_array::check,
+        MapType::HASH => hash::check,
+        MapType::PERCPU_HASH => percpu_hash::check,
+        MapType::LRU_HASH => lru_hash::check,
+        MapType::LRU_PERCPU_HASH => lru_percpu_hash::check,
+        MapType::LPM_TRIE => lpm_trie::check,
+        MapType::QUEUE => queue::check,
+        MapType::STACK => stack::check,
+        MapType::BLOOM_FILTER => bloom_filter::check,
+        MapType::PROG_ARRAY => prog_array::check,
+        MapType::PERF_EVENT_ARRAY => perf_event_array::check,
+        MapType::CGROUP_ARRAY => cgroup_array::check,
+        MapType::ARRAY_OF_MAPS => array_of_maps::check,
+        MapType::HASH_OF_MAPS => hash_of_maps::check,
+        MapType::STACK_TRACE => stack_trace::check,
+        MapType::DEVMAP => devmap::check,
+        MapType::DEVMAP_HASH => devmap_hash::check,
+        MapType::CPUMAP => cpumap::check,
+        MapType::XSKMAP => xskmap::check,
+        MapType::SOCKMAP => sockmap::check,
+        MapType::SOCKHASH => sockhash::check,
+        MapType::REUSEPORT_SOCKARRAY => reuseport_sockarray::check,
+        MapType::SK_STORAGE => sk_storage::check,
+        MapType::INODE_STORAGE => inode_storage::check,
+        MapType::TASK_STORAGE => task_storage::check,
+        MapType::CGRP_STORAGE => cgrp_storage::check,
+        MapType::CGROUP_STORAGE => cgroup_storage::check,
+        MapType::PERCPU_CGROUP_STORAGE => percpu_cgroup_storage::check,
+        MapType::RINGBUF => ringbuf::check,
+        MapType::USER_RINGBUF => user_ringbuf::check,
+        _ => struct_ops::check,
+    };
+    check(def)
+}
+
+/// Whether what it holds from the start is of its kind and size.
+fn check_contents(def: &MapDef) -> Result<(), MapError> {
+    let is_below = |index: u32| index < def.max_entries;
+    let fits = match &def.contents {
+        Contents::Empty => true,
+        Contents::Bytes(bytes) => def.map_type == MapType::ARRAY && bytes.len() <= def.value_size as usize,
+        Contents::Elements(elements) => {
+            elements.iter().all(|(key, _)| key.len() == def.key_size as usize)
+                && (def.is_per_cpu() || elements.iter().all(|(_, value)| value.len() == def.value_size as usize))
+        }
+        Contents::Maps(maps) => {
+            let is_of_maps = matches!(def.map_type, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS);
+            let has_index = def.map_type == MapType::ARRAY_OF_MAPS || def.key_size == 4;
+            is_of_maps
+                && has_index
+                && (def.map_type == MapType::HASH_OF_MAPS || maps.iter().all(|(index, _)| is_below(*index)))
+        }
+        Contents::Programs(programs) => {
+            def.map_type == MapType::PROG_ARRAY && programs.iter().all(|(index, _)| is_below(*index))
+        }
+    };
+    if fits { Ok(()) } else { refuse(def, Errno::Einval, "what it holds from the start is not what such a map holds") }
+}
+
+/// A map of a type or with a property that has no meaning here. The helpers look at that before they come here.
 #[derive(Debug)]
 struct Unmodelled;
 
 impl MapOps for Unmodelled {
-    fn lookup(&self, _: &[u8]) -> Option<u64> {
-        None
-    }
-    fn update(&mut self, _: &mut Memory, _: &[u8], _: &[u8], _: u64) -> Result<(), Errno> {
-        Err(Errno::Einval)
-    }
-    fn reset(&mut self, _: &mut Memory) {}
-    fn each(&self, _: &mut dyn FnMut(&[u8], u64)) {}
+    fn reset(&mut self, _: &mut Memory, _: &Setting) {}
 }
 
-/// Whether the elements that a map holds from the start have its sizes.
-fn are_elements(def: &MapDef, elements: &[(Vec<u8>, Vec<u8>)]) -> bool {
-    let fits = |bytes: &[u8], len: u32| bytes.len() == len as usize;
-    elements.iter().all(|(key, value)| fits(key, def.key_size) && fits(value, def.value_size))
+/// The first four bytes as a number: the index in an array.
+#[inline]
+fn index(key: &[u8]) -> u32 {
+    u32::from_le_bytes([key[0], key[1], key[2], key[3]])
+}
+
+/// `array_map_get_next_key`: what is no index of the array leads to the first.
+fn next_index(key: Option<&[u8]>, max_entries: u32) -> Result<Vec<u8>, Errno> {
+    match key.map_or(u32::MAX, index) {
+        key if key >= max_entries => Ok(0u32.to_le_bytes().to_vec()),
+        key if key == max_entries - 1 => Err(Errno::Enoent),
+        key => Ok((key + 1).to_le_bytes().to_vec()),
+    }
+}
+
+fn refused(def: &MapDef, errno: Errno, reason: &'static str) -> MapError {
+    MapError::Refused { name: def.name.clone(), errno, reason }
 }
 
 fn refuse(def: &MapDef, errno: Errno, reason: &'static str) -> Result<(), MapError> {
-    Err(MapError::Refused { name: def.name.clone(), errno, reason })
+    Err(refused(def, errno, reason))
 }
 
-/// Flags other than `known` are refused, and those that exclude each other (`bpf_map_flags_access_ok`,
-/// `bpf_get_file_flag`).
+/// Flags other than `known` are refused.
 fn check_flags(def: &MapDef, known: u32) -> Result<(), MapError> {
-    let both = |pair: u32| def.flags & pair == pair;
-    if def.flags & !known != 0 {
-        return refuse(def, Errno::Einval, "this type of map has no such flag");
-    }
-    if both(RDONLY | WRONLY) || both(RDONLY_PROG | WRONLY_PROG) {
-        return refuse(def, Errno::Einval, "a map is read-only or write-only, not both");
+    if def.flags & !known == 0 { Ok(()) } else { refuse(def, Errno::Einval, "this type of map has no such flag") }
+}
+
+/// Flags other than `known` are refused, and those that exclude each other (`bpf_map_flags_access_ok`).
+fn check_access(def: &MapDef, known: u32) -> Result<(), MapError> {
+    check_flags(def, known)?;
+    if def.flags & RDONLY_PROG != 0 && def.flags & WRONLY_PROG != 0 {
+        return refuse(def, Errno::Einval, "programs only read a map, or only write it, not both");
     }
     Ok(())
 }
@@ -313,13 +649,27 @@ fn stride(def: &MapDef) -> u64 {
 
 /// How many values a map has in guest memory.
 fn value_count(def: &MapDef) -> u64 {
-    match def.map_type {
+    let slots = match def.map_type {
         _ if def.lack().is_some() => 0,
-        MapType::ARRAY => u64::from(def.max_entries),
-        // One more: what replaces a value.
-        MapType::HASH => u64::from(def.max_entries) + 1,
+        MapType::ARRAY | MapType::PERCPU_ARRAY => u64::from(def.max_entries),
+        MapType::HASH | MapType::PERCPU_HASH | MapType::LRU_HASH | MapType::LRU_PERCPU_HASH => htab::slot_count(def),
+        MapType::LPM_TRIE => lpm_trie::slot_count(def),
+        MapType::DEVMAP | MapType::DEVMAP_HASH => devmap::slot_count(def),
+        MapType::SK_STORAGE
+        | MapType::INODE_STORAGE
+        | MapType::TASK_STORAGE
+        | MapType::CGRP_STORAGE
+        | MapType::CGROUP_STORAGE
+        | MapType::PERCPU_CGROUP_STORAGE => u64::from(storage::OWNERS_MAX),
         _ => 0,
-    }
+    };
+    values::count(slots, def.is_per_cpu())
+}
+
+/// The slots of a hash table that its first elements take, in the default world: an element's value lies so many strides behind
+/// the first.
+pub fn first_slots(def: &MapDef, count: usize) -> Vec<u32> {
+    htab::first_slots(def, count)
 }
 
 /// Where the first value of each map lies, if programs may hold its address as a constant: what a world that loads these maps
@@ -331,23 +681,6 @@ pub fn direct_values(defs: &[MapDef]) -> impl Iterator<Item = Option<u64>> {
         let base = if count > 0 { placement.place(stride(def), count) } else { None };
         base.filter(|_| array::is_direct(def))
     })
-}
-
-/// Reserves guest memory for the values of a map and says where the first lies.
-fn place_values(def: &MapDef, index: usize, memory: &mut Memory) -> Result<u64, MapError> {
-    memory
-        .place_map_values(Region {
-            object: Object::MapValue(index as u32),
-            base: 0,
-            len: u64::from(def.value_size),
-            stride: stride(def),
-            count: value_count(def),
-            writable: !def.is_read_only(),
-        })
-        .ok_or_else(|| MapError::TooLarge {
-            name: def.name.clone(),
-            bytes: stride(def).saturating_mul(value_count(def)),
-        })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The host memory behind guest addresses: three windows, at the guest's own addresses where native code is to run.
+//! The host memory behind guest addresses: four windows, at the guest's own addresses where native code is to run.
 
 use std::sync::{Condvar, Mutex};
 
@@ -30,7 +30,7 @@ struct Window {
 /// All guest memory of one world. Bytes are reachable only through checked copies.
 #[derive(Debug)]
 pub struct Arena {
-    windows: [Window; 3],
+    windows: [Window; 4],
     native: bool,
 }
 
@@ -41,10 +41,11 @@ unsafe impl Send for Arena {}
 static NATIVE_TAKEN: Mutex<bool> = Mutex::new(false);
 static NATIVE_FREED: Condvar = Condvar::new();
 
-const WINDOWS: [(u64, u64); 3] = [
+const WINDOWS: [(u64, u64); 4] = [
     (layout::PACKETS, layout::PACKETS_LEN),
     (layout::LOCALS, layout::LOCALS_LEN),
     (layout::MAP_VALUES, layout::MAP_VALUES_LEN),
+    (layout::OBJECTS, layout::OBJECTS_LEN),
 ];
 
 impl Arena {

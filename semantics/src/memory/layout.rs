@@ -50,6 +50,11 @@ pub const OBJECTS: u64 = LOCALS + (1 << 37);
 /// Bytes of that window, committed as they are touched.
 pub const OBJECTS_LEN: u64 = 1 << 28;
 
+/// First byte of the part of that window where the keys lie that walks over maps show.
+pub const KEYS: u64 = OBJECTS + OBJECTS_LEN - KEYS_LEN;
+/// Bytes of that part: a key of the longest kind for each frame there can be.
+pub const KEYS_LEN: u64 = 1 << 26;
+
 /// The address of the first map's handle; handles are names, no memory lies behind them.
 pub const MAP_HANDLES: u64 = 1 << 46;
 /// Handles lie this power of two apart.
@@ -89,6 +94,10 @@ pub const fn slot_of_code(handle: u64) -> Option<u64> {
 /// Whether the address lies where handles of maps do.
 pub const fn in_map_handles(addr: u64) -> bool {
     addr >= MAP_HANDLES && addr < CODE
+}
+/// The handle of the map with this index.
+pub const fn map_handle(map: u32) -> u64 {
+    MAP_HANDLES + ((map as u64) << MAP_HANDLE_SHIFT)
 }
 /// The index of the map whose handle this is.
 pub const fn map_of_handle(handle: u64) -> Option<usize> {

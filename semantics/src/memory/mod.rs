@@ -28,6 +28,8 @@ pub enum Object {
     Frame(u32),
     /// The values of the map with this index.
     MapValue(u32),
+    /// A key that a walk over the map with this index shows.
+    MapKey(u32),
     /// A record of the ring buffer with this index among the maps.
     Record(u32),
     /// An object of the kernel, by number.
@@ -44,6 +46,7 @@ impl std::fmt::Display for Object {
             Object::FlowKeys => f.write_str("flow keys"),
             Object::Frame(depth) => write!(f, "frame {depth}"),
             Object::MapValue(map) => write!(f, "value of map {map}"),
+            Object::MapKey(map) => write!(f, "key of map {map}"),
             Object::Record(map) => write!(f, "record of map {map}"),
             Object::Kernel(number) => write!(f, "kernel object {number}"),
             Object::Room(room) => write!(f, "{room}"),
@@ -333,6 +336,19 @@ impl Memory {
     /// [`place_locals`](Memory::place_locals).
     pub fn place_passing(&mut self, region: Region) {
         self.passing.push(region);
+    }
+
+    /// Makes room for a key that a walk over a map shows, behind those of walks under way: its address, or `None` where there is no
+    /// room. Programs only read it.
+    pub fn place_key(&mut self, map: u32, len: u64) -> Option<u64> {
+        let is_key = |region: &&Region| matches!(region.object, Object::MapKey(_));
+        let last = self.passing.iter().filter(is_key).map(Region::end).max().unwrap_or(layout::KEYS);
+        let base = last.next_multiple_of(8) + layout::RED_ZONE;
+        let key = Region { object: Object::MapKey(map), base, len, stride: len, count: 1, writable: false };
+        (key.end() + layout::RED_ZONE <= layout::KEYS + layout::KEYS_LEN).then(|| {
+            self.place_passing(key);
+            base
+        })
     }
 
     /// Takes away the passing region that begins at `base`.

@@ -4,13 +4,13 @@
 //! each input, run, and `observe` the outcome.
 
 use crate::helper::{Helpers, ResultClass};
-use crate::map::{Contents, Errno, Map, MapError, MapType};
+use crate::map::{Contents, Errno, Map, MapError, MapType, Setting};
 use crate::memory::{Memory, Object, Region, layout};
 use crate::outcome::Outcome;
 use crate::program::Program;
 use crate::program_type::context::layout::FLOW_KEYS_LEN;
 use crate::program_type::{AttachType, Declaration, ProgramType};
-use crate::trap::Trap;
+use crate::trap::{Trap, Unsupported};
 
 pub mod btf;
 mod choice;
@@ -86,6 +86,14 @@ pub enum InputError {
         /// Bytes declared.
         value_size: u32,
     },
+    /// The map has no meaning here.
+    #[error("map {map}: {lack}")]
+    MapUnsupported {
+        /// The map.
+        map: String,
+        /// What has no meaning.
+        lack: Unsupported,
+    },
     /// The map does not take the element.
     #[error("map {map}: element refused with {}", errno.name())]
     ElementRefused {
@@ -138,6 +146,8 @@ pub struct World {
     /// Around how many helper calls from here on all memory is compared with what the helper declares (the `contract` oracle;
     /// slow, so that a run of many calls needs an end to it).
     pub watch: u32,
+    /// What maps see of this world.
+    setting: Setting,
     program_type: ProgramType,
     attach: Option<AttachType>,
     packet_len: u64,
@@ -162,6 +172,7 @@ impl World {
             effects: Vec::new(),
             helpers: Helpers::default(),
             watch: 0,
+            setting: Setting::default(),
             program_type: ProgramType::Xdp,
             attach: None,
             packet_len: 0,
@@ -185,7 +196,7 @@ impl World {
         for (map, def) in self.maps.iter_mut().zip(program.maps()) {
             if let Contents::Programs(programs) = &def.contents {
                 let part = |(index, name): &(u32, String)| Some((*index, program.part_number(name)?));
-                map.ops.hold(programs.iter().filter_map(part).collect());
+                map.hold(programs.iter().filter_map(part));
             }
         }
         Ok(())
@@ -194,8 +205,8 @@ impl World {
     fn make_maps(&mut self, program: &Program) -> Result<(), MapError> {
         self.maps.clear();
         self.memory.forget_map_values();
-        for (index, def) in program.maps().iter().enumerate() {
-            match Map::create(def, index, &mut self.memory) {
+        for index in 0..program.maps().len() {
+            match Map::create(program.maps(), index, &mut self.memory) {
                 Ok(map) => self.maps.push(map),
                 Err(error) => {
                     // A world is whole or empty: a later load must not take half the maps for all.
@@ -223,8 +234,9 @@ impl World {
         (self.tail_calls, self.tail_target) = (0, None);
         self.place_locals(&input.packet, declaration);
         self.set_context(input, declaration)?;
+        self.setting = Setting { cpus: config.cpus.count, current: config.cpus.current, seed: map_seed(config.seed) };
         for map in &mut self.maps {
-            map.ops.reset(&mut self.memory);
+            map.reset(&mut self.memory, &self.setting);
         }
         for (index, key, value) in &input.elements {
             self.set_element(*index, key, value)?;
@@ -287,19 +299,20 @@ impl World {
 
     fn set_element(&mut self, index: usize, key: &[u8], value: &[u8]) -> Result<(), InputError> {
         let map = self.maps.get_mut(index).ok_or(InputError::NoSuchMap(index))?;
-        let def = &map.def;
-        if key.len() != def.key_size as usize || value.len() != def.value_size as usize {
-            return Err(InputError::ElementSize {
-                map: def.name.clone(),
+        if let Some(lack) = map.def.lack() {
+            return Err(InputError::MapUnsupported { map: map.def.name.clone(), lack });
+        }
+        match map.put(&mut self.memory, key, value) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(errno)) => Err(InputError::ElementRefused { map: map.def.name.clone(), errno }),
+            None => Err(InputError::ElementSize {
+                map: map.def.name.clone(),
                 key: key.len(),
                 value: value.len(),
-                key_size: def.key_size,
-                value_size: def.value_size,
-            });
+                key_size: map.def.key_size,
+                value_size: map.def.value_size,
+            }),
         }
-        map.ops
-            .update(&mut self.memory, key, value, crate::map::update::ANY)
-            .map_err(|errno| InputError::ElementRefused { map: map.def.name.clone(), errno })
     }
 
     /// The context as it is set up for this packet where an input names no field.
@@ -329,7 +342,7 @@ impl World {
         }
         for (index, elements) in maps {
             let map = self.maps.get_mut(*index).ok_or(InputError::NoSuchMap(*index))?;
-            map.ops.reset(&mut self.memory);
+            map.reset(&mut self.memory, &self.setting);
             for (key, value) in elements {
                 self.set_element(*index, key, value)?;
             }
@@ -340,13 +353,17 @@ impl World {
     /// Writes down all that can be observed after a run that ended with `result`. Reuses the buffers of `outcome`.
     pub fn observe(&self, result: Result<u64, Trap>, outcome: &mut Outcome) {
         outcome.clear(result);
-        self.each_memory(&mut |object, key, _, bytes| outcome.push(object, key, bytes));
+        self.each_local(&mut |object, key, _, bytes| outcome.push(object, key, bytes));
+        for (index, map) in self.maps.iter().enumerate() {
+            let object = Object::MapValue(index as u32);
+            map.each_value(&self.memory, &mut |key, value| outcome.push(object, key, value));
+        }
         self.each_room(outcome);
         outcome.effects.extend_from_slice(&self.effects);
     }
 
-    /// Calls `visit` with what can be observed of memory: the object, the key of a map element, the address, the bytes.
-    fn each_memory(&self, visit: &mut Visit<'_, u64>) {
+    /// Calls `visit` with what can be observed of memory besides maps: the object, no key, the address, the bytes.
+    fn each_local(&self, visit: &mut Visit<'_, u64>) {
         let memory = &self.memory;
         let mut object = |object, addr, len| visit(object, &[], addr, memory.peek(addr, len));
         object(Object::Packet, layout::PACKET, self.packet_len);
@@ -358,10 +375,6 @@ impl World {
         for depth in 0..self.frames {
             object(Object::Frame(depth), layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
         }
-        for (index, map) in self.maps.iter().enumerate() {
-            let len = u64::from(map.def.value_size);
-            map.ops.each(&mut |key, addr| visit(Object::MapValue(index as u32), key, addr, memory.peek(addr, len)));
-        }
     }
 
     /// Takes down what can be observed besides memory: each room that a run can have changed.
@@ -370,7 +383,14 @@ impl World {
 
     /// Calls `visit` with everything that can be observed at this moment; what is no memory has no address.
     pub(crate) fn each_piece(&self, visit: &mut Visit<'_, Option<u64>>) {
-        self.each_memory(&mut |object, key, addr, bytes| visit(object, key, Some(addr), bytes));
+        self.each_local(&mut |object, key, addr, bytes| visit(object, key, Some(addr), bytes));
+        for (index, map) in self.maps.iter().enumerate() {
+            let (object, len) = (Object::MapValue(index as u32), u64::from(map.def.value_size));
+            map.ops.each(&mut |key, addresses| {
+                addresses.iter().for_each(|addr| visit(object, key, Some(*addr), self.memory.peek(*addr, len)));
+            });
+            map.ops.observe(&self.memory, &mut |key, value| visit(object, key, None, value));
+        }
         let mut rooms = Outcome::default();
         self.each_room(&mut rooms);
         rooms.objects().for_each(|piece| visit(piece.object, piece.key, None, piece.bytes));
@@ -404,6 +424,12 @@ impl World {
     pub fn packet_len(&self) -> u64 {
         self.packet_len
     }
+}
+
+/// What the hash functions of maps start from: a choice of its own, so that programs draw the same random numbers with maps and
+/// without.
+fn map_seed(seed: u64) -> u32 {
+    Choice::new(!seed).next_u32()
 }
 
 /// How many frames a run of the program may have at once.
