@@ -22,6 +22,7 @@ mod isa;
 mod jit;
 mod judge;
 mod linux;
+mod map;
 mod plants;
 mod precision;
 mod prove;
@@ -67,6 +68,8 @@ enum Command {
     Compare(compare::Args),
     /// All helpers of Linux and which are modelled; or one of them
     Helpers(helpers::Args),
+    /// Make a map and do to it what user space and programs do
+    Map(map::Args),
     /// The instruction set as a document; or one instruction, also as SMT-LIB
     Isa(isa::Args),
     /// Assemble to hexadecimal slots
@@ -157,6 +160,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> anyhow::Result<Status> {
         Command::Compare(args) => compare::run(&args, out),
         Command::ConformancePlugin(args) => conformance_plugin::run(&args, out),
         Command::Helpers(args) => helpers::run(&args, out),
+        Command::Map(args) => map::run(&args, out),
         Command::Isa(args) => isa::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),

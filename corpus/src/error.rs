@@ -161,6 +161,9 @@ pub enum Reason {
         /// Bytes given.
         found: usize,
     },
+    /// An element with other than one `value`, or `values` of a map that has one for all CPUs.
+    #[error("an element has a `value`, or in a map with a value for each CPU `values`, one for each of them")]
+    ElementValue,
     /// A context field that does not exist or cannot be set.
     #[error("the context of {program_type} programs has no field `{name}` that can be set")]
     ContextField {

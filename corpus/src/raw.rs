@@ -125,8 +125,9 @@ pub(crate) struct Outcome {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Element {
-    pub key: String,
-    pub value: String,
+    pub key: Option<String>,
+    pub value: Option<String>,
+    pub values: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use semantics::map::{Contents, MapDef};
+use semantics::map::{Contents, MapDef, MapType};
 use semantics::memory::layout;
 use semantics::program_type::{AttachType, ProgramType};
 use semantics::world::{Input, Room};
@@ -340,7 +340,7 @@ fn run(case: &Case, raw: raw::Input) -> Checked<Run> {
         packet: field("packet", raw.packet, Vec::new(), |text| packet(&text))?,
         context: field("context", raw.context, Vec::new(), |raw| context(case.program_type, raw))?,
         elements: field("maps", raw.maps, Vec::new(), |raw| {
-            let maps = map_elements(case, raw)?;
+            let maps = map_elements(case, raw, |def| (def.key_size, def.value_size))?;
             Ok(maps.into_iter().flat_map(|(map, all)| all.into_iter().map(move |(k, v)| (map, k, v))).collect())
         })?,
         world: {
@@ -370,8 +370,12 @@ fn context(program_type: ProgramType, raw: raw::Pairs<String>) -> Checked<Vec<(S
     Ok(fields)
 }
 
-/// Elements by map, with the sizes that their map declares.
-fn map_elements(case: &Case, raw: raw::Pairs<Vec<raw::Element>>) -> Checked<Vec<(usize, Vec<Element>)>> {
+/// Elements by map, with these sizes of keys and values.
+fn map_elements(
+    case: &Case,
+    raw: raw::Pairs<Vec<raw::Element>>,
+    sizes: fn(&MapDef) -> (u32, u32),
+) -> Checked<Vec<(usize, Vec<Element>)>> {
     let mut all: Vec<(usize, Vec<Element>)> = Vec::new();
     for (at, (name, raw)) in raw.0.into_iter().enumerate() {
         let Some(index) = case.map_index(&name) else {
@@ -380,15 +384,18 @@ fn map_elements(case: &Case, raw: raw::Pairs<Vec<raw::Element>>) -> Checked<Vec<
         if all.iter().any(|(other, _)| *other == index) {
             return Err(Wrong::new(Reason::Duplicate(name)).at(Step::Key(at)));
         }
+        let def = &case.maps[index];
         let element = |(nth, raw)| {
-            element(&case.maps[index], &raw).map_err(|wrong: Wrong| wrong.at(Step::Nth(nth)).at(Step::Nth(at)))
+            element(def, sizes(def), &raw).map_err(|wrong: Wrong| wrong.at(Step::Nth(nth)).at(Step::Nth(at)))
         };
         all.push((index, raw.into_iter().enumerate().map(element).collect::<Checked<_>>()?));
     }
     Ok(all)
 }
 
-fn element(def: &MapDef, raw: &raw::Element) -> Checked<Element> {
+/// Key and value of an element. Of a map with a value for each CPU, `value` is that of all of them, and `values` are those of
+/// each, which are put one behind the other as user space sees them.
+fn element(def: &MapDef, (key_size, value_size): (u32, u32), raw: &raw::Element) -> Checked<Element> {
     let part = |part: &'static str, text: &str, expected: u32| {
         let bytes = hex(text).map_err(|wrong| wrong.at(Step::Field(part)))?;
         if bytes.len() == expected as usize {
@@ -397,7 +404,25 @@ fn element(def: &MapDef, raw: &raw::Element) -> Checked<Element> {
         let reason = Reason::ElementSize { map: def.name.clone(), part, expected, found: bytes.len() };
         Err(Wrong::new(reason).at(Step::Field(part)))
     };
-    Ok((part("key", &raw.key, def.key_size)?, part("value", &raw.value, def.value_size)?))
+    let key = part("key", raw.key.as_deref().unwrap_or_default(), key_size)?;
+    let value = match (&raw.value, &raw.values) {
+        (Some(value), None) => part("value", value, value_size)?,
+        (None, Some(values)) if def.is_per_cpu() => {
+            let mut all = Vec::new();
+            for (at, value) in values.iter().enumerate() {
+                all.extend(part("values", value, value_size).map_err(|wrong| wrong.at(Step::Nth(at)))?);
+                all.resize(all.len().next_multiple_of(8), 0);
+            }
+            all
+        }
+        _ => return Err(Wrong::new(Reason::ElementValue)),
+    };
+    Ok((key, value))
+}
+
+/// Sizes of what a map shows: of a bloom filter, the numbers of its words, and the words.
+fn shown_sizes(def: &MapDef) -> (u32, u32) {
+    if def.map_type == MapType::BLOOM_FILTER { (4, 8) } else { (def.key_size, def.value_size) }
 }
 
 /// What rooms of the world are expected to show.
@@ -426,7 +451,7 @@ fn expected(case: &Case, raw: raw::Outcome) -> Checked<Expected> {
     Ok(Expected {
         result,
         packet: field("packet", raw.packet, None, |text| hex(&text).map(Some))?,
-        maps: field("maps", raw.maps, Vec::new(), |raw| map_elements(case, raw))?,
+        maps: field("maps", raw.maps, Vec::new(), |raw| map_elements(case, raw, shown_sizes))?,
         world: field("world", raw.world, Vec::new(), |raw| rooms(case, raw))?,
     })
 }

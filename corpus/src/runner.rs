@@ -4,13 +4,14 @@
 //! The interpreter checks every access itself, so it runs any program. Another engine gets a program only if the verifier
 //! accepted it, or if the caller declared that this process may be lost ([`Runner::trusting`]).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use semantics::encoding::DecodeErrorKind;
 use semantics::engine::{self, Engine, EngineId, Lack, Task};
 use semantics::interpreter;
-use semantics::map::MapError;
+use semantics::map::{MapDef, MapError, MapType};
 use semantics::memory::{Object, layout};
 use semantics::open::{Open, Origins};
 use semantics::outcome::{Difference, Outcome, Sight};
@@ -628,13 +629,24 @@ impl Check<'_> {
                 found: found.map(<[u8]>::to_vec),
             })
         };
+        let def = self.case.maps.get(map);
+        if def.is_some_and(|def| matches!(def.map_type, MapType::QUEUE | MapType::STACK)) {
+            // Without keys their order is all there is.
+            let expected = elements.iter().map(|(_, value)| &**value);
+            let found: Vec<&[u8]> = pieces.iter().map(|piece| piece.bytes).collect();
+            let Some(at) = (0..elements.len().max(found.len())).find(|at| expected.clone().nth(*at) != found.get(*at).copied())
+            else {
+                return Ok(());
+            };
+            return Err(fail(&[], expected.clone().nth(at), found.get(at).copied()));
+        }
         for (key, value) in elements {
             let found = pieces.iter().find(|piece| piece.key == key).map(|piece| piece.bytes);
-            if found != Some(value) {
+            if found.is_none_or(|found| *found != *on_all_cpus(def, value, found.len())) {
                 return Err(fail(key, Some(value), found));
             }
         }
-        let all_exist = self.case.maps.get(map).is_some_and(|def| def.map_type == semantics::map::MapType::ARRAY);
+        let all_exist = def.is_some_and(|def| matches!(def.map_type, MapType::ARRAY | MapType::PERCPU_ARRAY));
         let surplus = pieces.iter().find(|piece| {
             let listed = elements.iter().any(|(key, _)| key == piece.key);
             let void = all_exist && piece.bytes.iter().all(|byte| *byte == 0);
@@ -646,6 +658,18 @@ impl Check<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// A value of a map, as long as what is found: of a map with a value for each CPU, one that is stated once is that of all.
+fn on_all_cpus<'v>(def: Option<&MapDef>, value: &'v [u8], len: usize) -> Cow<'v, [u8]> {
+    let is_one = def.is_some_and(|def| def.is_per_cpu() && value.len() == def.value_size as usize);
+    if !is_one {
+        return value.into();
+    }
+    let mut one = value.to_vec();
+    one.resize(value.len().next_multiple_of(8), 0);
+    let times = len / one.len();
+    one.repeat(times).into()
 }
 
 /// Whether an address lies behind the handle of a map, where the kernel has its structure.

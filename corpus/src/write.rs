@@ -209,7 +209,7 @@ impl Lines {
             let name = case.maps.get(*map).map_or_else(|| map.to_string(), |def| scalar(&def.name));
             self.line(depth + 1, format_args!("{name}:{}", if elements.is_empty() { " []" } else { "" }));
             for of in elements {
-                self.line(depth + 2, format_args!("- {}", element(of)));
+                self.line(depth + 2, format_args!("- {}", element(case.maps.get(*map), of)));
             }
         }
     }
@@ -248,7 +248,7 @@ fn map(def: &MapDef, case: &Case) -> String {
     match &def.contents {
         // Global data belongs to objects, which bring it themselves.
         Contents::Empty | Contents::Bytes(_) => {}
-        Contents::Elements(all) => words.push(format!("elements: [{}]", list(all.iter().map(element).collect()))),
+        Contents::Elements(all) => words.push(format!("elements: [{}]", list(all.iter().map(|of| element(Some(def), of)).collect()))),
         Contents::Maps(maps) => {
             words.push(format!(
                 "maps: {{{}}}",
@@ -275,8 +275,16 @@ fn field(field: &ValueField) -> String {
     format!("{{kind: {}, offset: {}{of}}}", field.kind.name(), field.offset)
 }
 
-fn element((key, value): &Element) -> String {
-    format!("{{key: {}, value: {}}}", quoted(&hex(key)), quoted(&hex(value)))
+/// An element of a map; its values, where each CPU has its own.
+fn element(def: Option<&MapDef>, (key, value): &Element) -> String {
+    let key = if key.is_empty() { String::new() } else { format!("key: {}, ", quoted(&hex(key))) };
+    let own = def.filter(|def| def.is_per_cpu() && value.len() != def.value_size as usize);
+    let Some(len) = own.map(|def| def.value_size as usize) else {
+        return format!("{{{key}value: {}}}", quoted(&hex(value)));
+    };
+    let values: Vec<String> =
+        value.chunks(len.next_multiple_of(8)).map(|value| quoted(&hex(&value[..len.min(value.len())]))).collect();
+    format!("{{{key}values: [{}]}}", values.join(", "))
 }
 
 /// A string as it stands where YAML takes it for one, else quoted.

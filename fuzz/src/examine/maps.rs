@@ -410,7 +410,8 @@ fn model(map: &mut Map, memory: &mut Memory, op: &MapOp) -> Outcome {
             };
             done(map.user_update(memory, key.as_deref(), Some(&bytes), *flags))
         }
-        MapOp::Delete { key } => done(map.user_delete(memory, Some(key))),
+        // The agent has no address for no bytes.
+        MapOp::Delete { key } => done(map.user_delete(memory, Some(&**key).filter(|key| !key.is_empty()))),
         MapOp::LookupAndDelete { key, flags } => map.user_lookup_and_delete(memory, key.as_deref(), *flags),
         MapOp::NextKey { key } => map.user_next_key(key.as_deref()),
         MapOp::Freeze => done(map.user_freeze()),

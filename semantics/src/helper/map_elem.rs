@@ -41,10 +41,11 @@ pub const HELPERS: &[Helper] = &[
 pub(super) fn map_of(call: &Call<'_>, takes: fn(MapType) -> bool) -> Result<usize, Trap> {
     let index = call.map(1)?;
     let def = &call.world.maps[index].def;
-    if !takes(def.map_type) {
-        return Err(call.fault(1, ArgumentFault::MapType));
+    match def.lack() {
+        Some(lack @ Unsupported::MapType(_)) => Err(lack.into()),
+        _ if !takes(def.map_type) => Err(call.fault(1, ArgumentFault::MapType)),
+        lack => lack.map_or(Ok(index), |lack| Err(lack.into())),
     }
-    def.lack().map_or(Ok(index), |lack| Err(lack.into()))
 }
 
 /// Types whose elements programs look up (`check_map_func_compatibility`).

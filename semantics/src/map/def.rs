@@ -162,24 +162,15 @@ impl MapDef {
     /// handle: whatever a program does with it is unsupported.
     ///
     /// ```
-    /// use semantics::map::{MapDef, MapType, WRONLY_PROG};
-    /// let def = MapDef::new("m", MapType::ARRAY, 4, 8, 1);
-    /// assert!(def.lack().is_none());
-    /// assert!(MapDef { flags: WRONLY_PROG, ..def }.lack().is_some());
+    /// use semantics::map::{MapDef, MapType};
+    /// assert!(MapDef::new("m", MapType::ARRAY, 4, 8, 1).lack().is_none());
+    /// assert!(MapDef::new("m", MapType::STRUCT_OPS, 4, 8, 1).lack().is_some());
     /// ```
     pub fn lack(&self) -> Option<Unsupported> {
         if !self.map_type.is_modelled() {
             return Some(Unsupported::MapType(self.map_type));
         }
-        self.property_without_meaning().map(Unsupported::MapProperty)
-    }
-
-    fn property_without_meaning(&self) -> Option<&'static str> {
-        if let Some(field) = self.fields.first() {
-            return Some(field.kind.name());
-        }
-        // Programs that may not look into a map are a matter of the verifier, which does not know such maps yet.
-        (self.flags & WRONLY_PROG != 0).then_some("wronly_prog")
+        self.fields.first().map(|field| Unsupported::MapProperty(field.kind.name()))
     }
 }
 

@@ -447,6 +447,11 @@ impl Map {
         Some(self.ops.put(memory, key, &value))
     }
 
+    /// A value as user space gives it to a command: one that is given once to a map with one for each CPU is that of all of them.
+    pub fn user_value(&self, value: &[u8]) -> Vec<u8> {
+        whole(&self.def, &*self.ops, value).map_or_else(|| value.to_vec(), std::borrow::Cow::into_owned)
+    }
+
     /// Calls `visit` with key and value of each element, in the order of iteration. A value of a map with one for each CPU is all
     /// of them, each up to the next multiple of 8 bytes.
     pub fn each_value(&self, memory: &Memory, visit: &mut dyn FnMut(&[u8], &[u8])) {
@@ -690,9 +695,10 @@ mod tests {
     /// What the kernel refuses is refused before anybody asks whether it has a meaning here.
     #[test]
     fn mistakes_come_before_what_is_not_modelled() {
-        let def = |flags| MapDef { flags, ..MapDef::new("m", MapType::HASH, 4, 8, 1) };
-        assert_eq!(check(&def(RDONLY_PROG)), Ok(()));
-        assert!(matches!(check(&def(WRONLY_PROG)), Err(MapError::Unsupported { .. })));
+        let timer = ValueField { kind: ValueFieldKind::Timer, offset: 0, of: None };
+        let def = |flags| MapDef { flags, fields: vec![timer.clone()], ..MapDef::new("m", MapType::HASH, 4, 16, 1) };
+        assert_eq!(check(&MapDef { fields: Vec::new(), ..def(RDONLY_PROG) }), Ok(()));
+        assert!(matches!(check(&def(0)), Err(MapError::Unsupported { .. })));
         let exclusive = [RDONLY_PROG | WRONLY_PROG, RDONLY | WRONLY, WRONLY_PROG | MMAPABLE];
         for flags in exclusive {
             assert!(matches!(check(&def(flags)), Err(MapError::Refused { errno: Errno::Einval, .. })), "{flags:#x}");
