@@ -6,7 +6,7 @@ use corpus::case::{Case, Code, Element, Ending, Expected, FindingNote, Load, Run
 use corpus::read::parse;
 use corpus::write::to_yaml;
 use proptest::prelude::*;
-use semantics::map::{Contents, MapDef, MapType, ValueField, ValueFieldKind};
+use semantics::map::{Contents, MapDef, MapType, RDONLY, RDONLY_PROG, ValueField, ValueFieldKind, ZERO_SEED};
 use semantics::program_type::{AttachType, ProgramType};
 use semantics::world::{Input, WorldConfig};
 
@@ -110,8 +110,9 @@ fn numbers_and_strings_may_stand_without_quotes() {
 }
 
 prop_compose! {
-    fn map_def(name: String)(hash in any::<bool>(), key in 1u32..9, value in 1u32..9, entries in 1u32..5) -> MapDef {
-        let (map_type, key_size) = if hash { (MapType::HASH, key) } else { (MapType::ARRAY, 4) };
+    fn map_def(name: String)(of in 0usize..4, key in 1u32..9, value in 1u32..9, entries in 1u32..5) -> MapDef {
+        let types = [(MapType::HASH, key), (MapType::ARRAY, 4), (MapType::PERCPU_HASH, key), (MapType::QUEUE, 0)];
+        let (map_type, key_size) = types[of];
         MapDef::new(name.clone(), map_type, key_size, value, entries)
     }
 }
@@ -125,12 +126,13 @@ fn with_properties(def: MapDef) -> impl Strategy<Value = MapDef> {
     let numbers = (any::<u32>(), any::<u64>(), 0usize..3);
     (numbers, fields, inner, elements, any::<bool>()).prop_map(
         move |((flags, extra, held), fields, inner, elements, frozen)| MapDef {
-            map_type: MapType::from_name("lru_hash").expect("a map type"),
-            key_size: 7,
-            value_size: 48,
-            flags,
-            extra,
-            fields: (0..)
+            map_type: [MapType::BLOOM_FILTER, MapType::LRU_HASH, MapType::HASH_OF_MAPS][held],
+            key_size: [0, 7, 4][held],
+            value_size: [48, 48, 4][held],
+            // Those that all three take.
+            flags: flags & (ZERO_SEED | RDONLY | RDONLY_PROG),
+            extra: if held == 0 { extra & 0xf } else { 0 },
+            fields: (0..if held == 2 { 0 } else { 8 })
                 .zip(fields)
                 .map(|(at, (kind, of))| {
                     let kind = ValueFieldKind::ALL[kind];
@@ -172,10 +174,20 @@ fn load() -> impl Strategy<Value = Load> {
     )
 }
 
-fn elements(maps: &[MapDef]) -> impl Strategy<Value = Vec<(usize, Vec<Element>)>> + use<> {
+/// Elements before a run, or `after` it: a bloom filter shows its words.
+fn elements(maps: &[MapDef], after: bool) -> impl Strategy<Value = Vec<(usize, Vec<Element>)>> + use<> {
     let of_map = |(at, def): (usize, &MapDef)| {
         let bytes = |len: u32| proptest::collection::vec(any::<u8>(), len as usize);
-        let elements = proptest::collection::vec((bytes(def.key_size), bytes(def.value_size)), 0..3);
+        let shows_words = after && def.map_type == MapType::BLOOM_FILTER;
+        let (key_size, value_size) = if shows_words { (4, 8) } else { (def.key_size, def.value_size) };
+        let cpus = if def.is_per_cpu() { 2 } else { 1 };
+        let values = proptest::collection::vec(bytes(value_size), cpus).prop_map(move |mut values| {
+            if cpus > 1 {
+                values.iter_mut().for_each(|value| value.resize(value.len().next_multiple_of(8), 0));
+            }
+            values.concat()
+        });
+        let elements = proptest::collection::vec((bytes(key_size), values), 0..3);
         elements.prop_map(move |elements| (at, elements))
     };
     maps.iter().enumerate().map(of_map).collect::<Vec<_>>()
@@ -194,8 +206,8 @@ fn run(maps: &[MapDef]) -> impl Strategy<Value = Run> + use<> {
     let packet = || proptest::collection::vec(any::<u8>(), 0..20);
     let context = proptest::option::of(any::<u32>());
     let world = (any::<u64>(), any::<u64>(), any::<u64>());
-    let input = (packet(), context, elements(maps), proptest::option::of(world));
-    let expect = (ending(), proptest::option::of(packet()), elements(maps));
+    let input = (packet(), context, elements(maps, false), proptest::option::of(world));
+    let expect = (ending(), proptest::option::of(packet()), elements(maps, true));
     (input, expect).prop_map(|((packet, mark, before, world), (result, after, maps))| Run {
         input: Input {
             packet,

@@ -77,11 +77,31 @@ pub fn decode(bytes: &[u8]) -> Test {
 }
 
 /// The types of maps that tests have.
-const MAP_TYPES: [MapType; 3] = [MapType::HASH, MapType::ARRAY, MapType::PROG_ARRAY];
+const MAP_TYPES: [MapType; 10] = [
+    MapType::HASH,
+    MapType::ARRAY,
+    MapType::PROG_ARRAY,
+    MapType::PERCPU_HASH,
+    MapType::PERCPU_ARRAY,
+    MapType::LRU_HASH,
+    MapType::LRU_PERCPU_HASH,
+    MapType::QUEUE,
+    MapType::STACK,
+    MapType::BLOOM_FILTER,
+];
+
+/// The size of keys, where it is not free.
+fn key_size(map_type: MapType) -> Option<u32> {
+    match map_type {
+        MapType::ARRAY | MapType::PROG_ARRAY | MapType::PERCPU_ARRAY => Some(4),
+        MapType::QUEUE | MapType::STACK | MapType::BLOOM_FILTER => Some(0),
+        _ => None,
+    }
+}
 
 fn map(reader: &mut Reader<'_>, at: u8) -> MapDef {
     let map_type = MAP_TYPES[usize::from(reader.byte()) % MAP_TYPES.len()];
-    let key_size = if map_type == MapType::HASH { u32::from(reader.byte() % 16) + 1 } else { 4 };
+    let key_size = key_size(map_type).unwrap_or_else(|| u32::from(reader.byte() % 16) + 1);
     let (value_size, max_entries) = (u32::from(reader.byte() % 64) + 1, u32::from(reader.byte() % 8) + 1);
     let value_size = if map_type == MapType::PROG_ARRAY { 4 } else { value_size };
     MapDef::new(format!("m{at}"), map_type, key_size, value_size, max_entries)
@@ -94,7 +114,7 @@ pub fn encode(test: &Test) -> Vec<u8> {
     let mut bytes = vec![position as u8, program.maps().len() as u8];
     for map in program.maps() {
         bytes.push(MAP_TYPES.iter().position(|t| *t == map.map_type).unwrap_or(0) as u8);
-        if map.map_type == MapType::HASH {
+        if key_size(map.map_type).is_none() {
             bytes.push(map.key_size as u8 - 1);
         }
         bytes.extend([map.value_size as u8 - 1, map.max_entries as u8 - 1]);

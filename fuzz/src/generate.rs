@@ -218,6 +218,24 @@ fn is_plain(kind: ArgKind) -> bool {
     matches!(kind, K::Anything | K::ConstMapPtr | K::Ctx | K::MapKey | K::MapValue)
 }
 
+/// Types of maps that programs look into and change: the plain ones first.
+const MAP_TYPES: [MapType; 9] = [
+    MapType::HASH,
+    MapType::ARRAY,
+    MapType::PERCPU_HASH,
+    MapType::PERCPU_ARRAY,
+    MapType::LRU_HASH,
+    MapType::LRU_PERCPU_HASH,
+    MapType::QUEUE,
+    MapType::STACK,
+    MapType::BLOOM_FILTER,
+];
+
+/// Whether a key is an index.
+fn is_array(map_type: MapType) -> bool {
+    matches!(map_type, MapType::ARRAY | MapType::PERCPU_ARRAY)
+}
+
 /// Maps of a program.
 pub(crate) fn maps(dice: &mut Dice) -> Vec<MapDef> {
     let names = ["first", "second"];
@@ -225,8 +243,12 @@ pub(crate) fn maps(dice: &mut Dice) -> Vec<MapDef> {
     names[..count]
         .iter()
         .map(|name| {
-            let map_type = dice.pick(&[MapType::HASH, MapType::ARRAY]);
-            let key_size = if map_type == MapType::ARRAY { 4 } else { dice.pick(&[1, 4, 4, 8, 16]) };
+            let map_type = if dice.chance(2, 3) { dice.pick(&MAP_TYPES[..2]) } else { dice.pick(&MAP_TYPES) };
+            let key_size = match map_type {
+                _ if is_array(map_type) => 4,
+                MapType::QUEUE | MapType::STACK | MapType::BLOOM_FILTER => 0,
+                _ => dice.pick(&[1, 4, 4, 8, 16]),
+            };
             let value_size = dice.pick(&[1, 4, 8, 8, 16, 24, 64, 160]);
             MapDef::new(*name, map_type, key_size, value_size, dice.pick(&[1, 2, 4]))
         })
@@ -255,7 +277,7 @@ pub(crate) fn input(dice: &mut Dice, declaration: &'static Declaration, maps: &[
     }
     for (index, map) in maps.iter().enumerate() {
         if dice.chance(1, 2) {
-            let key = if map.map_type == MapType::ARRAY {
+            let key = if is_array(map.map_type) {
                 (dice.below(map.max_entries as usize) as u32).to_le_bytes().to_vec()
             } else {
                 vec![0; map.key_size as usize]

@@ -117,7 +117,8 @@ impl Writer<'_> {
         let helper: &Helper = self.dice.pick(elements);
         let map = self.dice.below(self.plan.maps.len()) as u8;
         let def = &self.plan.maps[usize::from(map)];
-        if def.map_type == MapType::PROG_ARRAY {
+        let wants_cpus = helper.id == helper::id("map_lookup_percpu_elem");
+        if def.map_type == MapType::PROG_ARRAY || def.key_size == 0 || wants_cpus && !def.is_per_cpu() {
             return;
         }
         // Small keys, so that they repeat.

@@ -1,7 +1,8 @@
 //! Calls of helpers in generated programs, from their declarations.
 
-use semantics::helper::{Arg, ArgKind, Helper, RetKind};
+use semantics::helper::{Arg, ArgKind, Fact, Helper, RetKind};
 use semantics::insn::{Insn, Opcode, Reg};
+use semantics::map::{MapDef, MapType};
 
 use super::{Kind, Writer};
 
@@ -52,6 +53,9 @@ impl Writer<'_> {
             return None;
         }
         let map = map.unwrap_or(0);
+        if self.maps.get(usize::from(map)).is_some_and(|map| !is_taken(fact, map)) {
+            return None;
+        }
         // Memory first: writing it may take registers that the arguments are about to hold.
         for arg in fact.args {
             let len = self.memory_len(arg, map);
@@ -99,5 +103,16 @@ impl Writer<'_> {
             }
         }
         self.set(reg, Kind::Nothing);
+    }
+}
+
+/// Whether a helper on maps takes this one.
+fn is_taken(fact: &Fact, map: &MapDef) -> bool {
+    let has_key = fact.args.iter().any(|arg| arg.kind == ArgKind::MapKey);
+    match fact.name {
+        "map_lookup_percpu_elem" => map.is_per_cpu(),
+        "map_push_elem" | "map_peek_elem" => map.key_size == 0,
+        "map_pop_elem" => map.key_size == 0 && map.map_type != MapType::BLOOM_FILTER,
+        _ => !has_key || map.key_size > 0,
     }
 }

@@ -51,6 +51,7 @@ pub(super) struct Numbers {
     pub(super) value_size: u32,
     pub(super) max_entries: u32,
     pub(super) flags: u32,
+    pub(super) extra: u32,
     pub(super) inner: Option<Box<Numbers>>,
     /// Where the array of initial values begins, in bytes from the map.
     pub(super) values: Option<u64>,
@@ -63,8 +64,11 @@ impl Numbers {
             id => MapType::from_id(id).ok_or(MapReason::UnknownType(id))?,
         };
         let max_entries = entries(map_type, self.max_entries);
-        let mut def = MapDef::new(name, map_type, self.key_size, self.value_size, max_entries);
+        // What the type of a record is may be said of a ring, which has no values.
+        let value_size = if is_ring(map_type) { 0 } else { self.value_size };
+        let mut def = MapDef::new(name, map_type, self.key_size, value_size, max_entries);
         def.flags = self.flags;
+        def.extra = self.extra.into();
         if let Some(inner) = self.inner {
             def.inner = Some(Box::new(inner.define(&format!("{name}.inner"))?));
         }
@@ -72,14 +76,16 @@ impl Numbers {
     }
 }
 
+fn is_ring(map_type: MapType) -> bool {
+    matches!(map_type, MapType::RINGBUF | MapType::USER_RINGBUF)
+}
+
 /// The number of entries that libbpf asks for: rings are whole pages, a power of two; perf events, one per CPU.
 fn entries(map_type: MapType, declared: u32) -> u32 {
     const PAGE: u32 = 4096;
-    match map_type.name() {
-        "ringbuf" | "user_ringbuf" if declared > 0 => {
-            declared.max(PAGE).checked_next_power_of_two().unwrap_or(declared)
-        }
-        "perf_event_array" if declared == 0 => CPUS,
+    match map_type {
+        _ if is_ring(map_type) && declared > 0 => declared.max(PAGE).checked_next_power_of_two().unwrap_or(declared),
+        MapType::PERF_EVENT_ARRAY if declared == 0 => CPUS,
         _ => declared,
     }
 }
@@ -161,8 +167,9 @@ fn structure(btf: &Btf, of: u32, outer: bool) -> Result<Numbers, MapReason> {
             "value_size" => agree(&mut numbers.value_size, number(btf, *member)?, &name)?,
             "key" => agree(&mut numbers.key_size, pointed_size(btf, *member)?, &name)?,
             "value" => agree(&mut numbers.value_size, pointed_size(btf, *member)?, &name)?,
-            // Where to place and pin it, and how a filter hashes: no part of what programs see of it.
-            "numa_node" | "pinning" | "map_extra" => {
+            "map_extra" => numbers.extra = number(btf, *member)?,
+            // Where to place and pin it: no part of what programs see of it.
+            "numa_node" | "pinning" => {
                 number(btf, *member)?;
             }
             "values" if outer => {

@@ -5,7 +5,7 @@
 use super::held::{FdArray, Held, Kind};
 use super::{Errno, INNER_MAP, MapDef, MapError, MapType, held, refuse};
 
-/// `array_of_map_alloc`: as all arrays of objects, and what its maps look like must be said.
+/// `array_of_map_alloc`: as all arrays of objects; and what its maps look like.
 pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     held::check(def)?;
     check_inner(def)
@@ -13,10 +13,9 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
 
 /// `bpf_map_meta_alloc`: the inner map is no map of maps, and of a type that can be one (ENOTSUPP).
 pub(super) fn check_inner(def: &MapDef) -> Result<(), MapError> {
-    let Some(inner) = &def.inner else {
-        return refuse(def, Errno::Ebadf, "what the inner maps look like is not said");
-    };
-    if inner.inner.is_some() || matches!(inner.map_type, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS) {
+    // Without one it has no meaning here.
+    let Some(inner) = &def.inner else { return Ok(()) };
+    if inner.inner.is_some() || inner.is_of_maps() {
         return refuse(def, Errno::Einval, "a map of maps does not hold maps of maps");
     }
     let types = [

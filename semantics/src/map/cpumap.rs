@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::devmap;
 use super::held::Held;
 use super::{Errno, MapDef, MapError, MapOps, NUMA_NODE, Setting, check_flags, index, next_index, refuse, update};
 use crate::memory::Memory;
@@ -82,7 +83,7 @@ impl MapOps for Cpumap {
         if cpu >= self.cpus {
             return Err(Errno::Enodev);
         }
-        let program = value.get(4..).map_or(0, |program| index(program).cast_signed().max(0) as u32);
+        let program = devmap::program(value);
         if qsize == 0 {
             self.entries.remove(&cpu);
         } else {

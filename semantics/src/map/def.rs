@@ -148,6 +148,10 @@ impl MapDef {
     pub fn has_lock(&self) -> bool {
         self.fields.iter().any(|field| field.kind == ValueFieldKind::SpinLock)
     }
+    /// Whether it holds maps.
+    pub fn is_of_maps(&self) -> bool {
+        matches!(self.map_type, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS)
+    }
     /// Whether each CPU has values of its own.
     pub fn is_per_cpu(&self) -> bool {
         let types = [
@@ -169,6 +173,10 @@ impl MapDef {
     pub fn lack(&self) -> Option<Unsupported> {
         if !self.map_type.is_modelled() {
             return Some(Unsupported::MapType(self.map_type));
+        }
+        if self.is_of_maps() && self.inner.is_none() {
+            // Whoever loads the program says it: no part of the program.
+            return Some(Unsupported::MapProperty("inner maps of any kind"));
         }
         self.fields.first().map(|field| Unsupported::MapProperty(field.kind.name()))
     }

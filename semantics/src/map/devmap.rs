@@ -26,6 +26,12 @@ pub(super) fn slot_count(def: &MapDef) -> u64 {
     u64::from(def.max_entries) + OnDemand::spare(def.max_entries)
 }
 
+/// The program that a value names behind its first number, 0 for none: a file descriptor of 0 or less is none.
+pub(super) fn program(value: &[u8]) -> u32 {
+    let program = value.get(4..).filter(|program| !program.is_empty());
+    program.map_or(0, |program| index(program).cast_signed().max(0) as u32)
+}
+
 /// The entries of a map of devices.
 #[derive(Debug)]
 pub(super) struct Devices {
@@ -52,8 +58,7 @@ impl Devices {
     /// What a value says: `None` for device 0 (EINVAL with a program).
     pub(super) fn device(value: &[u8]) -> Result<Option<Held>, Errno> {
         let ifindex = index(value);
-        // A file descriptor of 0 or less is no program.
-        let program = value.get(4..).map_or(0, |program| index(program).cast_signed().max(0) as u32);
+        let program = program(value);
         match (ifindex, program) {
             (0, 0) => Ok(None),
             (0, _) => Err(Errno::Einval),

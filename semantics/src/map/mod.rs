@@ -589,10 +589,8 @@ fn check_contents(def: &MapDef) -> Result<(), MapError> {
                 && (def.is_per_cpu() || elements.iter().all(|(_, value)| value.len() == def.value_size as usize))
         }
         Contents::Maps(maps) => {
-            let is_of_maps = matches!(def.map_type, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS);
-            let has_index = def.map_type == MapType::ARRAY_OF_MAPS || def.key_size == 4;
-            is_of_maps
-                && has_index
+            def.is_of_maps()
+                && def.key_size == 4
                 && (def.map_type == MapType::HASH_OF_MAPS || maps.iter().all(|(index, _)| is_below(*index)))
         }
         Contents::Programs(programs) => {
