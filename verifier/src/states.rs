@@ -283,6 +283,8 @@ fn reg_contains(held: &RegState, value: u64, origin: Made, run: &Snapshot<'_>) -
         |is_meant: fn(Object) -> bool| origin.is_from(|of| is_meant(of.object) && held.var.contains(&beyond(of.base)));
     match held.kind {
         _ if held.maybe_null() && value == 0 => true,
+        // Until it is known not to be NULL, an inner map counts as a value of the map that holds it.
+        Kind::MapValue if held.maybe_null() && layout::map_of_handle(value).is_some() => true,
         // Addresses of the kernel's objects are left open, and memory that a helper may give from its middle.
         Kind::NotInit
         | Kind::MapKey

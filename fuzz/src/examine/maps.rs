@@ -94,7 +94,8 @@ pub fn creations() -> Vec<Examination> {
             }
         }
         let (key, value, entries) = own_sizes(map_type);
-        for bit in 0..32 {
+        // Flags of later kernels: of files that stand for rights, and of rings that overwrite.
+        for bit in (0..32).filter(|bit| ![16, 19].contains(bit)) {
             add(key, value, entries, 1 << bit);
             add(key, value, entries, 1 | 1 << bit);
             add(key, 2 * value, entries, own_flags(map_type) ^ 1 << bit);
@@ -163,7 +164,7 @@ fn own_flags(map_type: MapType) -> u32 {
 const KEYS: [u32; 7] = [0, 1, 2, 3, 4, 0x8000_0000, u32::MAX];
 const FLAGS: [u64; 10] = [0, 1, 2, 3, 4, 5, 8, 1 << 31, 1 << 32, u64::MAX];
 /// Of maps with a value for each CPU, where later kernels have more flags; and of tries, where they do not agree on others.
-const FEW_FLAGS: [u64; 6] = [0, 1, 2, 3, 4, 5];
+const FEW_FLAGS: [u64; 3] = [0, 1, 2];
 const TRIE_FLAGS: [u64; 3] = [0, 3, 4];
 
 /// What commands are drawn for.
@@ -237,7 +238,8 @@ fn subjects() -> Vec<Subject> {
             ..keyed(MapType::LPM_TRIE, 0, Bytes(8), true)
         },
         keyed(MapType::ARRAY_OF_MAPS, 0, Map, true),
-        keyed(MapType::HASH_OF_MAPS, ZERO_SEED, Map, true),
+        // Later kernels replace a map where it is.
+        keyed(MapType::HASH_OF_MAPS, 0, Map, false),
         keyed(MapType::DEVMAP, 0, Of(&[0, 1], 4), true),
         keyed(MapType::DEVMAP, 0, Of(&[0, 1], 8), true),
         keyed(MapType::DEVMAP_HASH, 0, Of(&[0, 1], 4), true),
@@ -281,6 +283,8 @@ impl Subject {
             0..=5 => MapOp::Update(Update { key, value: self.value(dice), flags: flags(dice) }),
             6..=9 => MapOp::Lookup { key, flags: if dice.chance(7, 8) { 0 } else { dice.pick(self.flags) } },
             10 | 11 => MapOp::Delete { key: key.unwrap_or_default() },
+            // Later kernels can do it.
+            12 if self.def.map_type == MapType::STACK_TRACE => MapOp::NextKey { key },
             12 => MapOp::LookupAndDelete { key, flags: if dice.chance(7, 8) { 0 } else { dice.pick(self.flags) } },
             13 if dice.chance(1, 16) => MapOp::Freeze,
             13 => MapOp::Lookup { key: None, flags: 0 },
@@ -372,11 +376,16 @@ impl Examination {
         Ok(found)
     }
 
-    /// What is compared of an answer: the ids of maps are the kernel's to choose, and of a bloom filter nothing is read.
+    /// What is compared of an answer: the ids of maps are the kernel's to choose, and of a bloom filter nothing is read. That a
+    /// map is frozen already was EBUSY before 6.5, and is EPERM since.
     fn shown(&self, op: &MapOp, outcome: Outcome) -> Outcome {
         let is_lookup = matches!(op, MapOp::Lookup { .. });
         let is_open = is_of_maps(self.def.map_type) || self.def.map_type == MapType::BLOOM_FILTER;
-        if is_lookup && is_open { outcome.map(|_| Vec::new()) } else { outcome }
+        match (op, outcome) {
+            (_, Ok(_)) if is_lookup && is_open => Ok(Vec::new()),
+            (MapOp::Freeze, Err(errno)) if errno == Errno::Ebusy.number() as i32 => Err(Errno::Eperm.number() as i32),
+            (_, outcome) => outcome,
+        }
     }
 }
 

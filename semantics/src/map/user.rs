@@ -109,13 +109,15 @@ impl Map {
         Ok(value)
     }
 
-    /// `BPF_MAP_FREEZE`: from now on user space changes nothing.
+    /// `BPF_MAP_FREEZE`: from now on user space changes nothing. Who cannot change anything cannot do that either (EPERM).
     pub fn user_freeze(&mut self) -> Result<(), Errno> {
         let is_kept = |kind: ValueFieldKind| matches!(kind, ValueFieldKind::SpinLock | ValueFieldKind::ResSpinLock);
         if self.def.map_type == MapType::STRUCT_OPS || self.def.fields.iter().any(|field| !is_kept(field.kind)) {
             return Err(Errno::Enotsupp);
         }
-        if std::mem::replace(&mut self.def.frozen, true) { Err(Errno::Ebusy) } else { Ok(()) }
+        self.may_write()?;
+        self.def.frozen = true;
+        Ok(())
     }
 
     /// `BPF_MAP_LOOKUP_BATCH`, or with `delete` `BPF_MAP_LOOKUP_AND_DELETE_BATCH`: at most `count` elements, from where the last
