@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{Format, Status};
 
 /// What `--format json` prints, and what can be done.
-const HELP: &str = "Commands; KEY and VALUE are hexadecimal digits, `-` for none, FLAGS a number or any, noexist, exist, lock:
+const HELP: &str =
+    "Commands; KEY and VALUE are hexadecimal digits, `-` for none, FLAGS a number or any, noexist, exist, lock:
   lookup KEY [FLAGS]             the value; of a queue or stack: lookup -; of a bloom filter: lookup - VALUE
   update KEY VALUE [FLAGS]       a value given once is that of all CPUs
   delete KEY
@@ -212,13 +213,15 @@ impl Session {
             }
             of @ ("lookup-batch" | "take-batch") => {
                 most(2)?;
-                let count = words.get(1).and_then(|word| text::number(word)).context("it takes a number of elements")?;
+                let count =
+                    words.get(1).and_then(|word| text::number(word)).context("it takes a number of elements")?;
                 let batch = map.user_lookup_batch(memory, bytes(2)?.as_deref(), count as usize, 0, of == "take-batch");
                 Answer { errno: batch.error, batch: Some(batch), ..Answer::default() }
             }
             "cpu" => {
                 most(1)?;
-                let cpu = words.get(1).and_then(|word| text::number(word)).filter(|cpu| *cpu < self.setting.cpus.into());
+                let cpu =
+                    words.get(1).and_then(|word| text::number(word)).filter(|cpu| *cpu < self.setting.cpus.into());
                 self.setting.current = cpu.with_context(|| format!("there are {} CPUs", self.setting.cpus))? as u32;
                 map.reset(memory, &self.setting);
                 Answer::default()
@@ -232,7 +235,11 @@ impl Session {
         let (map, memory) = (&mut self.map, &mut self.memory);
         let sized = |at: usize, len: u32| -> anyhow::Result<Vec<u8>> {
             let bytes = argument(words, at)?.unwrap_or_default();
-            if bytes.len() == len as usize { Ok(bytes) } else { bail!("argument {at} has {} bytes, not {len}", bytes.len()) }
+            if bytes.len() == len as usize {
+                Ok(bytes)
+            } else {
+                bail!("argument {at} has {} bytes, not {len}", bytes.len())
+            }
         };
         let flags = |at: usize| words.get(at).map_or(Ok(update::ANY), |word| update_flags(word));
         let (key_len, len) = (map.def.key_size, map.def.value_size);
@@ -275,7 +282,10 @@ impl Session {
                 };
                 let commands: Value = answers.iter().map(|(command, answer)| answer.json(command)).collect();
                 let of = self.map.def.map_type.name();
-                crate::json(out, &json!({"map": of, "created": true, "commands": commands, "elements": pairs(&elements)}))?;
+                crate::json(
+                    out,
+                    &json!({"map": of, "created": true, "commands": commands, "elements": pairs(&elements)}),
+                )?;
             }
         }
         Ok(())

@@ -79,7 +79,19 @@ fn every_helper_has_its_topic_and_its_cases() {
 fn every_map_type_has_its_room_and_its_cases() {
     let types = names(MapType::MODELLED.map(MapType::name));
     // How maps are declared lies beside the rooms, and what is made of the same parts; one type has a rule of creation only.
-    let parts = ["buckets", "chained", "free_list", "held", "htab", "jhash", "lru_list", "ring", "sockets", "storage", "values"];
+    let parts = [
+        "buckets",
+        "chained",
+        "free_list",
+        "held",
+        "htab",
+        "jhash",
+        "lru_list",
+        "ring",
+        "sockets",
+        "storage",
+        "values",
+    ];
     let beside = names(parts.into_iter().chain(["def", "user", "struct_ops"]));
     let expected: BTreeSet<String> = types.iter().cloned().chain(beside).collect();
     assert_eq!(rooms("semantics/src/map", "rs"), expected);

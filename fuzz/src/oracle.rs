@@ -76,7 +76,7 @@ impl Observer for Containment<'_> {
         }
         self.origins.arrive(pc, registers, world);
         let (memory, origins) = (&world.memory, Some(&self.origins));
-        let run = Snapshot { regs: registers, memory, packet_len: world.packet_len(), origins };
+        let run = Snapshot { regs: registers, memory, packet: &world.packet, origins };
         if let Err(escape) = self.states.contains(pc, &run) {
             self.escape = Some(Objection::escape(pc, &escape.to_string(), place(&escape)));
         }

@@ -33,6 +33,7 @@
 //! 4. Add its cases to `corpus/insn/<room>.yaml`. Tests that walk the table fail for each floor that was forgotten.
 
 pub mod asm;
+pub mod csum;
 pub mod disasm;
 pub mod encoding;
 pub mod engine;

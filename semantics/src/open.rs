@@ -171,7 +171,7 @@ impl Origins {
                 bytes.insert((object, key.to_vec(), shown_at + at as usize));
             }
         };
-        note(Object::Packet, &[], layout::PACKET, world.packet_len(), 0);
+        note(Object::Packet, &[], world.packet.start(), world.packet.observed(), 0);
         for (index, map) in world.maps.iter().enumerate() {
             let (object, len) = (Object::MapValue(index as u32), u64::from(map.def.value_size));
             // Behind each other as they are shown.
@@ -350,7 +350,8 @@ impl Origins {
             result = Low;
         }
         let map = layout::map_of_handle(args[0]).and_then(|at| Some((at as u32, world.maps.get(at)?)));
-        let has_choice = |map: &Map| map.ops.has_evicted() || map.def.map_type == MapType::BLOOM_FILTER && is_seeded(map);
+        let has_choice =
+            |map: &Map| map.ops.has_evicted() || map.def.map_type == MapType::BLOOM_FILTER && is_seeded(map);
         if map.is_some_and(|(_, map)| has_choice(map)) {
             result = Origin::Open;
         }
@@ -451,7 +452,7 @@ impl Origins {
             Op::Atomic { op, fetch, size } => self.atomic((op, fetch, size), insn, at(insn.dst), world),
             Op::Packet { .. } => {
                 self.depends(if insn.op().reads_src() { self.origin(insn.src).derived() } else { Number });
-                let packet = self.load_bytes(layout::PACKET, world.packet_len(), world);
+                let packet = self.load_bytes(world.packet.start(), world.packet.observed(), world);
                 self.depends(packet.derived());
                 self.regs[1..6].fill(Origin::Open);
                 self.pending = Some(Pending::Packet { pc });

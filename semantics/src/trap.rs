@@ -45,6 +45,9 @@ pub enum Unsupported {
         /// The field.
         field: &'static str,
     },
+    /// A packet.
+    #[error("{0} is not modelled")]
+    Packet(&'static str),
     /// A read of the kernel's structure behind a map.
     #[error("the fields of struct bpf_map are not modelled")]
     MapStructure,
@@ -78,6 +81,9 @@ pub enum RunLack {
     /// Its context differs from what a test run sets up, in a field that a test run does not take.
     #[error("a test run does not take this context")]
     Context,
+    /// Packet or devices are as a test run does not set them up.
+    #[error("a test run does not set up such a packet, or such devices")]
+    World,
     /// The engine did not come back from it.
     #[error("it was lost")]
     Lost,

@@ -116,10 +116,12 @@ fn contents_must_fit() {
     let element = |key: u32| (key.to_le_bytes().to_vec(), vec![1; 8]);
     let with = |of, entries, all| MapDef { contents: Contents::Elements(all), ..def(of, 4, 8, entries, 0) };
     let mut memory = Memory::detached().expect("guest memory");
-    let mut made = |def: MapDef| Map::create(&[def], 0, &mut memory).map(|_| ()).map_err(|error| match error {
-        MapError::Refused { errno, .. } => errno,
-        error => panic!("{error}"),
-    });
+    let mut made = |def: MapDef| {
+        Map::create(&[def], 0, &mut memory).map(|_| ()).map_err(|error| match error {
+            MapError::Refused { errno, .. } => errno,
+            error => panic!("{error}"),
+        })
+    };
     assert_eq!(made(with(MapType::ARRAY, 2, vec![element(1)])), Ok(()));
     assert_eq!(made(with(MapType::ARRAY, 2, vec![element(2)])), Err(Errno::E2big));
     assert_eq!(made(with(MapType::HASH, 1, vec![element(1), element(2)])), Err(Errno::E2big));
@@ -166,7 +168,8 @@ fn values_of_all_cpus_are_seen_at_once() {
 #[test]
 fn lookups_of_programs_count_and_those_of_user_space_do_not() {
     let hash = |flags| {
-        let mut session = Session::with(&def(MapType::LRU_HASH, 4, 4, 4, flags), Setting { cpus: 1, ..Setting::default() });
+        let mut session =
+            Session::with(&def(MapType::LRU_HASH, 4, 4, 4, flags), Setting { cpus: 1, ..Setting::default() });
         (0..4).for_each(|key| session.update(key, &[0; 4], 0).expect("room"));
         session
     };
@@ -214,7 +217,8 @@ fn iteration_follows_the_seed() {
     sorted.sort_unstable();
     assert_eq!(sorted, (0..16).collect::<Vec<u32>>());
     let again = {
-        let mut session = Session::with(&def(MapType::HASH, 4, 4, 16, ZERO_SEED), Setting { seed: 9, ..Setting::default() });
+        let mut session =
+            Session::with(&def(MapType::HASH, 4, 4, 16, ZERO_SEED), Setting { seed: 9, ..Setting::default() });
         (0..16).for_each(|key| session.update(key, &[0; 4], 0).expect("room"));
         session.keys()
     };
@@ -277,7 +281,10 @@ fn objects_are_held_by_number() {
     let mut shared = Session::new(&def(MapType::REUSEPORT_SOCKARRAY, 4, 8, 2, 0));
     let socket = 7u64.to_le_bytes();
     assert_eq!([shared.update(1, &socket, 0), shared.update(0, &socket, 0)], [Ok(()), Err(Errno::Ebusy)]);
-    assert_eq!([shared.update(1, &socket, update::NOEXIST), shared.delete(0)], [Err(Errno::Eexist), Err(Errno::Enoent)]);
+    assert_eq!(
+        [shared.update(1, &socket, update::NOEXIST), shared.delete(0)],
+        [Err(Errno::Eexist), Err(Errno::Enoent)]
+    );
     assert_eq!(shared.lookup(1), Ok(socket.to_vec()));
     let mut xdp = Session::new(&def(MapType::XSKMAP, 4, 4, 2, 0));
     assert_eq!([xdp.update(1, &word(7), 0), xdp.update(1, &word(7), update::NOEXIST)], [Ok(()), Ok(())]);
@@ -294,9 +301,15 @@ fn storages_belong_to_objects() {
     for of in [MapType::SK_STORAGE, MapType::INODE_STORAGE, MapType::TASK_STORAGE, MapType::CGRP_STORAGE] {
         let mut session = Session::new(&def(of, 4, 8, 0, NO_PREALLOC));
         assert_eq!(session.update(3, &[1; 8], update::EXIST), Err(Errno::Enoent));
-        assert_eq!([session.update(3, &[1; 8], 0), session.update(3, &[1; 8], update::NOEXIST)], [Ok(()), Err(Errno::Eexist)]);
+        assert_eq!(
+            [session.update(3, &[1; 8], 0), session.update(3, &[1; 8], update::NOEXIST)],
+            [Ok(()), Err(Errno::Eexist)]
+        );
         assert_eq!((session.lookup(3), session.lookup(4)), (Ok(vec![1; 8]), Err(Errno::Enoent)));
-        assert_eq!((session.lookup(u32::MAX), session.map.user_next_key(None)), (Err(Errno::Ebadf), Err(Errno::Enotsupp)));
+        assert_eq!(
+            (session.lookup(u32::MAX), session.map.user_next_key(None)),
+            (Err(Errno::Ebadf), Err(Errno::Enotsupp))
+        );
         assert_eq!([session.delete(3), session.delete(3)], [Ok(()), Err(Errno::Enoent)]);
     }
     let mut groups = Session::new(&def(MapType::CGROUP_STORAGE, 8, 8, 0, 0));

@@ -32,7 +32,7 @@ struct Contained<'a>(&'a States);
 
 impl Observer for Contained<'_> {
     fn before(&mut self, pc: usize, _: &Insn, regs: &Registers, world: &mut World) {
-        self.0.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64, origins: None }).unwrap();
+        self.0.contains(pc, &Snapshot { regs, memory: &world.memory, packet: &world.packet, origins: None }).unwrap();
     }
 }
 

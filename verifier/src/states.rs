@@ -5,6 +5,7 @@ use crate::state::{Byte, Kind, RegState, Slot, State};
 use semantics::insn::Reg;
 use semantics::memory::{Memory, Object, layout};
 use semantics::provenance::{Origin, Provenance};
+use semantics::world::Packet;
 use std::cell::Cell;
 
 const NONE: u32 = u32::MAX;
@@ -39,8 +40,8 @@ pub struct Snapshot<'a> {
     pub regs: &'a [u64; 11],
     /// Guest memory: the frame's bytes, and where map values lie.
     pub memory: &'a Memory,
-    /// Bytes of the packet.
-    pub packet_len: u64,
+    /// Where the packet lies.
+    pub packet: &'a Packet,
     /// What addresses were made from, if the run is watched for that. Else a pointer is judged by where it leads.
     pub origins: Option<&'a Provenance>,
 }
@@ -306,13 +307,12 @@ fn reg_contains(held: &RegState, value: u64, origin: Made, run: &Snapshot<'_>) -
         }
         Kind::FlowKeys => made_from(|object| object == Object::FlowKeys).unwrap_or(true),
         Kind::Packet => {
-            let var = beyond(layout::PACKET);
+            let var = beyond(run.packet.data());
             let is_there = made_from(|object| object == Object::Packet).unwrap_or_else(|| held.var.contains(&var));
             is_there && range_holds(held, var, value, run)
         }
-        // No modelled helper makes room for metadata: they are empty, and begin where the packet does.
-        Kind::PacketMeta => held.var.contains(&beyond(layout::PACKET)),
-        Kind::PacketEnd => value == layout::PACKET + run.packet_len,
+        Kind::PacketMeta => held.var.contains(&beyond(run.packet.start())),
+        Kind::PacketEnd => value == run.packet.end(),
         Kind::MapPtr => held.map & INNER != 0 || layout::map_of_handle(value) == Some(held.map as usize),
         Kind::MapValue => match made_from(|object| matches!(object, Object::MapValue(_))) {
             Some(is_there) => {
@@ -327,12 +327,12 @@ fn reg_contains(held: &RegState, value: u64, origin: Made, run: &Snapshot<'_>) -
 
 /// The bytes that are proven to be in the packet are there.
 fn range_holds(held: &RegState, var: u64, value: u64, run: &Snapshot<'_>) -> bool {
-    let end = layout::PACKET + run.packet_len;
+    let end = run.packet.end();
     match held.range {
         crate::state::AT_PACKET_END => value >= end,
         crate::state::BEYOND_PACKET_END => value > end,
         // Signed: a subtraction may have moved the pointer before the packet.
-        range => range <= 0 || (var as i64).saturating_add(i64::from(range)) <= run.packet_len as i64,
+        range => range <= 0 || (var as i64).saturating_add(i64::from(range)) <= run.packet.linear() as i64,
     }
 }
 

@@ -17,7 +17,6 @@ use verifier::{Escape, Options, Snapshot, States, Verdict, Verifier, plant};
 
 struct Watch<'a> {
     states: &'a States,
-    packet_len: u64,
     origins: Provenance,
     escape: Option<Escape>,
 }
@@ -25,7 +24,7 @@ struct Watch<'a> {
 impl Observer for Watch<'_> {
     fn before(&mut self, pc: usize, insn: &Insn, regs: &Registers, world: &mut World) {
         self.origins.arrive(pc, regs, world);
-        let run = Snapshot { regs, memory: &world.memory, packet_len: self.packet_len, origins: Some(&self.origins) };
+        let run = Snapshot { regs, memory: &world.memory, packet: &world.packet, origins: Some(&self.origins) };
         if self.escape.is_none() {
             self.escape = self.states.contains(pc, &run).err();
         }
@@ -45,8 +44,7 @@ fn unsound(verifier: &mut Verifier, world: &mut World, program: &Arc<Program>, p
     world.load(program).unwrap();
     let found = packets.iter().find_map(|packet| {
         world.reset(&Input { packet: packet.clone(), ..Input::default() }).unwrap();
-        let mut watch =
-            Watch { states: &states, packet_len: packet.len() as u64, origins: Provenance::default(), escape: None };
+        let mut watch = Watch { states: &states, origins: Provenance::default(), escape: None };
         let stop = run(program, world, 10_000, &mut watch);
         match (stop.result, watch.escape) {
             (Ok(_), None) => None,
@@ -275,7 +273,7 @@ fn values_outside_of_the_states_escape() {
     regs[1] = semantics::memory::layout::CONTEXT;
     regs[10] = semantics::memory::layout::frame_top(0);
     let at = |pc, regs: &Registers, world: &World| {
-        states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64, origins: None })
+        states.contains(pc, &Snapshot { regs, memory: &world.memory, packet: &world.packet, origins: None })
     };
     regs[0] = 7;
     assert_eq!(at(2, &regs, &world), Ok(()));
@@ -304,7 +302,7 @@ fn pointers_that_wander_are_judged_by_what_they_were_made_from() {
             self.origins.arrive(pc, regs, world);
             if insn.opcode == Opcode::Add64K && insn.imm == 7 {
                 let contains = |regs: &Registers, origins| {
-                    self.states.contains(pc, &Snapshot { regs, memory: &world.memory, packet_len: 64, origins })
+                    self.states.contains(pc, &Snapshot { regs, memory: &world.memory, packet: &world.packet, origins })
                 };
                 let mut moved = *regs;
                 moved[4] += 0x10_0000;

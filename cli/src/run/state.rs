@@ -57,7 +57,7 @@ impl State {
             pc: view.pc,
             retired: view.retired,
             registers: view.registers.iter().map(|value| (*value, view.name(*value))).collect(),
-            packet: memory.peek(layout::PACKET, view.world.packet_len()).to_vec(),
+            packet: view.world.packet_bytes().to_vec(),
             context: context(view),
             frames: (0..=view.depth()).map(|depth| Frame::of(view, depth, slot(depth))).collect(),
             maps: maps.collect(),

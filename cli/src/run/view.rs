@@ -96,8 +96,8 @@ impl View<'_> {
             return Some(self.name_of(&spot));
         }
         // One past the end of what is walked upwards or downwards.
-        if addr == layout::PACKET + self.world.packet_len() {
-            return Some(format!("packet+{}", self.world.packet_len()));
+        if addr == self.world.packet.end() {
+            return Some(format!("packet+{}", addr - self.world.packet.start()));
         }
         let frames = 0..=self.depth();
         if let Some(depth) = frames.rev().find(|depth| addr == layout::frame_top(u64::from(*depth))) {

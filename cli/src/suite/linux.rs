@@ -148,6 +148,9 @@ impl Bench {
         let mut untried = None;
         for (at, ran) in trial.runs.iter().enumerate() {
             match ran {
+                _ if !case.runs[at].input.world.is_as_in_test_run(case.program_type) => {
+                    untried = Some(RunLack::World);
+                }
                 Err(errno) => untried = Some(RunLack::TestRun(*errno)),
                 Ok(ran) => self.run(case, (at, &open[at]), ran, wide.and_then(|wide| whole(wide, at)))?,
             }

@@ -97,7 +97,8 @@ pub(crate) fn place(kind: ValueFieldKind, offset: u32, value_size: u32) -> Check
 }
 
 fn elements(raw: Vec<raw::Element>, def: &MapDef) -> Checked<Contents> {
-    let read = |(at, raw)| element(def, (def.key_size, def.value_size), &raw).map_err(|wrong: Wrong| wrong.at(Step::Nth(at)));
+    let read =
+        |(at, raw)| element(def, (def.key_size, def.value_size), &raw).map_err(|wrong: Wrong| wrong.at(Step::Nth(at)));
     raw.into_iter().enumerate().map(read).collect::<Checked<_>>().map(Contents::Elements)
 }
 

@@ -299,7 +299,10 @@ fn shown(ran: Result<Ran, i32>, is_wide: bool) -> Result<Shown, RunLack> {
 
 /// The run that a world stands for: its packet, what its context and its maps hold beside what they hold anyway.
 fn run_of(world: &World) -> Result<Run, RunLack> {
-    let (data, ctx) = (world.memory.peek(layout::PACKET, world.packet_len()).to_vec(), context_of(world)?);
+    if !world.is_as_in_test_run() {
+        return Err(RunLack::World);
+    }
+    let (data, ctx) = (world.packet_bytes().to_vec(), context_of(world)?);
     let mut run = Run { data, ctx, repeat: 1, ..Run::default() };
     for (at, map) in (0..).zip(&world.maps).filter(|(_, map)| is_read(map)) {
         run.read_back.push(at);
@@ -337,6 +340,16 @@ fn context_of(world: &World) -> Result<Vec<u8>, RunLack> {
     match world.program_type() {
         // They have no packet: the context is all there is.
         ProgramType::RawTracepoint | ProgramType::SkLookup | ProgramType::Syscall => return Ok(context.to_vec()),
+        // Where metadata and packet begin and end is said in bytes from the first one (`xdp_convert_md_to_buff`).
+        ProgramType::Xdp if context == default && world.packet.before() > 0 => {
+            let mut given = vec![0; context.len()];
+            let places = [("data", world.packet.before()), ("data_end", world.packet.observed())];
+            for (field, value) in places.iter().filter_map(|(name, value)| Some((declaration.field(name)?, value))) {
+                let at = field.offset as usize;
+                given[at..at + field.len as usize].copy_from_slice(&value.to_le_bytes()[..field.len as usize]);
+            }
+            return Ok(given);
+        }
         _ if context == default => return Ok(Vec::new()),
         _ => {}
     }

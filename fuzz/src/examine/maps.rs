@@ -105,7 +105,14 @@ pub fn creations() -> Vec<Examination> {
         add(key, value, entries, own_flags(map_type) | 1 << 7 | 1 << 8);
         // How long a value may be; what memory has room for is another matter.
         let lengths = [1016, 1024, 32_768, 32_769, 65_407, 65_408, 65_536, 1 << 21, (1 << 22) - 300, (1 << 22) - 256];
-        for value in lengths.into_iter().chain([(1 << 22) - 4, 1 << 22, (1 << 22) + 1, i32::MAX as u32 + 1, u32::MAX - 7, u32::MAX]) {
+        for value in lengths.into_iter().chain([
+            (1 << 22) - 4,
+            1 << 22,
+            (1 << 22) + 1,
+            i32::MAX as u32 + 1,
+            u32::MAX - 7,
+            u32::MAX,
+        ]) {
             add(key, value, entries, own_flags(map_type));
         }
         for entries in [4095, 4096, 8192, 8193, 12_288] {
@@ -253,7 +260,10 @@ fn subjects() -> Vec<Subject> {
         keyed(MapType::REUSEPORT_SOCKARRAY, 0, Of(&[u64::MAX], 8), true),
         keyed(MapType::XSKMAP, 0, Of(&[u64::MAX], 4), true),
         keyed(MapType::STACK_TRACE, 0, Bytes(8), true),
-        Subject { def: def(MapType::CGROUP_STORAGE, 8, 8, 0, 0), ..few(keyed(MapType::CGROUP_STORAGE, 0, Bytes(8), true)) },
+        Subject {
+            def: def(MapType::CGROUP_STORAGE, 8, 8, 0, 0),
+            ..few(keyed(MapType::CGROUP_STORAGE, 0, Bytes(8), true))
+        },
         Subject {
             def: def(MapType::RINGBUF, 0, 0, 4096, 0),
             keys: Keys::None,

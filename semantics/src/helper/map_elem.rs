@@ -28,11 +28,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         id: id("map_delete_elem"),
         changes: &[Change::MapValues],
-        results: &[
-            ResultClass::Success,
-            ResultClass::Error(Errno::Einval),
-            ResultClass::Error(Errno::Enoent),
-        ],
+        results: &[ResultClass::Success, ResultClass::Error(Errno::Einval), ResultClass::Error(Errno::Enoent)],
         meaning: delete,
     },
 ];

@@ -10,11 +10,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         id: id("map_push_elem"),
         changes: &[Change::MapValues],
-        results: &[
-            ResultClass::Success,
-            ResultClass::Error(Errno::Einval),
-            ResultClass::Error(Errno::E2big),
-        ],
+        results: &[ResultClass::Success, ResultClass::Error(Errno::Einval), ResultClass::Error(Errno::E2big)],
         meaning: push,
     },
     Helper {

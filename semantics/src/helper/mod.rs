@@ -27,8 +27,16 @@ pub mod for_each_map_elem;
 pub mod map_elem;
 pub mod map_percpu;
 pub mod map_queue;
+pub mod mtu;
 pub mod random;
+pub mod redirect;
+pub mod skb_csum;
+pub mod skb_data;
+pub mod skb_meta;
+pub mod skb_room;
+pub mod skb_vlan;
 pub mod tail_call;
+pub mod xdp_data;
 
 pub use facts::FACTS;
 
@@ -319,6 +327,14 @@ const TOPICS: &[(&str, &[Helper])] = &[
     ("random", random::HELPERS),
     ("tail_call", tail_call::HELPERS),
     ("bpf_loop", bpf_loop::HELPERS),
+    ("skb_data", skb_data::HELPERS),
+    ("skb_csum", skb_csum::HELPERS),
+    ("skb_meta", skb_meta::HELPERS),
+    ("skb_vlan", skb_vlan::HELPERS),
+    ("skb_room", skb_room::HELPERS),
+    ("xdp_data", xdp_data::HELPERS),
+    ("redirect", redirect::HELPERS),
+    ("mtu", mtu::HELPERS),
 ];
 
 /// Every modelled helper with its topic.

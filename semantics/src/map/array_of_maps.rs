@@ -18,12 +18,7 @@ pub(super) fn check_inner(def: &MapDef) -> Result<(), MapError> {
     if inner.inner.is_some() || inner.is_of_maps() {
         return refuse(def, Errno::Einval, "a map of maps does not hold maps of maps");
     }
-    let types = [
-        MapType::PROG_ARRAY,
-        MapType::CGROUP_STORAGE,
-        MapType::PERCPU_CGROUP_STORAGE,
-        MapType::STRUCT_OPS,
-    ];
+    let types = [MapType::PROG_ARRAY, MapType::CGROUP_STORAGE, MapType::PERCPU_CGROUP_STORAGE, MapType::STRUCT_OPS];
     if types.contains(&inner.map_type) {
         return refuse(def, Errno::Enotsupp, "a map of this type is no inner map");
     }
@@ -33,8 +28,8 @@ pub(super) fn check_inner(def: &MapDef) -> Result<(), MapError> {
 /// Which of the program's maps look as a map of maps says (`bpf_map_meta_equal` and that of the type).
 pub(super) fn fit(def: &MapDef, all: &[MapDef]) -> Vec<bool> {
     let is_alike = |inner: &MapDef, map: &MapDef| {
-        let has_entries = inner.map_type == MapType::XSKMAP
-            || inner.map_type == MapType::ARRAY && inner.flags & INNER_MAP == 0;
+        let has_entries =
+            inner.map_type == MapType::XSKMAP || inner.map_type == MapType::ARRAY && inner.flags & INNER_MAP == 0;
         (inner.map_type, inner.key_size, inner.value_size, inner.flags)
             == (map.map_type, map.key_size, map.value_size, map.flags)
             && inner.fields == map.fields

@@ -17,7 +17,11 @@ pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
         return refuse(def, Errno::E2big, "the value is longer than the kernel can allocate");
     }
     if def.key_size != 0 || def.value_size == 0 || def.max_entries == 0 {
-        return refuse(def, Errno::Einval, "a bloom filter has no keys, values of at least 1 byte and at least 1 entry");
+        return refuse(
+            def,
+            Errno::Einval,
+            "a bloom filter has no keys, values of at least 1 byte and at least 1 entry",
+        );
     }
     check_access(def, NUMA_NODE | ZERO_SEED | RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG)?;
     if def.extra & !0xf != 0 {

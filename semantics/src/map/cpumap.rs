@@ -15,7 +15,11 @@ const QUEUE_MAX: u32 = 16_384;
 /// `cpu_map_alloc`.
 pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size != 4 || !matches!(def.value_size, 4 | 8) {
-        return refuse(def, Errno::Einval, "a map of CPUs has 4-byte keys, values of 4 or 8 bytes and at least 1 entry");
+        return refuse(
+            def,
+            Errno::Einval,
+            "a map of CPUs has 4-byte keys, values of 4 or 8 bytes and at least 1 entry",
+        );
     }
     check_flags(def, NUMA_NODE)?;
     if def.max_entries > CPUS_MAX {

@@ -154,12 +154,8 @@ impl MapDef {
     }
     /// Whether each CPU has values of its own.
     pub fn is_per_cpu(&self) -> bool {
-        let types = [
-            MapType::PERCPU_HASH,
-            MapType::PERCPU_ARRAY,
-            MapType::LRU_PERCPU_HASH,
-            MapType::PERCPU_CGROUP_STORAGE,
-        ];
+        let types =
+            [MapType::PERCPU_HASH, MapType::PERCPU_ARRAY, MapType::LRU_PERCPU_HASH, MapType::PERCPU_CGROUP_STORAGE];
         types.contains(&self.map_type)
     }
     /// What of it has no meaning here: its type, or a property that the kernel gives a meaning for its type. Such a map is a

@@ -16,7 +16,11 @@ use crate::memory::Memory;
 /// `dev_map_init_map`. Programs only read it, whatever its flags say.
 pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     if def.max_entries == 0 || def.key_size != 4 || !matches!(def.value_size, 4 | 8) {
-        return refuse(def, Errno::Einval, "a map of devices has 4-byte keys, values of 4 or 8 bytes and at least 1 entry");
+        return refuse(
+            def,
+            Errno::Einval,
+            "a map of devices has 4-byte keys, values of 4 or 8 bytes and at least 1 entry",
+        );
     }
     check_flags(def, NUMA_NODE | RDONLY | WRONLY)
 }

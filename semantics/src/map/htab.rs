@@ -11,7 +11,7 @@ use super::lru_list::Lru;
 use super::values::{CPUS_MAX, Values};
 use super::{
     Errno, MapDef, MapError, MapOps, MapType, NO_COMMON_LRU, NO_PREALLOC, NUMA_NODE, RDONLY, RDONLY_PROG, Setting,
-    Walk, WRONLY, WRONLY_PROG, ZERO_SEED, check_access, refuse, update,
+    WRONLY, WRONLY_PROG, Walk, ZERO_SEED, check_access, refuse, update,
 };
 use crate::memory::Memory;
 
@@ -26,8 +26,7 @@ pub(super) const PER_CPU_MAX: u32 = 32 << 10;
 pub(super) fn check(def: &MapDef) -> Result<(), MapError> {
     let (is_per_cpu, is_lru) = (is_per_cpu(def.map_type), is_lru(def.map_type));
     let has = |flag: u32| def.flags & flag != 0;
-    let known =
-        NO_PREALLOC | NO_COMMON_LRU | NUMA_NODE | RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG | ZERO_SEED;
+    let known = NO_PREALLOC | NO_COMMON_LRU | NUMA_NODE | RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG | ZERO_SEED;
     check_access(def, known)?;
     if !is_lru && has(NO_COMMON_LRU) {
         return refuse(def, Errno::Einval, "only tables with least recently used elements have lists of them");
@@ -207,7 +206,8 @@ impl Htab {
             Slots::OnDemand(_) => {}
             Slots::Lru(lru) => {
                 let is_common = lru.is_common();
-                let entries = if is_common { self.max_entries } else { self.max_entries.next_multiple_of(setting.cpus) };
+                let entries =
+                    if is_common { self.max_entries } else { self.max_entries.next_multiple_of(setting.cpus) };
                 lru.populate(entries, setting.cpus);
             }
         }

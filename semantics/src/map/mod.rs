@@ -415,7 +415,8 @@ impl Map {
             }
             Contents::Elements(elements) => elements.clone(),
             Contents::Maps(maps) => {
-                let element = |(index, map): &(u32, usize)| (index.to_le_bytes().to_vec(), (*map as u32).to_le_bytes().to_vec());
+                let element =
+                    |(index, map): &(u32, usize)| (index.to_le_bytes().to_vec(), (*map as u32).to_le_bytes().to_vec());
                 maps.iter().map(element).collect()
             }
         }
@@ -430,7 +431,8 @@ impl Map {
 
     /// Of a program array: the parts of a program that it holds from the start, by index.
     pub fn hold(&mut self, programs: impl Iterator<Item = (u32, u32)>) {
-        self.initial = programs.map(|(index, part)| (index.to_le_bytes().to_vec(), part.to_le_bytes().to_vec())).collect();
+        self.initial =
+            programs.map(|(index, part)| (index.to_le_bytes().to_vec(), part.to_le_bytes().to_vec())).collect();
     }
 
     /// Makes it as it is before a run.
@@ -515,9 +517,7 @@ fn behaviour(defs: &[MapDef], index: usize, memory: &mut Memory) -> Result<Box<d
         MapType::TASK_STORAGE => Box::new(task_storage::Storage::create(def, index, memory)?),
         MapType::CGRP_STORAGE => Box::new(cgrp_storage::Storage::create(def, index, memory)?),
         MapType::CGROUP_STORAGE => Box::new(cgroup_storage::CgroupStorage::create(def, index, memory)?),
-        MapType::PERCPU_CGROUP_STORAGE => {
-            Box::new(percpu_cgroup_storage::CgroupStorage::create(def, index, memory)?)
-        }
+        MapType::PERCPU_CGROUP_STORAGE => Box::new(percpu_cgroup_storage::CgroupStorage::create(def, index, memory)?),
         _ => Box::new(Unmodelled),
     })
 }

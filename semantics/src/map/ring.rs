@@ -62,7 +62,11 @@ impl MapOps for Ring {
     }
     fn pop(&mut self, value: &mut [u8]) -> Result<(), Errno> {
         self.peek(value)?;
-        if self.is_stack { self.values.pop_back() } else { self.values.pop_front() };
+        if self.is_stack {
+            self.values.pop_back()
+        } else {
+            self.values.pop_front()
+        };
         Ok(())
     }
     /// An empty one gives zeros, and ENOENT.

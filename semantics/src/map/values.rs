@@ -42,9 +42,8 @@ impl Values {
             writable: !def.is_read_only(),
         };
         let bytes = stride(def).saturating_mul(count);
-        let base = memory
-            .place_map_values(region)
-            .ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes })?;
+        let base =
+            memory.place_map_values(region).ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes })?;
         let place = |kind: ValueFieldKind| kind.layout().0 as usize;
         Ok(Values {
             base,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::ClockConfig;
 use super::cpus::CpuConfig;
+use super::device::{self, Device};
+use super::skb::{SKB_MAX_CSUM_LEVEL, SkbConfig};
+use super::xdp::XdpConfig;
 
 /// What is fixed about a world before a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,12 @@ pub struct WorldConfig {
     pub clocks: ClockConfig,
     /// Processors.
     pub cpus: CpuConfig,
+    /// The socket buffer, for programs that see one.
+    pub skb: SkbConfig,
+    /// The XDP buffer, for programs that see one.
+    pub xdp: XdpConfig,
+    /// Network devices.
+    pub devices: Vec<Device>,
 }
 
 impl Default for WorldConfig {
@@ -30,6 +39,9 @@ impl Default for WorldConfig {
             seed: 0,
             clocks: ClockConfig::default(),
             cpus: CpuConfig::default(),
+            skb: SkbConfig::default(),
+            xdp: XdpConfig::default(),
+            devices: vec![Device::default()],
         }
     }
 }
@@ -48,11 +60,38 @@ pub enum ConfigError {
         /// How many there are.
         count: u32,
     },
+    /// More room before the packet than there is.
+    #[error("headroom: {0}, but there is room for {max} bytes", max = super::packet::HEADROOM_MAX)]
+    Headroom(u32),
+    /// No such level of a checksum that a device found to be right.
+    #[error("skb.checksum: level {0}, but the highest is {SKB_MAX_CSUM_LEVEL}")]
+    ChecksumLevel(u8),
+    /// Metadata do not fit before the packet.
+    #[error("xdp.meta: {0} bytes do not fit into the headroom")]
+    Metadata(u32),
+    /// The frame has no room for a packet.
+    #[error("xdp.frame_size: {0} bytes leave no room for a packet")]
+    FrameSize(u32),
+    /// The packet has fewer bytes than what it is said to consist of.
+    #[error("frags, meta: more bytes than the {0} of the packet")]
+    Fragments(u64),
+    /// No number of a device.
+    #[error("devices: {0} is no number of a device")]
+    DeviceNumber(u32),
+    /// Two devices with this number.
+    #[error("devices: number {0} occurs twice")]
+    DeviceTwice(u32),
+    /// A device takes no such packets.
+    #[error("devices: {0} bytes are too many")]
+    DeviceMtu(u32),
 }
 
 impl WorldConfig {
     /// Whether there can be such a world: what the types of the settings cannot say.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.cpus.check()
+        self.cpus.check()?;
+        self.skb.check()?;
+        self.xdp.check()?;
+        device::check(&self.devices)
     }
 }

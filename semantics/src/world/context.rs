@@ -9,44 +9,73 @@
 //!
 //! Types without a test run, and fields not named here, begin with zeros, apart from pointers to the packet and its length.
 
+use super::World;
+use super::packet::{ETH_HLEN, Packet};
 use crate::memory::layout;
 use crate::program_type::ProgramType;
-use crate::program_type::context::layout::{FLOW_KEYS, FLOW_KEYS_LEN};
+use crate::program_type::context::layout::{FLOW_KEYS, FLOW_KEYS_LEN, Row};
 use crate::program_type::context::row;
 
-/// Bytes of an Ethernet header.
-const ETH_HLEN: u64 = 14;
 /// Index of the loopback device.
 const LOOPBACK: u64 = 1;
+
+/// A field of the context, as the kernel's side reads and writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    addr: u64,
+    len: u64,
+}
+
+impl Field {
+    /// The field of this name in a context that is laid out like this.
+    pub const fn of(layout: &[Row], name: &str) -> Field {
+        let (_, offset, len, _) = row(layout, name);
+        assert!(len <= 8);
+        Field { addr: layout::CONTEXT + offset as u64, len: len as u64 }
+    }
+}
+
+impl World {
+    /// The value of a field of the context.
+    pub(crate) fn field(&self, field: Field) -> u64 {
+        let bytes = self.memory.peek(field.addr, field.len);
+        bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
+    /// Gives a field of the context the low bytes of `value`.
+    pub(crate) fn set_field(&mut self, field: Field, value: u64) {
+        self.memory.poke(field.addr, &value.to_le_bytes()[..field.len as usize]);
+    }
+}
 
 /// A value that is not 0: name of the field, index of the element, value.
 pub(super) type Default = (&'static str, u32, u64);
 
-/// What is not 0.
-pub(super) fn defaults(program_type: ProgramType, packet: &[u8]) -> Vec<Default> {
+/// What is not 0, where the bytes that are observed of a packet are `bytes`.
+pub(super) fn defaults(program_type: ProgramType, packet: &Packet, no_meta: bool, bytes: &[u8]) -> Vec<Default> {
     use ProgramType as T;
-    let len = packet.len() as u64;
-    let (start, end) = (layout::PACKET, layout::PACKET + len);
-    let header = ETH_HLEN.min(len);
+    let len = packet.len();
+    let (start, end) = (packet.data(), packet.end());
     match program_type {
         T::Xdp => {
-            vec![("data", 0, start), ("data_end", 0, end), ("data_meta", 0, start), ("ingress_ifindex", 0, LOOPBACK)]
+            // `xdp_set_data_meta_invalid`
+            let meta = if no_meta { start + 1 } else { packet.start() };
+            vec![("data", 0, start), ("data_end", 0, end), ("data_meta", 0, meta), ("ingress_ifindex", 0, LOOPBACK)]
         }
-        T::SocketFilter => buffer(packet, len - header),
+        T::SocketFilter => buffer(bytes, len),
         T::SchedCls | T::SchedAct => {
-            let mut all = buffer(packet, len);
+            let mut all = buffer(bytes, len);
             all.extend([("data", 0, start), ("data_end", 0, end), ("data_meta", 0, start)]);
             all
         }
         T::LwtIn | T::LwtOut | T::LwtXmit | T::LwtSeg6local => {
-            let mut all = buffer(packet, len - header);
-            all.extend([("data", 0, start + header), ("data_end", 0, end)]);
+            let mut all = buffer(bytes, len);
+            all.extend([("data", 0, start), ("data_end", 0, end)]);
             all
         }
         T::CgroupSkb => {
-            let mut all = buffer(packet, len - header);
-            all.extend([("data", 0, start + header), ("data_end", 0, end)]);
-            all.extend(addresses(packet));
+            let mut all = buffer(bytes, len);
+            all.extend([("data", 0, start), ("data_end", 0, end)]);
+            all.extend(addresses(bytes));
             all
         }
         T::SkSkb => vec![("len", 0, len), ("data", 0, start), ("data_end", 0, end)],

@@ -18,16 +18,24 @@ mod clock;
 mod config;
 mod context;
 mod cpus;
+mod device;
+mod flow;
 pub mod kconfig;
 mod kernel;
+pub mod packet;
+pub mod redirect;
 mod room;
-mod skb;
+pub mod skb;
+pub mod xdp;
 
 pub use choice::Choice;
 pub use clock::{Clock, ClockConfig};
 pub use config::{ConfigError, WorldConfig};
 pub use cpus::CpuConfig;
+pub use device::Device;
+pub use packet::{ETH_HLEN, Packet, Refusal};
 pub use room::{Observation, Room};
+pub use skb::Checksum;
 
 /// What a program is run on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -150,7 +158,22 @@ pub struct World {
     setting: Setting,
     program_type: ProgramType,
     attach: Option<AttachType>,
-    packet_len: u64,
+    /// Where the packet lies.
+    pub packet: Packet,
+    /// The socket buffer around it.
+    pub skb: skb::SkBuff,
+    /// The XDP buffer around it.
+    pub xdp: xdp::XdpBuff,
+    /// Network devices.
+    pub devices: Vec<Device>,
+    /// Where the packet is to go.
+    pub redirect: redirect::Redirect,
+    /// Copies of the packet that were sent, in order.
+    pub sent: Vec<redirect::Sent>,
+    /// Packet and devices are as a test run sets them up.
+    as_in_test_run: bool,
+    /// The key of the hashes of flows, once it is drawn.
+    flow_key: Option<u64>,
     frames: u32,
     /// First slots of the program and of the targets of its tail calls.
     parts: Vec<usize>,
@@ -175,7 +198,14 @@ impl World {
             setting: Setting::default(),
             program_type: ProgramType::Xdp,
             attach: None,
-            packet_len: 0,
+            packet: Packet::default(),
+            skb: skb::SkBuff::default(),
+            xdp: xdp::XdpBuff::default(),
+            devices: Vec::new(),
+            redirect: redirect::Redirect::default(),
+            sent: Vec::new(),
+            as_in_test_run: true,
+            flow_key: None,
             frames: 1,
             parts: Vec::new(),
             tail_calls: 0,
@@ -232,7 +262,7 @@ impl World {
         self.choice = Choice::new(config.seed);
         self.effects.clear();
         (self.tail_calls, self.tail_target) = (0, None);
-        self.place_locals(&input.packet, declaration);
+        self.arrive(input)?;
         self.set_context(input, declaration)?;
         self.setting = Setting { cpus: config.cpus.count, current: config.cpus.current, seed: map_seed(config.seed) };
         for map in &mut self.maps {
@@ -244,27 +274,31 @@ impl World {
         Ok(())
     }
 
-    fn place_locals(&mut self, packet: &[u8], declaration: &'static Declaration) {
-        let len = packet.len() as u64;
+    /// Places packet, context and frames in memory, all of them clear but the packet.
+    fn place_locals(&mut self, packet: &[u8]) {
+        let declaration = self.program_type.declaration();
         let region = Region {
             object: Object::Packet,
             base: layout::PACKET,
-            len,
-            stride: len.max(1),
+            len: 0,
+            stride: 1,
             count: 1,
             writable: declaration.packet_write,
         };
         self.memory.place_locals(region, declaration, self.attach, self.frames);
+        self.memory.clear(self.packet.head(), self.packet.headroom());
         self.memory.poke(layout::PACKET, packet);
+        self.packet.place(&mut self.memory);
         for depth in 0..self.frames {
             self.memory.clear(layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
         }
-        self.packet_len = len;
     }
 
     fn set_context(&mut self, input: &Input, declaration: &'static Declaration) -> Result<(), InputError> {
         self.memory.clear(layout::CONTEXT, u64::from(declaration.context_len));
-        for (name, element, value) in context::defaults(self.program_type, &input.packet) {
+        for (name, element, value) in
+            context::defaults(self.program_type, &self.packet, self.xdp.no_meta, &input.packet)
+        {
             let field = declaration.field(name).expect("defaults name declared fields");
             let len = field.element.min(8);
             self.poke_field(field.offset + element * len, len, value);
@@ -319,8 +353,8 @@ impl World {
     pub fn default_context(&self) -> Vec<u8> {
         let declaration = self.program_type.declaration();
         let mut bytes = vec![0; declaration.context_len as usize];
-        let packet = self.memory.peek(layout::PACKET, self.packet_len);
-        for (name, element, value) in context::defaults(self.program_type, packet) {
+        let packet = self.packet_bytes();
+        for (name, element, value) in context::defaults(self.program_type, &self.packet, self.xdp.no_meta, packet) {
             let field = declaration.field(name).expect("defaults name declared fields");
             let len = field.element.min(8) as usize;
             let at = field.offset as usize + element as usize * len;
@@ -335,10 +369,11 @@ impl World {
         if packet.len() as u64 > layout::PACKET_MAX {
             return Err(InputError::PacketTooLong(packet.len()));
         }
-        if packet.len() as u64 == self.packet_len {
-            self.memory.poke(layout::PACKET, packet);
+        if packet.len() as u64 == self.packet.observed() {
+            self.memory.poke(self.packet.start(), packet);
         } else {
-            self.place_locals(packet, self.program_type.declaration());
+            self.packet.arrive(packet.len() as u64, &packet::Arrival::default());
+            self.place_locals(packet);
         }
         for (index, elements) in maps {
             let map = self.maps.get_mut(*index).ok_or(InputError::NoSuchMap(*index))?;
@@ -366,7 +401,7 @@ impl World {
     fn each_local(&self, visit: &mut Visit<'_, u64>) {
         let memory = &self.memory;
         let mut object = |object, addr, len| visit(object, &[], addr, memory.peek(addr, len));
-        object(Object::Packet, layout::PACKET, self.packet_len);
+        object(Object::Packet, self.packet.start(), self.packet.observed());
         let declaration = self.program_type.declaration();
         object(Object::Context, layout::CONTEXT, u64::from(declaration.context_len));
         if declaration.has_flow_keys() {
@@ -378,8 +413,15 @@ impl World {
     }
 
     /// Takes down what can be observed besides memory: each room that a run can have changed.
-    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut)] // the first room comes with its helpers
-    fn each_room(&self, _outcome: &mut Outcome) {}
+    fn each_room(&self, outcome: &mut Outcome) {
+        let mut room = Observation::new(outcome, Room::Packet);
+        self.skb.observe(&self.packet, &mut room);
+        self.xdp.observe(self.packet.frags(), &mut room);
+        self.redirect.observe(&mut Observation::new(outcome, Room::Redirect));
+        for sent in &self.sent {
+            sent.observe(&mut Observation::new(outcome, Room::Clones));
+        }
+    }
 
     /// Calls `visit` with everything that can be observed at this moment; what is no memory has no address.
     pub(crate) fn each_piece(&self, visit: &mut Visit<'_, Option<u64>>) {
@@ -420,9 +462,9 @@ impl World {
     pub fn program_type(&self) -> ProgramType {
         self.program_type
     }
-    /// Bytes of the packet.
-    pub fn packet_len(&self) -> u64 {
-        self.packet_len
+    /// The bytes of the packet, fragments and metadata included.
+    pub fn packet_bytes(&self) -> &[u8] {
+        self.memory.peek(self.packet.start(), self.packet.observed())
     }
 }
 

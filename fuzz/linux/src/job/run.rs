@@ -44,6 +44,9 @@ pub enum NotRun {
         /// The field.
         name: String,
     },
+    /// Packet or devices are as a test run does not set them up.
+    #[error("a test run does not set up such a packet, or such devices")]
+    World,
 }
 
 /// What a test run takes beside the program.
@@ -93,6 +96,9 @@ pub fn not_run(program_type: ProgramType, input: &Input) -> Option<NotRun> {
     if program_type.fact().test_run.is_none() {
         return Some(NotRun::NoTestRun(program_type));
     }
+    if !input.world.is_as_in_test_run(program_type) {
+        return Some(NotRun::World);
+    }
     let len = input.packet.len();
     match takes(program_type) {
         Takes::Nothing => Some(NotRun::Attached(program_type)),
@@ -138,7 +144,8 @@ pub(super) fn run(program_type: ProgramType, input: &Input) -> Run {
 /// The bytes of the context with what the input states; none where a test run sets up the same by itself.
 fn context(program_type: ProgramType, input: &Input) -> Vec<u8> {
     let takes_packet = matches!(takes(program_type), Takes::PacketAnd(_));
-    if takes_packet && input.context.is_empty() {
+    let meta = if program_type == ProgramType::Xdp { input.world.xdp.meta } else { 0 };
+    if takes_packet && input.context.is_empty() && meta == 0 {
         return Vec::new();
     }
     let declaration = program_type.declaration();
@@ -152,10 +159,11 @@ fn context(program_type: ProgramType, input: &Input) -> Vec<u8> {
             set(place.offset, place.len, *value);
         }
     }
-    // There are no metadata before the packet, and it ends where it ends.
+    // Where metadata and packet end, in bytes from the first one (`xdp_convert_md_to_buff`).
     if program_type == ProgramType::Xdp
-        && let Some(end) = declaration.field("data_end")
+        && let (Some(data), Some(end)) = (declaration.field("data"), declaration.field("data_end"))
     {
+        set(data.offset, data.len, u64::from(meta));
         set(end.offset, end.len, input.packet.len() as u64);
     }
     bytes
