@@ -1,6 +1,7 @@
 //! Proofs: for all values, that the verifier's domain over-approximates what instructions do, and that the machine code
 //! of the JIT does what they do.
 
+pub mod bounds;
 pub mod check;
 pub mod domain;
 pub mod explore;
@@ -32,6 +33,7 @@ pub fn obligations() -> Vec<obligation::Obligation> {
         tnum::obligations(),
         range::obligations(),
         scalar::obligations(),
+        bounds::obligations(),
         insn::obligations(),
         helper::obligations(),
         x64::obligations(),

@@ -74,6 +74,7 @@ pub fn obligations() -> Vec<Obligation> {
         Obligation::verifier("scalar::of_bits", None, OfBits),
         Obligation::verifier("scalar::from_half", None, FromHalf),
         Obligation::verifier("scalar::cut_to", None, CutTo),
+        Obligation::verifier("scalar::fits", None, Fits),
         Obligation::verifier("scalar::agreement", None, Agreement),
         Obligation::verifier("scalar::select", None, Select),
         Obligation::verifier("scalar::single_value", None, SingleValue),
@@ -263,6 +264,24 @@ impl Statement for CutTo {
             cut.sync_in(domain)
         };
         claim_contains_by(cx, "the result", &result, &low, &[domain::same(&result, &synced)]);
+    }
+}
+
+/// A number that stays linked when it is spilled or filled in part is the number that it was.
+struct Fits;
+
+impl Statement for Fits {
+    fn cases(&self) -> usize {
+        4
+    }
+    fn case_name(&self, case: usize) -> String {
+        format!("{} bytes", 1 << case)
+    }
+    fn state<A: Theory>(&self, case: usize, cx: &mut Context<'_, A>) {
+        let (size, word): (_, A::W64) = (Size::ALL[case], cx.word("x"));
+        let fits = (domain::rules(cx).fits)(size, &domain::scalar(cx, "x", &word));
+        let low = crate::insn::transfer::low_bytes::<A>(size, &word);
+        cx.claim("what fits is the same", fits.implies(&low.same(&word)));
     }
 }
 

@@ -8,6 +8,7 @@
 //! solver and are counted exhaustively at small widths. Verdicts and messages are those of Linux, in the version that
 //! [`dialect`] names.
 
+pub mod bounds;
 pub mod dialect;
 pub mod domain;
 pub mod explain;

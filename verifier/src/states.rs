@@ -1,5 +1,6 @@
 //! Recorded states, and whether a run stays inside them: the containment oracle.
 
+use crate::domain::Domain;
 use crate::env::INNER;
 use crate::state::{Byte, Kind, RegState, Slot, State};
 use semantics::insn::Reg;
@@ -269,7 +270,7 @@ fn slot_contains(slot: &Slot, bytes: [u8; 8], origin: Made, run: &Snapshot<'_>) 
             _ => return true,
         };
         let low = u64::from_le_bytes(bytes) & ((1 << (8 * size.bytes())) - 1);
-        if !slot.spill.cut_to(size).var.contains(&low) {
+        if !slot.spill.var.cut_to(size, &Domain::V7_2).contains(&low) {
             return false;
         }
     }

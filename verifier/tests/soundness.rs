@@ -6,6 +6,7 @@ use semantics::insn::{AluOp, Cond, MulDivOp, Order, ShiftOp, Size, Width};
 use semantics::word::narrow::{Eighth, Narrow, Sixteenth};
 use semantics::word::{Algebra, Concrete, Convert, Word};
 use verifier::Domain;
+use verifier::bounds::Extent;
 use verifier::plant;
 use verifier::rules::Rules;
 use verifier::scalar::Scalar;
@@ -75,7 +76,8 @@ fn violation<A: Algebra<Flag = bool>>(
         let (dst, src) = (samples.scalar::<A>(), samples.scalar::<A>());
         let (xs, ys) = (members(&mut samples, &dst), members(&mut samples, &src));
         let imm = samples.word();
-        let found = sync_violation(&dst, &xs).or_else(|| {
+        let accessed = access_violation(rules, (&dst, &xs), &mut samples);
+        let found = accessed.or_else(|| sync_violation(&dst, &xs)).or_else(|| {
             Domain::ALL.iter().find_map(|domain| {
                 unary_violation(rules, domain, &dst, &xs, &imm)
                     .or_else(|| binary_violation(rules, domain, (&dst, &src), &xs, &ys))
@@ -88,6 +90,30 @@ fn violation<A: Algebra<Flag = bool>>(
         }
     }
     None
+}
+
+/// Accesses that are accepted but not inside, and numbers that stay linked but not the same.
+fn access_violation<A: Algebra<Flag = bool>>(
+    rules: &Rules<A>,
+    (var, xs): (&Scalar<A>, &[A::W64]),
+    samples: &mut Samples,
+) -> Option<String> {
+    let within = |part: &A::W64, whole: &A::W64| !part.is_negative() && part.sle(whole);
+    for _ in 0..8 {
+        let off = A::W32::lit(samples.next() % 4).sub(&A::W32::lit(2));
+        let (size, len): (_, A::W64) = (A::W64::lit(samples.next() % 4), samples.word());
+        let extent = Extent { size, len: len.clone(), none_allowed: samples.next() & 1 == 0 };
+        let is_inside = |place: &A::W64| within(place, &len) && within(&extent.size, &len.sub(place));
+        let accepted = (rules.region)(var, &off, &extent).is_inside();
+        if let Some(x) = xs.iter().find(|x| accepted && !is_inside(&A::sext(&off).add(x))) {
+            return Some(format!("access {off:?} {extent:?} {var:?} at {x:?}"));
+        }
+    }
+    Size::ALL.into_iter().find_map(|size| {
+        let linked = (rules.fits)(size, var);
+        let changed = xs.iter().find(|x| linked && low::<A>(size, Order::Le, false, x).differs(x));
+        changed.map(|x| format!("{size:?} {var:?} stays linked at {x:?}"))
+    })
 }
 
 fn sync_violation<A: Algebra<Flag = bool>>(of: &Scalar<A>, xs: &[A::W64]) -> Option<String> {

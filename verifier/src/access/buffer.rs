@@ -22,11 +22,11 @@ pub(super) fn check_sized(
     if base.kind == Kind::MapKey {
         let key_size = env.map(base.map).key_size;
         let outside = |off, edge: Edge| MemoryRefusal::KeyBounds { reg, key_size, off, size, edge }.into();
-        return check_region(&parts, reg, size, key_size.into(), none_allowed, outside);
+        return check_region(env, &parts, reg, (size, key_size.into(), none_allowed), outside);
     }
     let mem_size = base.what;
     let outside = |off, edge: Edge| MemoryRefusal::MemBounds { reg, mem_size, off, size, edge }.into();
-    check_region(&parts, reg, size, mem_size.into(), none_allowed, outside)
+    check_region(env, &parts, reg, (size, mem_size.into(), none_allowed), outside)
 }
 
 /// Constant offsets from the start: where the buffer ends is checked when a program is attached or run.

@@ -2,7 +2,6 @@
 //! `check_map_kptr_access`).
 
 use super::{Access, RDONLY_PROG, Use, check_region, object, parts};
-use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::refusal::{Edge, MemoryRefusal, Refusal, Stop, Unsupported};
 use crate::stack::Stored;
@@ -13,7 +12,7 @@ use semantics::map::{Contents, MapDef, MapType, ValueField, ValueFieldKind, WRON
 /// What a load yields.
 pub(super) fn read(env: &mut Env<'_>, access: &Access) -> Result<RegState, Stop> {
     let map = env.map(access.base.map);
-    check(env.dialect, map, access)?;
+    check(env, map, access)?;
     if let Some(field) = kptr_at(map, access) {
         check_mode(access)?;
         let what = pointee(field)?;
@@ -29,7 +28,7 @@ pub(super) fn read(env: &mut Env<'_>, access: &Access) -> Result<RegState, Stop>
 /// A store.
 pub(super) fn write(env: &Env<'_>, access: &Access, value: &Stored, value_reg: Reg) -> Result<(), Stop> {
     let map = env.map(access.base.map);
-    check(env.dialect, map, access)?;
+    check(env, map, access)?;
     let Some(field) = kptr_at(map, access) else { return Ok(()) };
     check_mode(access)?;
     let reg = access.reg;
@@ -47,7 +46,7 @@ pub(super) fn write(env: &Env<'_>, access: &Access, value: &Stored, value_reg: R
 pub(super) fn for_helper(env: &Env<'_>, reg: Reg, base: &RegState, size: i64, way: Use) -> Result<(), Stop> {
     let (map, parts) = (env.map(base.map), parts(env.dialect, base, 0));
     check_rights(map, reg, &parts, size, way.write)?;
-    check_bounds(map, reg, &parts, size, way.none_allowed).map_err(|refusal| match refusal {
+    check_bounds(env, map, reg, &parts, (size, way.none_allowed)).map_err(|refusal| match refusal {
         // A value that may not be there is memory like any other in the message (`__check_mem_access`).
         Refusal::MapBounds { reg, value_size: mem_size, off, size, edge } if base.maybe_null() => {
             MemoryRefusal::MemBounds { reg, mem_size, off: off as i32, size, edge }.into()
@@ -61,11 +60,11 @@ pub(super) fn for_helper(env: &Env<'_>, reg: Reg, base: &RegState, size: i64, wa
     }
 }
 
-fn check(dialect: Dialect, map: &MapDef, access: &Access) -> Result<(), Refusal> {
+fn check(env: &Env<'_>, map: &MapDef, access: &Access) -> Result<(), Refusal> {
     let Access { reg, ref base, at, size, write, .. } = *access;
-    let (bytes, parts) = (size.bytes().into(), parts(dialect, base, access.off));
+    let (bytes, parts) = (size.bytes().into(), parts(env.dialect, base, access.off));
     check_rights(map, reg, &parts, bytes, write)?;
-    check_bounds(map, reg, &parts, bytes, false)?;
+    check_bounds(env, map, reg, &parts, (bytes, false))?;
     check_managed(map, reg, base, at, bytes)?;
     let Some(field) = touched(map, base, at, bytes) else { return Ok(()) };
     let off = i64::from(at).wrapping_add(base.var.var_off.value as i64);
@@ -90,10 +89,16 @@ fn check_rights(map: &MapDef, reg: Reg, parts: &(Number, i32), size: i64, write:
     Err(Refusal::MapRights { reg, write, value_size: map.value_size, off, size })
 }
 
-fn check_bounds(map: &MapDef, reg: Reg, parts: &(Number, i32), size: i64, none_allowed: bool) -> Result<(), Refusal> {
+fn check_bounds(
+    env: &Env<'_>,
+    map: &MapDef,
+    reg: Reg,
+    parts: &(Number, i32),
+    (size, none_allowed): (i64, bool),
+) -> Result<(), Refusal> {
     let value_size = map.value_size;
     let outside = |off: i32, edge: Edge| Refusal::MapBounds { reg, value_size, off: off.into(), size, edge };
-    check_region(parts, reg, size, value_size.into(), none_allowed, outside)
+    check_region(env, parts, reg, (size, value_size.into(), none_allowed), outside)
 }
 
 /// Whether the access may touch bytes from `start` on, `len` of them.

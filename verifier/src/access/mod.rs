@@ -1,14 +1,16 @@
 //! Which accesses to memory are in bounds, and what a read yields (kernel: `check_mem_access`, `check_atomic`,
 //! `check_helper_mem_access`): a room per kind of memory.
 
+use crate::bounds::Extent;
 use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::insn::alu;
 use crate::refusal::{Edge, MemoryRefusal, Refusal, Stop};
-use crate::stack::{self, MAX_VAR_OFF, Stored};
+use crate::stack::{self, Stored};
 use crate::state::{Flags, Kind, Number, RegState, State};
 use crate::tnum::Tnum;
 use semantics::insn::{AluOp, Reg, Size, Width};
+use semantics::word::Concrete;
 
 mod buffer;
 mod context;
@@ -115,7 +117,7 @@ fn read(env: &mut Env<'_>, state: &State, access: &Access, fills: bool) -> Resul
     } else if base.kind != Kind::Fp && loaded.var == Number::unknown() {
         RegState::scalar((env.rules.load)(access.size.bits()))
     } else {
-        loaded.cut_to(access.size)
+        loaded.cut_to(access.size, env)
     })
 }
 
@@ -180,7 +182,7 @@ pub(crate) fn for_helper(env: &mut Env<'_>, state: &mut State, reg: Reg, size: i
         {
             Err(MemoryRefusal::NotWritable { reg, kind: base.ty() }.into())
         }
-        Kind::Packet | Kind::PacketMeta => Ok(packet::check_range(env.dialect, reg, &base, 0, size, way.none_allowed)?),
+        Kind::Packet | Kind::PacketMeta => Ok(packet::check_range(env, reg, &base, 0, size, way.none_allowed)?),
         Kind::MapKey => Ok(buffer::check_sized(env, reg, &base, 0, size, false)?),
         Kind::MapValue => map_value::for_helper(env, reg, &base, size, way),
         Kind::Mem => Ok(buffer::check_sized(env, reg, &base, 0, size, way.none_allowed)?),
@@ -275,29 +277,26 @@ pub(crate) fn check_unmodified(dialect: Dialect, reg: Reg, base: &RegState) -> R
 /// Whether `size` bytes at the constant part, wherever the variable part leads, lie in `len` bytes; else `outside` says
 /// which place and which end of the range do not (`check_mem_region_access`).
 fn check_region(
+    env: &Env<'_>,
     (var, off): &(Number, i32),
     reg: Reg,
-    size: i64,
-    len: i64,
-    none_allowed: bool,
+    (size, len, none_allowed): (i64, i64, bool),
     outside: impl Fn(i32, Edge) -> Refusal,
 ) -> Result<(), Refusal> {
-    let (off, smin) = (i64::from(*off), var.smin as i64);
-    let least = off.wrapping_add(smin);
-    if smin < 0 && (smin == i64::MIN || least != i64::from(least as i32) || least < 0) {
+    let fit = (env.rules.region)(var, &(*off as u32), &extent(size, len, none_allowed));
+    let place = |var: u64| (i64::from(*off) as u64).wrapping_add(var) as i32;
+    if fit.negative {
         return Err(Refusal::NegativeIndex { reg });
     }
-    let inside = |off: i32| off >= 0 && size_fits(i64::from(off), size, len, none_allowed);
-    if !inside(least as i32) {
-        return Err(outside(least as i32, Edge::Min));
+    if fit.below {
+        return Err(outside(place(var.smin), Edge::Min));
     }
-    if var.umax >= MAX_VAR_OFF as u64 {
+    if fit.unbounded {
         return Err(Refusal::Unbounded { reg });
     }
-    let most = (off + var.umax as i64) as i32;
-    if inside(most) { Ok(()) } else { Err(outside(most, Edge::Max)) }
+    if fit.beyond { Err(outside(place(var.umax), Edge::Max)) } else { Ok(()) }
 }
 
-fn size_fits(off: i64, size: i64, len: i64, none_allowed: bool) -> bool {
-    (size > 0 || size == 0 && none_allowed) && off.saturating_add(size) <= len
+fn extent(size: i64, len: i64, none_allowed: bool) -> Extent<Concrete> {
+    Extent { size: size as u64, len: len as u64, none_allowed }
 }
