@@ -142,11 +142,13 @@ pub struct Options {
     pub insns: usize,
     /// Only calls of this helper, by number.
     pub helper: Option<u32>,
+    /// Only programs of types that kernels have a test run for.
+    pub run_by_kernels: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { insns: 20, helper: None }
+        Options { insns: 20, helper: None, run_by_kernels: false }
     }
 }
 

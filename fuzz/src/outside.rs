@@ -14,7 +14,7 @@ use semantics::outcome::Outcome;
 use semantics::program::Verified;
 use semantics::program_type::ProgramType;
 use semantics::trap::{Trap, Unsupported};
-use semantics::world::World;
+use semantics::world::{World, WorldConfig};
 use verifier::{Dialect, Options, Verdict, Verifier};
 
 use crate::finding::Objection;
@@ -59,6 +59,9 @@ pub fn fit(mut test: Test) -> Test {
     const PACKET_MIN: usize = 20;
     let program_type = test.program.program_type();
     let input = &mut test.input;
+    // A guest is as it is.
+    let WorldConfig { clock_ns, clock_step_ns, seed, .. } = input.world;
+    input.world = WorldConfig { clock_ns, clock_step_ns, seed, ..WorldConfig::default() };
     if matches!(program_type, ProgramType::RawTracepoint | ProgramType::SkLookup | ProgramType::Syscall) {
         input.packet.clear();
         return test;

@@ -122,7 +122,7 @@ impl Generator {
     /// The generator of this target, with these options; its programs call these helpers, by number, or all if there are none.
     pub fn new(target: Target, options: Options, helpers: &[u32]) -> Generator {
         match target {
-            Target::Helper => Generator::Calls(calls::Generator::new(helpers)),
+            Target::Helper => Generator::Calls(calls::Generator::new(helpers, options.run_by_kernels)),
             Target::InterpreterVsJit => Generator::Typed(generate::Generator::new(options)),
             Target::Closed => Generator::Closed(closed::Generator::new(options)),
             Target::VerifierPrune => Generator::Paths(paths::Generator::new(options)),

@@ -63,7 +63,8 @@ impl Setup {
     /// The generator of its tests.
     pub fn generator(&self) -> Generator {
         let helper = if let [only] = self.helpers[..] { Some(only) } else { None };
-        Generator::new(self.target, Options { insns: self.insns, helper }, &self.helpers)
+        let options = Options { insns: self.insns, helper, run_by_kernels: !self.linux.is_empty() };
+        Generator::new(self.target, options, &self.helpers)
     }
     /// The kernels that tests are put to, each booted.
     fn kernels(&self) -> Result<Vec<Box<dyn Engine>>, WorkerError> {

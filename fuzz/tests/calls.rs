@@ -13,7 +13,7 @@ const TESTS: u64 = 4000;
 
 #[test]
 fn programs_are_accepted_and_engines_agree() {
-    let generator = Generator::new(&[]);
+    let generator = Generator::new(&[], false);
     let mut judge = Judge::of(Target::Helper, Target::Helper.configuration(), None).expect("a judge");
     let (mut accepted, mut refusals) = (0, BTreeMap::<String, u32>::new());
     let mut called = BTreeMap::<u32, u32>::new();
@@ -53,7 +53,7 @@ fn one_helper_or_a_topic_can_be_chosen() {
     assert_eq!(numbers("all").len(), helper::modelled().count());
     assert!(numbers("no_such_helper").is_empty());
     let only = helper::id("get_smp_processor_id");
-    let generator = Generator::new(&[only]);
+    let generator = Generator::new(&[only], false);
     for number in 0..50 {
         let test = generator.test(Dice::new(1, number));
         assert!(test.program.insns().iter().any(|insn| insn.imm == only), "{number}");

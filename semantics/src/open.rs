@@ -270,8 +270,8 @@ fn is_misread(world: &World, offset: u64, size: u64) -> bool {
         })
     };
     declaration.context == "__sk_buff"
-        && offset % 4 != 0
-        && NARROW_FIELDS.iter().any(|(len, names)| size >= *len && names.iter().any(|name| is_behind(&name)))
+        && !offset.is_multiple_of(4)
+        && NARROW_FIELDS.iter().any(|(len, names)| size >= *len && names.iter().any(|name| is_behind(name)))
 }
 
 /// Whether a value of a context is an address.

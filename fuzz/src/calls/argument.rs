@@ -130,6 +130,10 @@ impl Writer<'_> {
                 }
             }
             ArgKind::BtfId => Given::Kept,
+            // Flags that nobody knows end most calls early.
+            _ if arg.name == "flags" && self.dice.chance(2, 3) => {
+                Given::Number(self.dice.pick(&[0, 0, 0, 0, 1, 2, 4, 0xffff_ffff]))
+            }
             _ if self.dice.chance(1, 3) => Given::Unknown(self.dice.below(8) as u8),
             _ => Given::Number(number(self.dice)),
         }

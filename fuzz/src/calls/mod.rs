@@ -28,6 +28,8 @@ pub struct Generator {
     chosen: Vec<&'static Helper>,
     /// What may be called beside it.
     all: Vec<&'static Helper>,
+    /// The types of programs that are made.
+    types: Vec<ProgramType>,
 }
 
 /// The helpers that a word stands for: a name, a topic, or `all`.
@@ -44,19 +46,22 @@ pub fn is_written(helper: &Helper) -> bool {
 }
 
 impl Generator {
-    /// Programs about these helpers, by number; about all if there are none.
-    pub fn new(helpers: &[u32]) -> Generator {
+    /// Programs about these helpers, by number; about all if there are none. With `run_by_kernels` of types that kernels have
+    /// a test run for.
+    pub fn new(helpers: &[u32], run_by_kernels: bool) -> Generator {
         let all: Vec<&'static Helper> =
             helper::modelled().map(|(_, helper)| helper).filter(|helper| is_written(helper)).collect();
         let chosen: Vec<_> =
             all.iter().copied().filter(|helper| helpers.is_empty() || helpers.contains(&helper.id)).collect();
-        Generator { chosen, all }
+        let runs = |of: &ProgramType| if run_by_kernels { RUN_BY_KERNELS.contains(of) } else { !needs_target(*of) };
+        let types = ProgramType::ALL.into_iter().filter(runs).collect();
+        Generator { chosen, all, types }
     }
 
     /// The test that these dice give; one that only returns where no helper can be called.
     pub fn test(&self, mut dice: Dice) -> Test {
         let first = (!self.chosen.is_empty()).then(|| dice.pick(&self.chosen));
-        let program_type = first.map_or(ProgramType::Xdp, |helper| program_type(&mut dice, helper));
+        let program_type = first.map_or(ProgramType::Xdp, |helper| self.program_type(&mut dice, helper));
         let beside: Vec<_> = self.all.iter().copied().filter(|helper| helper.fact().is_open_to(program_type)).collect();
         let mut writer = Writer::new(&mut dice, program_type);
         writer.prologue();
@@ -87,21 +92,35 @@ impl Generator {
             .with_load(Load { sleepable: program_type == ProgramType::Syscall, ..Load::default() });
         Test { program: Arc::new(program), input }
     }
+
+    /// A type of program that may call the helper.
+    fn program_type(&self, dice: &mut Dice, helper: &Helper) -> ProgramType {
+        // Those with a packet first: more can be called there.
+        const OFTEN: [ProgramType; 4] =
+            [ProgramType::SchedCls, ProgramType::Xdp, ProgramType::RawTracepoint, ProgramType::Syscall];
+        let open: Vec<_> = self.types.iter().copied().filter(|of| helper.fact().is_open_to(*of)).collect();
+        let often: Vec<_> = OFTEN.into_iter().filter(|of| open.contains(of)).collect();
+        match () {
+            () if !often.is_empty() && dice.chance(3, 4) => dice.pick(&often),
+            () if open.is_empty() => ProgramType::Xdp,
+            () => dice.pick(&open),
+        }
+    }
 }
 
-/// A type of program that may call the helper.
-fn program_type(dice: &mut Dice, helper: &Helper) -> ProgramType {
-    // Those with a packet first: more can be called there.
-    const OFTEN: [ProgramType; 4] =
-        [ProgramType::SchedCls, ProgramType::Xdp, ProgramType::RawTracepoint, ProgramType::Syscall];
-    let open = |of: &ProgramType| helper.fact().is_open_to(*of);
-    let often: Vec<_> = OFTEN.into_iter().filter(open).collect();
-    if !often.is_empty() && dice.chance(3, 4) {
-        return dice.pick(&often);
-    }
-    let all: Vec<_> = ProgramType::ALL.into_iter().filter(open).filter(|of| !needs_target(*of)).collect();
-    if all.is_empty() { often.first().copied().unwrap_or(ProgramType::Xdp) } else { dice.pick(&all) }
-}
+/// Types of programs that kernels run on an input without more ado (`BPF_PROG_TEST_RUN`).
+const RUN_BY_KERNELS: [ProgramType; 10] = [
+    ProgramType::SocketFilter,
+    ProgramType::SchedCls,
+    ProgramType::SchedAct,
+    ProgramType::CgroupSkb,
+    ProgramType::LwtIn,
+    ProgramType::LwtOut,
+    ProgramType::LwtXmit,
+    ProgramType::Xdp,
+    ProgramType::RawTracepoint,
+    ProgramType::Syscall,
+];
 
 /// Whether programs of this type say what they are attached to, or are loaded in a way of their own.
 fn needs_target(of: ProgramType) -> bool {
