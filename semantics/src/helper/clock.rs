@@ -1,4 +1,4 @@
-//! Clocks (kernel/bpf/helpers.c). Each reading moves them on, so that runs repeat.
+//! Clocks (`kernel/bpf/helpers.c`). Each reading moves them on, so that runs repeat.
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::trap::Trap;

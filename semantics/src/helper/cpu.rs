@@ -1,4 +1,4 @@
-//! The processor that the program runs on (kernel/bpf/helpers.c).
+//! The processor that the program runs on (`kernel/bpf/helpers.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::trap::Trap;

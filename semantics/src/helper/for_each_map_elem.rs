@@ -1,4 +1,4 @@
-//! Going through the elements of a map (kernel/bpf/helpers.c; `bpf_for_each_array_elem`, `bpf_for_each_hash_elem`).
+//! Going through the elements of a map (`kernel/bpf/helpers.c`; `bpf_for_each_array_elem`, `bpf_for_each_hash_elem`).
 
 use super::map_elem::{has_elements, map_of};
 use super::{Call, Helper, ResultClass, id};

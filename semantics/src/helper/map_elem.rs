@@ -1,4 +1,4 @@
-//! Elements of maps under keys: lookup, update, delete (kernel/bpf/helpers.c).
+//! Elements of maps under keys: lookup, update, delete (`kernel/bpf/helpers.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::map::{Errno, Map, MapType};

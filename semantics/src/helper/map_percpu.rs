@@ -1,4 +1,4 @@
-//! Values of other CPUs (kernel/bpf/helpers.c).
+//! Values of other CPUs (`kernel/bpf/helpers.c`).
 
 use super::map_elem::map_of;
 use super::{Call, Helper, ResultClass, id};

@@ -1,4 +1,4 @@
-//! Maps without keys: queues, stacks, bloom filters (kernel/bpf/helpers.c).
+//! Maps without keys: queues, stacks, bloom filters (`kernel/bpf/helpers.c`).
 
 use super::map_elem::map_of;
 use super::{Call, Change, Helper, ResultClass, id};

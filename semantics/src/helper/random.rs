@@ -1,4 +1,4 @@
-//! Random numbers (kernel/bpf/core.c).
+//! Random numbers (`kernel/bpf/core.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::trap::Trap;

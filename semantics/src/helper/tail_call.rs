@@ -1,4 +1,4 @@
-//! Tail calls (kernel/bpf/core.c: `JMP_TAIL_CALL`).
+//! Tail calls (`kernel/bpf/core.c`: `JMP_TAIL_CALL`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::map::MapType;

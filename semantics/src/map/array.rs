@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (kernel/bpf/arraymap.c).
+//! `BPF_MAP_TYPE_ARRAY`: all elements exist, zeroed, under the indices below `max_entries` (`kernel/bpf/arraymap.c`).
 
 use super::htab::PER_CPU_MAX;
 use super::values::Values;

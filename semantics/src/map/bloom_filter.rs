@@ -1,5 +1,5 @@
 //! `BPF_MAP_TYPE_BLOOM_FILTER`: says of a value that it surely is not, or may be, among those that were put in
-//! (kernel/bpf/bloom_filter.c).
+//! (`kernel/bpf/bloom_filter.c`).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The buckets of a hash table: which slot holds the element of a key (kernel/bpf/hashtab.c).
+//! The buckets of a hash table: which slot holds the element of a key (`kernel/bpf/hashtab.c`).
 //!
 //! New elements come first in their bucket. The order of iteration follows from the seed: bucket by bucket.
 

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_CGROUP_ARRAY`: cgroups that packets and tasks are tested against (kernel/bpf/arraymap.c).
+//! `BPF_MAP_TYPE_CGROUP_ARRAY`: cgroups that packets and tasks are tested against (`kernel/bpf/arraymap.c`).
 
 use super::MapDef;
 pub(super) use super::held::check;

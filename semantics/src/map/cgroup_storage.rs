@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_CGROUP_STORAGE`: a value for each cgroup that a program is attached to (kernel/bpf/local_storage.c).
+//! `BPF_MAP_TYPE_CGROUP_STORAGE`: a value for each cgroup that a program is attached to (`kernel/bpf/local_storage.c`).
 //!
 //! A key is the inode of the cgroup, 8 bytes; with 16 bytes also how the program is attached, so that attachments of different
 //! types have values of their own. Values come and go with attachments: user space only changes them.

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_CPUMAP`: queues to other CPUs that packets are redirected to, under the CPU's number (kernel/bpf/cpumap.c).
+//! `BPF_MAP_TYPE_CPUMAP`: queues to other CPUs that packets are redirected to, under the CPU's number (`kernel/bpf/cpumap.c`).
 
 use std::collections::BTreeMap;
 

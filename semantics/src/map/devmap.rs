@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_DEVMAP`: network devices that packets are redirected to, under indices (kernel/bpf/devmap.c).
+//! `BPF_MAP_TYPE_DEVMAP`: network devices that packets are redirected to, under indices (`kernel/bpf/devmap.c`).
 //!
 //! A value is the number of a device, and if it has 8 bytes the program that runs where packets leave to it. A program that looks
 //! one up may only read it. Replacing an entry makes a new one: a pointer taken before keeps showing the old.

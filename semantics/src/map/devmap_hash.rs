@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_DEVMAP_HASH`: a [`devmap`](super::devmap) with any numbers for keys (kernel/bpf/devmap.c).
+//! `BPF_MAP_TYPE_DEVMAP_HASH`: a [`devmap`](super::devmap) with any numbers for keys (`kernel/bpf/devmap.c`).
 
 use super::chained::Chained;
 use super::devmap::{self, Devices, Entry};

@@ -1,4 +1,4 @@
-//! Slots that hold no element: a list for each CPU, last in, first out (kernel/bpf/percpu_freelist.c).
+//! Slots that hold no element: a list for each CPU, last in, first out (`kernel/bpf/percpu_freelist.c`).
 
 use std::ops::Range;
 

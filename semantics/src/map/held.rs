@@ -1,4 +1,4 @@
-//! Maps of the kernel's objects: what they hold, and arrays of it (kernel/bpf/arraymap.c).
+//! Maps of the kernel's objects: what they hold, and arrays of it (`kernel/bpf/arraymap.c`).
 //!
 //! User space names an object by a file descriptor and reads its id; here both are the object's number in the world.
 

@@ -1,4 +1,4 @@
-//! The kernel's hash table: elements in slots, and where the slots come from (kernel/bpf/hashtab.c).
+//! The kernel's hash table: elements in slots, and where the slots come from (`kernel/bpf/hashtab.c`).
 //!
 //! All tables are made of it: [`hash`](super::hash), [`percpu_hash`](super::percpu_hash), the two with least recently used
 //! elements, and [`hash_of_maps`](super::hash_of_maps).

@@ -1,4 +1,4 @@
-//! The hash function of the kernel's tables: Bob Jenkins' lookup3 (include/linux/jhash.h).
+//! The hash function of the kernel's tables: Bob Jenkins' lookup3 (`include/linux/jhash.h`).
 
 /// What the three words start from, together with length and seed.
 const START: u32 = 0xdead_beef;

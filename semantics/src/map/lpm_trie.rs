@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_LPM_TRIE`: finds the longest prefix of a key (kernel/bpf/lpm_trie.c).
+//! `BPF_MAP_TYPE_LPM_TRIE`: finds the longest prefix of a key (`kernel/bpf/lpm_trie.c`).
 //!
 //! A key is the length of a prefix in bits, a `u32`, and bytes whose bits count from the highest of the first. An intermediate
 //! node stands where two prefixes part of which neither begins the other.

@@ -1,5 +1,5 @@
 //! Which element goes when there is no room: lists of elements by how lately programs looked at them
-//! (kernel/bpf/bpf_lru_list.c).
+//! (`kernel/bpf/bpf_lru_list.c`).
 //!
 //! Common lists: elements that a CPU made wait on its pending list until it needs free slots again, and move to the active or
 //! the inactive list by their reference bit; free slots come to a CPU in batches of 128. Without common lists each CPU

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_PERF_EVENT_ARRAY`: perf events, one for each CPU as a rule (kernel/bpf/arraymap.c).
+//! `BPF_MAP_TYPE_PERF_EVENT_ARRAY`: perf events, one for each CPU as a rule (`kernel/bpf/arraymap.c`).
 //!
 //! User space cannot read them. An event leaves the array when the file is closed through which it came there, unless
 //! `BPF_F_PRESERVE_ELEMS` says otherwise: here no file is closed during a run.

@@ -1,5 +1,5 @@
 //! `BPF_MAP_TYPE_REUSEPORT_SOCKARRAY`: sockets that share a port, one of which a program chooses
-//! (kernel/bpf/reuseport_array.c).
+//! (`kernel/bpf/reuseport_array.c`).
 
 pub(super) use super::sockets::Sockets;
 use super::{Errno, MapDef, MapError, array, refuse};

@@ -1,5 +1,5 @@
 //! Values in the order in which they came: what [`queue`](super::queue) and [`stack`](super::stack) are made of
-//! (kernel/bpf/queue_stack_maps.c).
+//! (`kernel/bpf/queue_stack_maps.c`).
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_RINGBUF`: records from programs for user space, in order (kernel/bpf/ringbuf.c).
+//! `BPF_MAP_TYPE_RINGBUF`: records from programs for user space, in order (`kernel/bpf/ringbuf.c`).
 
 use super::{Errno, MapDef, MapError, NUMA_NODE, check_flags, refuse};
 

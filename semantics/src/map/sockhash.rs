@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_SOCKHASH`: a [`sockmap`](super::sockmap) with any bytes for keys (net/core/sock_map.c).
+//! `BPF_MAP_TYPE_SOCKHASH`: a [`sockmap`](super::sockmap) with any bytes for keys (`net/core/sock_map.c`).
 
 use super::buckets::BUCKETS_MAX;
 use super::chained::Chained;

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_SOCKMAP`: sockets under indices, to redirect to and to look up (net/core/sock_map.c).
+//! `BPF_MAP_TYPE_SOCKMAP`: sockets under indices, to redirect to and to look up (`net/core/sock_map.c`).
 //!
 //! User space puts in a file descriptor and reads the socket's cookie, into 8 bytes.
 

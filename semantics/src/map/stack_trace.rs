@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_STACK_TRACE`: stack traces under the low bits of their hash (kernel/bpf/stackmap.c).
+//! `BPF_MAP_TYPE_STACK_TRACE`: stack traces under the low bits of their hash (`kernel/bpf/stackmap.c`).
 //!
 //! Programs put traces in and never look at them; user space reads and deletes them.
 

@@ -1,5 +1,5 @@
 //! Values that live with an object of the kernel: [`sk_storage`](super::sk_storage) and its kin
-//! (kernel/bpf/bpf_local_storage.c).
+//! (`kernel/bpf/bpf_local_storage.c`).
 //!
 //! The key is the object, for user space a file descriptor: here its number. Where values of a map lie is room for
 //! [`OWNERS_MAX`] objects; more are ENOMEM.

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_STRUCT_OPS`: functions of a structure of the kernel's (kernel/bpf/bpf_struct_ops.c).
+//! `BPF_MAP_TYPE_STRUCT_OPS`: functions of a structure of the kernel's (`kernel/bpf/bpf_struct_ops.c`).
 //!
 //! No program uses such a map. Loading one puts its functions in the place of the kernel's, which has no meaning here.
 

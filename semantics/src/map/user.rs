@@ -1,4 +1,4 @@
-//! What user space does to a map: the commands of bpf(2), in the order of their checks (kernel/bpf/syscall.c).
+//! What user space does to a map: the commands of bpf(2), in the order of their checks (`kernel/bpf/syscall.c`).
 //!
 //! Keys and values shorter than the map's are memory that user space does not have (EFAULT); of longer ones the rest is not
 //! looked at.

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_XSKMAP`: sockets of `AF_XDP` that packets are redirected to (net/xdp/xskmap.c).
+//! `BPF_MAP_TYPE_XSKMAP`: sockets of `AF_XDP` that packets are redirected to (`net/xdp/xskmap.c`).
 //!
 //! User space cannot read them.
 
