@@ -2,6 +2,7 @@
 
 use semantics::helper::Helper;
 use semantics::map::{Contents, MapDef, MapType, NO_PREALLOC, RDONLY_PROG, ValueField, ValueFieldKind};
+use semantics::program_type::ProgramType;
 use verifier::takes_map;
 
 use crate::dice::Dice;
@@ -45,11 +46,23 @@ pub(super) fn holding(kind: ValueFieldKind, dice: &mut Dice) -> MapDef {
 }
 
 /// A map that the helper takes, if a modelled type is among those.
-pub(super) fn taken_by(helper: &Helper, dice: &mut Dice) -> Option<MapDef> {
+pub(super) fn taken_by(helper: &Helper, program_type: ProgramType, dice: &mut Dice) -> Option<MapDef> {
     let types: Vec<MapType> =
-        MapType::MODELLED.iter().copied().filter(|of| takes_map(helper.id, *of) && has_shape(*of)).collect();
+        MapType::MODELLED.iter().copied().filter(|of| is_taken(helper, program_type, *of) && has_shape(*of)).collect();
     if types.is_empty() { None } else { shape(dice.pick(&types), dice) }
 }
+
+/// Whether the helper takes maps of this type in programs of that one.
+pub(super) fn is_taken(helper: &Helper, program_type: ProgramType, of: MapType) -> bool {
+    use MapType as M;
+    const WALKED: [MapType; 6] = [M::ARRAY, M::PERCPU_ARRAY, M::HASH, M::PERCPU_HASH, M::LRU_HASH, M::LRU_PERCPU_HASH];
+    let in_sleepable = WALKED.contains(&of) || matches!(of, M::RINGBUF | M::USER_RINGBUF);
+    takes_map(helper.id, of)
+        && (helper.id != FOR_EACH || WALKED.contains(&of))
+        && (program_type != ProgramType::Syscall || in_sleepable)
+}
+
+const FOR_EACH: u32 = semantics::helper::id("for_each_map_elem");
 
 fn has_shape(of: MapType) -> bool {
     shape(of, &mut Dice::new(0, 0)).is_some()

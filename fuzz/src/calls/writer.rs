@@ -156,13 +156,14 @@ impl<'a> Writer<'a> {
 
     /// A map that the helper takes: one that there is, or a new one.
     pub(super) fn map_for(&mut self, helper: &Helper) -> Option<usize> {
-        let fits = |map: &MapDef| map.fields.is_empty() && verifier::takes_map(helper.id, map.map_type);
+        let program_type = self.program_type;
+        let fits = |map: &MapDef| map.fields.is_empty() && maps::is_taken(helper, program_type, map.map_type);
         let there: Vec<usize> =
             (1..self.maps.len()).filter(|at| fits(&self.maps[*at]) && self.maps[*at].name != "texts").collect();
         if !there.is_empty() && (self.dice.chance(2, 3) || self.maps.len() >= MAPS_MAX) {
             return Some(self.dice.pick(&there));
         }
-        let def = maps::taken_by(helper, self.dice)?;
+        let def = maps::taken_by(helper, program_type, self.dice)?;
         Some(self.add_map(def))
     }
 
