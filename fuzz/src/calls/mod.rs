@@ -18,6 +18,7 @@ use writer::Writer;
 
 mod argument;
 mod maps;
+mod packet;
 mod protocol;
 mod writer;
 
@@ -87,6 +88,7 @@ impl Generator {
         let mut input = generate::input(&mut dice, program_type.declaration(), &[]);
         elements(&mut dice, &maps, &mut input.elements);
         input.world.cpus.current = dice.below(input.world.cpus.count as usize) as u32;
+        packet::vary(&mut dice, program_type, &mut input);
         let program = Program::new("calls", program_type, "GPL", maps, insns)
             .expect("the generator writes structurally sound programs")
             .with_load(Load { sleepable: program_type == ProgramType::Syscall, ..Load::default() });
