@@ -194,6 +194,19 @@ pub const AT_PACKET_END: i32 = -1;
 /// Found beyond the packet's end (`BEYOND_PKT_END`).
 pub const BEYOND_PACKET_END: i32 = -2;
 
+/// Whether a verdict depends on a number (`precise`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precise {
+    /// None that is known.
+    #[default]
+    No,
+    /// One may: the number comes to where a loop is in progress, behind which not all is followed yet. Until then it is
+    /// compared, but the next turn may forget it.
+    Perhaps,
+    /// One does.
+    Yes,
+}
+
 /// What is known of a register (`struct bpf_reg_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegState {
@@ -203,8 +216,8 @@ pub struct RegState {
     pub flags: Flags,
     /// Of addresses in a stack: the frame, 0 for the outermost.
     pub frame: u8,
-    /// Whether a verdict depends on the exact number (`precise`): where states are compared as Linux does.
-    pub precise: bool,
+    /// Whether a verdict depends on the exact number: where states are compared as Linux does.
+    pub precise: Precise,
     /// The map, by index, of map pointers, keys and values.
     pub map: u32,
     /// Of memory its bytes, of an object of the kernel its type in BTF, of a subprogram its number.
@@ -239,7 +252,7 @@ impl RegState {
         kind: Kind::NotInit,
         flags: Flags::NONE,
         frame: 0,
-        precise: false,
+        precise: Precise::No,
         map: 0,
         what: 0,
         reference: 0,

@@ -305,3 +305,20 @@ fn results() {
     );
     rejects("R6 invalid mem access 'scalar'", &moved);
 }
+
+/// What a turn of the inner loop changed is forgotten behind the turns of the outer one, too: a loop is followed for a few
+/// turns, however often it may go round.
+#[test]
+fn loops_in_loops_are_followed_for_a_few_turns() {
+    let call_back = |body: &str| format!("r2 = {body} ll\n r4 = 0\n call 181\n");
+    let (outer, inner) = (call_back("outer"), call_back("inner"));
+    let text = format!(
+        "*(u64 *)(r10 - 8) = 0\n r1 = 6\n r3 = r10\n r3 += -8\n {outer} r0 = 2\n exit\n \
+         outer: r3 = r2\n r1 = 7\n {inner} r0 = 0\n exit\n \
+         inner: r3 = *(u64 *)(r2 + 0)\n r3 += 1\n *(u64 *)(r2 + 0) = r3\n r0 = 0\n exit"
+    );
+    for dialect in Dialect::ALL {
+        let Verdict::Accept(accepted) = verdict_as(&text, "GPL", dialect) else { panic!("{text}") };
+        assert!(accepted.stats.insns < 500, "{}", accepted.stats.insns);
+    }
+}

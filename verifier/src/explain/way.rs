@@ -1,6 +1,6 @@
 //! The path to a rejection, instruction by instruction, with what each changed in what is known.
 
-use crate::state::{Byte, Kind, RegState, Slot, State, slot_of};
+use crate::state::{Byte, Kind, Precise, RegState, Slot, State, slot_of};
 use semantics::insn::{Insn, Op, Reg};
 use semantics::program::Program;
 use std::fmt;
@@ -45,7 +45,7 @@ impl Held {
     fn is_like(&self, other: &Held) -> bool {
         let plain = |held: &RegState| {
             let id = if held.kind == Kind::Scalar { 0 } else { held.id };
-            RegState { id, precise: false, ..*held }
+            RegState { id, precise: Precise::No, ..*held }
         };
         match (self, other) {
             (Held::Reg(a), Held::Reg(b)) => plain(a) == plain(b),

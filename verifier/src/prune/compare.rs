@@ -1,7 +1,7 @@
 //! When one state covers another: then what was found of the one holds of the other (kernel: `states_equal`).
 
 use super::liveness::Slots;
-use crate::state::{Byte, Entry, Kind, RegState, Slot, State};
+use crate::state::{Byte, Entry, Kind, Precise, RegState, Slot, State};
 
 /// Which id of one state stands for which of the other.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Comparison<'_> {
         let ids = &mut *self.ids;
         match old.kind {
             Kind::NotInit => true,
-            Kind::Scalar if !self.exact && !old.precise => cur.kind == Kind::Scalar,
+            Kind::Scalar if !self.exact && old.precise == Precise::No => cur.kind == Kind::Scalar,
             Kind::Scalar => cur.kind == Kind::Scalar && old.var.subsumes(&cur.var) && ids.numbers(old.id, cur.id),
             _ => {
                 same_object(old, cur) && ids.pointers(old.id, cur.id) && ids.pointers(old.reference, cur.reference) && {
@@ -140,7 +140,7 @@ pub(crate) fn same_calls(old: &State, cur: &State) -> bool {
 pub(crate) fn widen(old: &State, cur: &mut State) {
     let widen_reg = |old: &RegState, cur: &mut RegState| {
         let both = old.kind == Kind::Scalar && cur.kind == Kind::Scalar;
-        if both && !old.precise && old.var != cur.var {
+        if both && old.precise < Precise::Yes && old.var != cur.var {
             *cur = RegState::unknown();
         }
     };

@@ -5,7 +5,7 @@
 
 use super::liveness::{NO_SLOTS, Slots};
 use crate::rules::Backtrack;
-use crate::state::{Kind, RegState, State};
+use crate::state::{Kind, Precise, RegState, State};
 use semantics::helper::{self, ArgKind};
 use semantics::insn::{AluOp, AtomicOp, Insn, Op, Reg, Source};
 use semantics::memory::layout::FRAMES_MAX;
@@ -54,19 +54,20 @@ impl Note {
 pub struct Wanted {
     regs: [u16; FRAMES_MAX as usize],
     slots: Slots,
+    how: Precise,
 }
 
 impl Wanted {
     /// These registers of one frame.
     pub fn regs(frame: usize, regs: u16) -> Wanted {
-        let mut wanted = Wanted { regs: [0; FRAMES_MAX as usize], slots: NO_SLOTS };
+        let mut wanted = Wanted { regs: [0; FRAMES_MAX as usize], slots: NO_SLOTS, how: Precise::Yes };
         wanted.regs[frame] = regs;
         wanted
     }
-    /// The numbers that are marked in `state`; or all of them.
-    pub fn marked(state: &State, all: bool) -> Wanted {
-        let mut wanted = Wanted::regs(0, 0);
-        let is_wanted = |held: &RegState| held.kind == Kind::Scalar && (all || held.precise);
+    /// The numbers that are marked so in `state`; or all of them.
+    pub fn marked(state: &State, how: Precise, all: bool) -> Wanted {
+        let mut wanted = Wanted { how, ..Wanted::regs(0, 0) };
+        let is_wanted = |held: &RegState| held.kind == Kind::Scalar && (all || held.precise == how);
         let own = (&state.regs, &state.stack);
         let frames = state.callers.iter().map(|caller| (&caller.regs, &caller.stack)).chain([own]);
         for (frame, (regs, stack)) in frames.enumerate() {
@@ -85,15 +86,22 @@ impl Wanted {
     }
     /// Marks a saved state. What was marked there before is not wanted of those before it any more.
     pub fn mark(&mut self, state: &mut State) {
+        let how = self.how;
+        // Whether what came before knows already.
+        let is_marked = |held: &mut RegState| {
+            let is_known = held.kind != Kind::Scalar || held.precise >= how;
+            if !is_known {
+                held.precise = how;
+            }
+            is_known
+        };
         let own = (&mut state.regs, &mut state.stack);
         let frames = state.callers.iter_mut().map(|caller| (&mut caller.regs, &mut caller.stack)).chain([own]);
         let mut seen = 0;
         for (frame, (regs, stack)) in frames.enumerate() {
             seen = frame + 1;
             for (at, held) in regs.iter_mut().enumerate() {
-                if self.regs[frame] >> at & 1 != 0
-                    && (held.kind != Kind::Scalar || std::mem::replace(&mut held.precise, true))
-                {
+                if self.regs[frame] >> at & 1 != 0 && is_marked(held) {
                     self.regs[frame] &= !(1 << at);
                 }
             }
@@ -102,7 +110,7 @@ impl Wanted {
                 let at = slots.trailing_zeros();
                 slots &= slots - 1;
                 let spill = stack.get_mut(at as usize).filter(|slot| slot.is_spilled()).map(|slot| &mut slot.spill);
-                if spill.is_none_or(|held| held.kind != Kind::Scalar || std::mem::replace(&mut held.precise, true)) {
+                if spill.is_none_or(is_marked) {
                     self.slots[frame] &= !(1 << at);
                 }
             }

@@ -6,7 +6,7 @@ use super::liveness::{NO_SLOTS, Slots, frames_of};
 use super::precision::{self, Chain, Note, Traced, Wanted};
 use crate::explore::{Exploration, NONE, Options, Place, Saved, Verifier};
 use crate::refusal::{Refusal, Stop};
-use crate::state::State;
+use crate::state::{Precise, State};
 use semantics::insn::{Insn, Op};
 use std::fmt::Write as _;
 
@@ -177,13 +177,16 @@ impl Exploration<'_> {
             let frames = frames_of(&saved.state);
             let mut reads = if in_progress { [u64::MAX; 8] } else { saved.read };
             reads[frames.end() + 1..].fill(0);
-            let wanted = Wanted::marked(&saved.state, in_progress);
+            let wanted = [(Precise::Yes, false), (Precise::Perhaps, in_progress)]
+                .map(|(how, all)| Wanted::marked(&saved.state, how, all));
             let (place, frame) = (self.at, self.state.depth());
             for (reads, written) in reads.iter_mut().zip(place.written) {
                 *reads &= !written;
             }
             self.store.mark_read(place.parent, NO_SLOTS, reads);
-            self.mark_precise(wanted, &place, frame);
+            for wanted in wanted {
+                self.mark_precise(wanted, &place, frame);
+            }
         }
         if self.options.log {
             let (from, pc) = (self.decision_at(), self.at.pc);
@@ -210,7 +213,7 @@ impl Exploration<'_> {
         let saved = store.saved.push(new);
         saved.state.clone_from(&self.state);
         // What a verdict depends on is found out behind it.
-        saved.state.for_each(|held| held.precise = false);
+        saved.state.for_each(|held| held.precise = Precise::No);
         let state = std::mem::replace(&mut saved.state, State::empty());
         *saved = Saved { state, branches: 1, ..new() };
         let at = store.saved.used as u32 - 1;
