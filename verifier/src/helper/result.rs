@@ -80,3 +80,73 @@ fn number(helper: u32, given: &Given) -> Number {
     let (smin, smax) = (-ERRNO_MAX as u64, given.size_max);
     Number { smin, smax, s32_min: smin as u32, s32_max: smax as u32, ..unknown }.sync()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semantics::helper::{ResultClass, modelled};
+
+    /// The ends of a class of numbers; `None` of what is no number.
+    fn ends(class: ResultClass) -> Option<[u64; 2]> {
+        Some(match class {
+            ResultClass::Success | ResultClass::Null => [0, 0],
+            ResultClass::U64 => [0, u64::MAX],
+            ResultClass::U32 => [0, u64::from(u32::MAX)],
+            ResultClass::Error(errno) => [errno.result(); 2],
+            ResultClass::Range(first, last) => [first as u64, last as u64],
+            ResultClass::Map
+            | ResultClass::MapValue
+            | ResultClass::Record
+            | ResultClass::Kernel
+            | ResultClass::Memory => return None,
+        })
+    }
+
+    /// Whether what is assumed of R0 leaves out results of this class.
+    fn leaves_out(ret: RetKind, assumed: &Number, class: ResultClass) -> bool {
+        let null = matches!(class, ResultClass::Null | ResultClass::Success);
+        match ret {
+            RetKind::Integer => ends(class).is_none_or(|ends| ends.iter().any(|end| !assumed.contains(end))),
+            RetKind::Void => false,
+            RetKind::MapValue => class != ResultClass::MapValue,
+            RetKind::MapValueOrNull => {
+                !null && !matches!(class, ResultClass::MapValue | ResultClass::Map | ResultClass::Kernel)
+            }
+            RetKind::RingbufMemOrNull => !null && class != ResultClass::Record,
+            RetKind::DynptrMemOrNull | RetKind::MemOrBtfIdOrNull => {
+                !null && !matches!(class, ResultClass::Memory | ResultClass::Kernel)
+            }
+            RetKind::MemOrBtfId => !matches!(class, ResultClass::Memory | ResultClass::Kernel),
+            RetKind::BtfId | RetKind::BtfIdTrusted => class != ResultClass::Kernel,
+            RetKind::BtfIdOrNull | RetKind::SockOrNull | RetKind::SockCommonOrNull | RetKind::TcpSockOrNull => {
+                !null && class != ResultClass::Kernel
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_assumed_holds_of_every_declared_result() {
+        // Counts of bytes go up to the size that was given: of the largest.
+        let given = Given { size_max: i32::MAX as u64, ..Given::default() };
+        let mut classes = 0;
+        for (topic, helper) in modelled() {
+            let fact = helper.fact();
+            let assumed = number(helper.id, &given);
+            for class in helper.results {
+                assert!(!leaves_out(fact.ret, &assumed, *class), "{topic}: {}: {class}", fact.name);
+                classes += 1;
+            }
+        }
+        assert!(classes > 100, "{classes}");
+    }
+
+    #[test]
+    fn a_narrower_range_is_found() {
+        let counts = number(id!("get_stack"), &Given { size_max: 64, ..Given::default() });
+        let class = |first, last| leaves_out(RetKind::Integer, &counts, ResultClass::Range(first, last));
+        assert_eq!([class(-4095, 64), class(-4096, 64), class(0, 65)], [false, true, true]);
+        assert!(leaves_out(RetKind::Integer, &Number::of_bits(31), ResultClass::U32));
+        assert!(leaves_out(RetKind::MapValue, &Number::unknown(), ResultClass::Null));
+        assert!(leaves_out(RetKind::Integer, &Number::unknown(), ResultClass::Kernel));
+    }
+}
