@@ -9,7 +9,7 @@ use semantics::insn::{Cond, Insn, Op, Reg, Width};
 use semantics::word::Algebra;
 
 /// All of them.
-pub fn all<A: Algebra>() -> [Plant<A>; 8] {
+pub fn all<A: Algebra>() -> [Plant<A>; 9] {
     [
         Plant {
             name: "prune_forgets_comparisons",
@@ -27,6 +27,12 @@ pub fn all<A: Algebra>() -> [Plant<A>; 8] {
             name: "prune_forgets_arguments",
             story: "what a subprogram was given is not followed back into its caller",
             apply: |rules| rules.backtrack = without_calls,
+            only_newest: false,
+        },
+        Plant {
+            name: "prune_forgets_results",
+            story: "what a subprogram returned is not followed back into it, as if its exit were none (Linux d84b1a6708ee)",
+            apply: |rules| rules.backtrack = without_exits,
             only_newest: false,
         },
         Plant {
@@ -96,6 +102,13 @@ fn without_calls(wanted: &mut Wanted, traced: Traced, insn: &Insn, next: usize, 
     match insn.op() {
         Op::CallLocal => *wanted = Wanted::regs(0, 0),
         _ => wanted.backtrack(traced, insn, next, frame),
+    }
+}
+
+fn without_exits(wanted: &mut Wanted, traced: Traced, insn: &Insn, next: usize, frame: &mut usize) {
+    wanted.backtrack(traced, insn, next, frame);
+    if insn.op() == Op::Exit {
+        *wanted = Wanted::regs(0, 0);
     }
 }
 
