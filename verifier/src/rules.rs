@@ -5,6 +5,7 @@ use crate::domain::Domain;
 use crate::flow;
 use crate::insn::jump::{Refined, Taken};
 use crate::insn::{alu, endian, jump, mov, muldiv, shift};
+use crate::prune::compare;
 use crate::prune::precision::{Traced, Wanted};
 use crate::scalar::Scalar;
 use semantics::insn::{AluOp, Cond, Insn, MulDivOp, Order, ShiftOp, Size, Width};
@@ -23,6 +24,10 @@ pub type Refine<A> = fn(&Domain, &Scalar<A>, &Scalar<A>) -> Refined<A>;
 
 /// A rule for following a number back over an instruction.
 pub type Backtrack = fn(&mut Wanted, Traced, &Insn, usize, &mut usize);
+
+/// A rule for whether numbers of a state stay linked as those of the state that shall cover it: see
+/// [`compare::stays_linked`].
+pub type StaysLinked = fn(u32, u32) -> bool;
 
 /// A rule for where an instruction leads within its function, at most two slots.
 pub type Successors = fn(&[Insn], usize) -> [Option<usize>; 2];
@@ -94,6 +99,8 @@ pub struct Rules<A: Algebra> {
     /// Follows what a verdict depends on back over an instruction: to the number of the one behind it, in the frame behind it,
     /// which becomes that before it.
     pub backtrack: Backtrack,
+    /// Whether linked numbers are linked in a later state, too.
+    pub stays_linked: StaysLinked,
     /// Where an instruction leads, for what is still wanted before it.
     pub successors: Successors,
     /// The registers that the call of a subprogram leaves without meaning, a bit each: R0 to R5 (`caller_saved`).
@@ -199,6 +206,7 @@ impl<A: Algebra> Default for Rules<A> {
             packet_range,
             region: bounds::region,
             backtrack: Wanted::backtrack,
+            stays_linked: compare::stays_linked,
             successors: flow::successors,
             clobbered: 0b11_1111,
         }

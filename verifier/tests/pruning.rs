@@ -155,9 +155,11 @@ fn planted_mistakes_let_programs_get_away() {
 }
 
 #[test]
-fn planted_results_of_subprograms_are_missed() {
-    let named = |name: &str| verifier::prune::plant::all::<Concrete>().into_iter().find(|plant| plant.name == name);
-    let mut rules = Rules::default();
-    (named("prune_forgets_results").expect("a plant of this name").apply)(&mut rules);
-    assert!(search(rules, Pruning::Linux, 40_000).0.is_some(), "results are not followed back");
+fn planted_rows_are_missed() {
+    for name in ["prune_forgets_results", "prune_forgets_links"] {
+        let mut rules = Rules::default();
+        let plant = verifier::prune::plant::all::<Concrete>().into_iter().find(|plant| plant.name == name);
+        (plant.expect("a plant of this name").apply)(&mut rules);
+        assert!(search(rules, Pruning::Linux, 40_000).0.is_some(), "{name}");
+    }
 }

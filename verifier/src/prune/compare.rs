@@ -1,6 +1,7 @@
 //! When one state covers another: then what was found of the one holds of the other (kernel: `states_equal`).
 
 use super::liveness::Slots;
+use crate::rules::StaysLinked;
 use crate::state::{Byte, Entry, Kind, Precise, RegState, Slot, State};
 
 /// Which id of one state stands for which of the other.
@@ -25,16 +26,21 @@ impl IdMap {
         true
     }
     /// Numbers that were linked have to be linked (`check_scalar_ids`).
-    fn numbers(&mut self, old: u32, cur: u32) -> bool {
+    fn numbers(&mut self, old: u32, cur: u32, stays_linked: StaysLinked) -> bool {
         if old == 0 {
             return true;
         }
         if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == old) {
-            return cur != 0 && *known == cur;
+            return stays_linked(*known, cur);
         }
         self.0.push((old, cur));
         true
     }
+}
+
+/// Whether a number is linked with those that stand for the ones that the old number was linked with: their id, and its own.
+pub fn stays_linked(known: u32, cur: u32) -> bool {
+    cur != 0 && known == cur
 }
 
 /// How two states are compared.
@@ -47,6 +53,8 @@ pub(crate) struct Comparison<'a> {
     pub exact: bool,
     /// Whether bytes may be read that were never written.
     pub uninit: bool,
+    /// When numbers stay linked.
+    pub stays_linked: StaysLinked,
     /// Which ids stand for which.
     pub ids: &'a mut IdMap,
 }
@@ -96,7 +104,9 @@ impl Comparison<'_> {
         match old.kind {
             Kind::NotInit => true,
             Kind::Scalar if !self.exact && old.precise == Precise::No => cur.kind == Kind::Scalar,
-            Kind::Scalar => cur.kind == Kind::Scalar && old.var.subsumes(&cur.var) && ids.numbers(old.id, cur.id),
+            Kind::Scalar => {
+                cur.kind == Kind::Scalar && old.var.subsumes(&cur.var) && ids.numbers(old.id, cur.id, self.stays_linked)
+            }
             _ => {
                 same_object(old, cur) && ids.pointers(old.id, cur.id) && ids.pointers(old.reference, cur.reference) && {
                     let range = if old.range < 0 { old.range == cur.range } else { old.range <= cur.range };
@@ -219,7 +229,7 @@ fn is_exact(kind: Kind) -> bool {
 
 fn reg_equal(old: &RegState, cur: &RegState, ids: &mut IdMap) -> bool {
     let ids_equal = |ids: &mut IdMap| match old.kind {
-        Kind::Scalar => (old.id == 0) == (cur.id == 0) && ids.numbers(old.id, cur.id),
+        Kind::Scalar => (old.id == 0) == (cur.id == 0) && ids.numbers(old.id, cur.id, stays_linked),
         _ => ids.pointers(old.id, cur.id) && ids.pointers(old.reference, cur.reference),
     };
     let same = same_object(old, cur) && old.range == cur.range && old.var == cur.var;

@@ -9,7 +9,7 @@ use semantics::insn::{Cond, Insn, Op, Reg, Width};
 use semantics::word::Algebra;
 
 /// All of them.
-pub fn all<A: Algebra>() -> [Plant<A>; 9] {
+pub fn all<A: Algebra>() -> [Plant<A>; 10] {
     [
         Plant {
             name: "prune_forgets_comparisons",
@@ -33,6 +33,12 @@ pub fn all<A: Algebra>() -> [Plant<A>; 9] {
             name: "prune_forgets_results",
             story: "what a subprogram returned is not followed back into it, as if its exit were none (Linux d84b1a6708ee)",
             apply: |rules| rules.backtrack = without_exits,
+            only_newest: false,
+        },
+        Plant {
+            name: "prune_forgets_links",
+            story: "a state covers another in which numbers are not linked that were linked in it (PREVAIL 7c70a26b)",
+            apply: |rules| rules.stays_linked = |_, _| true,
             only_newest: false,
         },
         Plant {

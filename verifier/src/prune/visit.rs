@@ -33,8 +33,12 @@ impl Verifier {
         let saved = &self.saved.all[at as usize];
         let marks = options.marks();
         let read = if marks { &saved.read } else { &[u64::MAX; 8] };
-        let (live, uninit) = (&self.flow.live, options.dialect.uninit_stack);
-        Comparison { live, read, exact: !marks, uninit, ids: &mut self.ids }.subsumes(&saved.state, state, pc)
+        let (live, uninit, stays_linked) = (&self.flow.live, options.dialect.uninit_stack, self.rules.stays_linked);
+        Comparison { live, read, exact: !marks, uninit, stays_linked, ids: &mut self.ids }.subsumes(
+            &saved.state,
+            state,
+            pc,
+        )
     }
 
     /// Slots are read behind the last saved state, and behind those before it until the slots are written on the way
@@ -126,7 +130,8 @@ impl Exploration<'_> {
             if saved.branches > 0 {
                 let same = if calls_back {
                     let (live, read, uninit) = (&store.flow.live, &[u64::MAX; 8], self.env.dialect.uninit_stack);
-                    Comparison { live, read, exact: true, uninit, ids: &mut store.ids }.subsumes(
+                    let stays_linked = self.env.rules.stays_linked;
+                    Comparison { live, read, exact: true, uninit, stays_linked, ids: &mut store.ids }.subsumes(
                         &saved.state,
                         &self.state,
                         pc,
