@@ -315,10 +315,9 @@ impl Answer {
         };
         if let Some(batch) = &self.batch {
             text = format!("{text}, {} elements", batch.count);
-            for (key, value) in &batch.elements {
-                text += &format!("\n  {} {}", text::hex(key), text::hex(value));
-            }
-            text += &batch.next.as_ref().map_or_else(String::new, |next| format!("\n  next {}", text::hex(next)));
+            let element = |(key, value): &(Vec<u8>, Vec<u8>)| format!("\n  {} {}", text::hex(key), text::hex(value));
+            text.extend(batch.elements.iter().map(element));
+            text.extend(batch.next.as_ref().map(|next| format!("\n  next {}", text::hex(next))));
         }
         text
     }

@@ -249,7 +249,7 @@ fn map(def: &MapDef, case: &Case) -> String {
         // Global data belongs to objects, which bring it themselves.
         Contents::Empty | Contents::Bytes(_) => {}
         Contents::Elements(all) => {
-            words.push(format!("elements: [{}]", list(all.iter().map(|of| element(Some(def), of)).collect())))
+            words.push(format!("elements: [{}]", list(all.iter().map(|of| element(Some(def), of)).collect())));
         }
         Contents::Maps(maps) => {
             words.push(format!(

@@ -183,7 +183,9 @@ fn elements(maps: &[MapDef], after: bool) -> impl Strategy<Value = Vec<(usize, V
         let cpus = if def.is_per_cpu() { 2 } else { 1 };
         let values = proptest::collection::vec(bytes(value_size), cpus).prop_map(move |mut values| {
             if cpus > 1 {
-                values.iter_mut().for_each(|value| value.resize(value.len().next_multiple_of(8), 0));
+                for value in &mut values {
+                    value.resize(value.len().next_multiple_of(8), 0);
+                }
             }
             values.concat()
         });

@@ -221,7 +221,7 @@ fn is_plain(kind: ArgKind) -> bool {
 }
 
 /// Types of maps that programs look into and change: the plain ones first.
-const MAP_TYPES: [MapType; 9] = [
+pub(crate) const MAP_TYPES: [MapType; 9] = [
     MapType::HASH,
     MapType::ARRAY,
     MapType::PERCPU_HASH,

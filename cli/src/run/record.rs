@@ -226,9 +226,11 @@ fn objects(registers: &Registers, world: &World) -> Vec<Saved> {
     for (index, map) in world.maps.iter().enumerate() {
         let (object, len) = (Object::MapValue(index as u32), u64::from(map.def.value_size));
         if u64::from(map.def.max_entries) * len <= COMPARED_MAX {
-            let here = |key: &[u8], addresses: &[u64]| map.ops.find(key).or(addresses.first().copied());
+            // Where each CPU has a value, that of the current one.
             map.ops.each(&mut |key, addresses| {
-                here(key, addresses).into_iter().for_each(|addr| save(object, key, addr, len))
+                if let Some(addr) = map.ops.find(key).or(addresses.first().copied()) {
+                    save(object, key, addr, len);
+                }
             });
         } else if named == Some(index)
             && let Ok(key) = memory.read(registers[2], u64::from(map.def.key_size))

@@ -267,6 +267,8 @@ fn subjects() -> Vec<Subject> {
         Subject {
             def: def(MapType::RINGBUF, 0, 0, 4096, 0),
             keys: Keys::None,
+            // Later kernels look at the flags first.
+            flags: &FLAGS[..1],
             ..keyed(MapType::RINGBUF, 0, Bytes(0), true)
         },
     ]

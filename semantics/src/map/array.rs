@@ -111,9 +111,7 @@ impl MapOps for Array {
         Some(self.values.user_len())
     }
     fn user_lookup(&mut self, memory: &Memory, key: &[u8], value: &mut [u8]) -> Result<(), Errno> {
-        let slot = self.slot(key).ok_or(Errno::Enoent)?;
-        self.values.read(memory, slot, value);
-        Ok(())
+        self.values.copy(memory, self.slot(key), value)
     }
     /// The values of all CPUs have no lock (`bpf_percpu_array_update`).
     fn user_update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {

@@ -75,7 +75,9 @@ impl Devices {
         Ok(Entry { slot, held })
     }
     pub(super) fn free(&mut self, entry: Option<Entry>) {
-        entry.into_iter().for_each(|entry| self.slots.push(entry.slot));
+        if let Some(entry) = entry {
+            self.slots.push(entry.slot);
+        }
     }
     pub(super) fn address(&self, entry: Entry) -> u64 {
         self.values.address(entry.slot)
@@ -84,9 +86,7 @@ impl Devices {
         self.values.user_len()
     }
     pub(super) fn read(&self, memory: &Memory, entry: Option<Entry>, value: &mut [u8]) -> Result<(), Errno> {
-        let entry = entry.ok_or(Errno::Enoent)?;
-        self.values.read(memory, entry.slot, value);
-        Ok(())
+        self.values.copy(memory, entry.map(|entry| entry.slot), value)
     }
 }
 
@@ -109,9 +109,6 @@ impl MapOps for Devmap {
     fn reset(&mut self, memory: &mut Memory, _: &Setting) {
         self.entries.clear();
         self.devices.reset(memory);
-    }
-    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
-        self.find(key)
     }
     fn find(&self, key: &[u8]) -> Option<u64> {
         self.entries.get(&index(key)).map(|entry| self.devices.address(*entry))

@@ -36,9 +36,6 @@ impl MapOps for DevmapHash {
         self.entries.clear();
         self.devices.reset(memory);
     }
-    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
-        self.find(key)
-    }
     fn find(&self, key: &[u8]) -> Option<u64> {
         self.entries.get(key).map(|entry| self.devices.address(*entry))
     }

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_HASH_OF_MAPS`: maps under keys of any bytes (`kernel/bpf/hashtab.c`, `kernel/bpf/map_in_map.c`).
+//! `BPF_MAP_TYPE_HASH_OF_MAPS`: maps under keys of any bytes (kernel/bpf/hashtab.c, `kernel/bpf/map_in_map.c`).
 
 use std::collections::HashMap;
 
@@ -35,9 +35,6 @@ impl MapOps for HashOfMaps {
     fn reset(&mut self, _: &mut Memory, setting: &Setting) {
         self.table.clear(setting);
         self.held.clear();
-    }
-    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
-        self.find(key)
     }
     fn find(&self, key: &[u8]) -> Option<u64> {
         match self.held(key)? {

@@ -115,10 +115,6 @@ impl MapOps for FdArray {
         self.held.clear();
     }
     /// The handle of the map under the index; of other objects programs see nothing.
-    #[inline]
-    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
-        self.find(key)
-    }
     fn find(&self, key: &[u8]) -> Option<u64> {
         match self.held.get(&index(key))? {
             Held::Map(number) => Some(crate::memory::layout::map_handle(*number)),

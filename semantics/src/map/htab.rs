@@ -270,13 +270,17 @@ impl Htab {
         }
         let old = buckets.find(key);
         if let Err(errno) = check_flags(old, flags) {
-            new.into_iter().for_each(|slot| lru.push(slot));
+            if let Some(slot) = new {
+                lru.push(slot);
+            }
             return Err(errno);
         }
         match (old, new) {
             (Some(slot), new) if self.is_per_cpu => {
                 lru.mark(slot);
-                new.into_iter().for_each(|slot| lru.push(slot));
+                if let Some(new) = new {
+                    lru.push(new);
+                }
                 Ok(Target { slot, is_in_place: true, replaced: None })
             }
             (old, Some(slot)) => {
@@ -326,13 +330,12 @@ impl Htab {
     /// The next slot of a walk (`bpf_for_each_hash_elem`): what comes next was looked up before the element before it was
     /// visited, within a bucket.
     pub(super) fn walk(&self, at: &mut Walk) -> Option<u32> {
-        let slot = match at.behind.take() {
-            Some(slot) => slot,
-            None => {
-                let (slot, bucket) = self.buckets.first_from(at.next)?;
-                at.next = bucket + 1;
-                slot
-            }
+        let slot = if let Some(slot) = at.behind.take() {
+            slot
+        } else {
+            let (slot, bucket) = self.buckets.first_from(at.next)?;
+            at.next = bucket + 1;
+            slot
         };
         at.behind = self.buckets.behind(slot);
         Some(slot)
@@ -381,9 +384,7 @@ impl HashTable {
         }
     }
     fn copy(&self, memory: &Memory, key: &[u8], into: &mut [u8]) -> Result<(), Errno> {
-        let slot = self.table.find(key).ok_or(Errno::Enoent)?;
-        self.values.read(memory, slot, into);
-        Ok(())
+        self.values.copy(memory, self.table.find(key), into)
     }
 }
 

@@ -71,6 +71,13 @@ enum Place {
     Child(usize, usize),
 }
 
+/// An element, where it hangs, and the node that it hangs at, with its own place.
+struct Found {
+    at: usize,
+    place: Place,
+    parent: Option<(usize, Place)>,
+}
+
 /// A key in its parts.
 #[derive(Clone, Copy, Debug)]
 struct Key<'a> {
@@ -166,15 +173,15 @@ impl LpmTrie {
         found
     }
 
-    /// The element with exactly this prefix, where it hangs, and what it and its parent hang at.
-    fn exact(&self, key: Key<'_>) -> Option<(usize, Place, Option<(usize, Place)>)> {
+    /// The element with exactly this prefix.
+    fn exact(&self, key: Key<'_>) -> Option<Found> {
         let (mut place, mut parent) = (Place::Root, None);
         while let Some(at) = self.at(place) {
             let node = &self.nodes[at];
             let matching = node.matching(key);
             if node.prefix != matching || node.prefix == key.prefix {
                 let is_it = node.prefix == key.prefix && node.prefix == matching && !node.is_intermediate;
-                return is_it.then_some((at, place, parent));
+                return is_it.then_some(Found { at, place, parent });
             }
             parent = Some((at, place));
             place = Place::Child(at, bit(key.data, node.prefix));
@@ -239,32 +246,29 @@ impl LpmTrie {
         let node = &self.nodes[node];
         [&node.prefix.to_le_bytes(), &*node.data].concat()
     }
-    /// The element behind this one in post-order.
-    fn behind(&self, key: Key<'_>) -> Option<Option<usize>> {
-        let (mut at, mut above) = (self.root?, Vec::new());
-        loop {
-            let node = &self.nodes[at];
-            let matching = node.matching(key);
-            if node.prefix != matching || node.prefix == key.prefix {
-                if node.prefix != matching || node.prefix != key.prefix || node.is_intermediate {
-                    return None;
-                }
-                break;
-            }
-            above.push(at);
-            at = node.children[bit(key.data, node.prefix)]?;
+    /// The nodes from the root to the element with exactly this prefix, which comes last.
+    fn path(&self, key: Key<'_>) -> Option<Vec<usize>> {
+        let found = self.exact(key)?.at;
+        let mut path = Vec::from_iter(self.root);
+        while let Some(at) = path.last().copied().filter(|at| *at != found) {
+            path.extend(self.nodes[at].children[bit(key.data, self.nodes[at].prefix)]);
         }
-        while let Some(parent) = above.pop() {
+        Some(path)
+    }
+    /// The element behind the last of a path in post-order.
+    fn behind(&self, mut path: Vec<usize>) -> Option<usize> {
+        let mut at = path.pop()?;
+        while let Some(parent) = path.pop() {
             let [left, right] = self.nodes[parent].children;
             if let Some(right) = right.filter(|_| left == Some(at)) {
-                return Some(Some(self.leftmost(right)));
+                return Some(self.leftmost(right));
             }
             if !self.nodes[parent].is_intermediate {
-                return Some(Some(parent));
+                return Some(parent);
             }
             at = parent;
         }
-        Some(None)
+        None
     }
     /// All elements, in post-order.
     fn elements(&self) -> Vec<usize> {
@@ -292,9 +296,6 @@ impl MapOps for LpmTrie {
         let touched = self.slots.clear();
         self.values.clear(memory, touched);
     }
-    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
-        self.find(key)
-    }
     fn find(&self, key: &[u8]) -> Option<u64> {
         self.longest(Key::of(key)).and_then(|node| node.slot).map(|slot| self.values.address(slot))
     }
@@ -321,7 +322,7 @@ impl MapOps for LpmTrie {
         if key.prefix > self.prefix_max {
             return Err(Errno::Einval);
         }
-        let (at, place, parent) = self.exact(key).ok_or(Errno::Enoent)?;
+        let Found { at, place, parent } = self.exact(key).ok_or(Errno::Enoent)?;
         self.count -= 1;
         match (self.nodes[at].children, parent) {
             ([Some(_), Some(_)], _) => {
@@ -343,16 +344,14 @@ impl MapOps for LpmTrie {
         Some(self.values.user_len())
     }
     fn user_lookup(&mut self, memory: &Memory, key: &[u8], value: &mut [u8]) -> Result<(), Errno> {
-        let slot = self.longest(Key::of(key)).and_then(|node| node.slot).ok_or(Errno::Enoent)?;
-        self.values.read(memory, slot, value);
-        Ok(())
+        self.values.copy(memory, self.longest(Key::of(key)).and_then(|node| node.slot), value)
     }
     /// In post-order; behind a key that is not there comes the first.
     fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno> {
         let root = self.root.ok_or(Errno::Enoent)?;
         let key = key.map(Key::of).filter(|key| key.prefix <= self.prefix_max);
-        let next = match key.and_then(|key| self.behind(key)) {
-            Some(next) => next.ok_or(Errno::Enoent)?,
+        let next = match key.and_then(|key| self.path(key)) {
+            Some(path) => self.behind(path).ok_or(Errno::Enoent)?,
             None => self.leftmost(root),
         };
         Ok(self.key_of(next))

@@ -83,9 +83,8 @@ impl Lru {
         for end in self.slots..self.links.len() as u32 {
             self.links[end as usize] = (end, end);
         }
-        let groups: Vec<Range<u32>> = if self.is_common { vec![0..slots] } else { deal(slots, cpus).collect() };
         self.shared.clear();
-        for (group, range) in (0..).zip(groups) {
+        for (group, range) in (0..).zip(deal(slots, if self.is_common { 1 } else { cpus })) {
             let rotation = self.end(Kind::Inactive, group);
             self.shared.push(Shared { active: 0, inactive: 0, rotation, fresh: range.clone(), all: range });
         }
@@ -193,13 +192,12 @@ impl Lru {
 
     fn pop_per_cpu(&mut self, cpu: u32, unlink: &mut dyn FnMut(u32) -> bool) -> Option<u32> {
         self.rotate(cpu);
-        let slot = match self.take_free(cpu) {
-            Some(slot) => slot,
-            None => {
-                self.shrink(cpu, PER_CPU_TARGET, (Kind::Free, cpu), unlink);
-                self.take_free(cpu)?
-            }
-        };
+        let mut found = self.take_free(cpu);
+        if found.is_none() {
+            self.shrink(cpu, PER_CPU_TARGET, (Kind::Free, cpu), unlink);
+            found = self.take_free(cpu);
+        }
+        let slot = found?;
         self.nodes[slot as usize] = Node { cpu, kind: Kind::Inactive, is_referenced: false };
         self.count(Kind::Inactive, cpu, 1);
         self.push_front(slot, Kind::Inactive, cpu);
@@ -424,7 +422,9 @@ mod tests {
         for is_common in [true, false] {
             let mut lru = lru(is_common, 3, 1);
             let slots: Vec<u32> = (0..3).map(|_| pop(&mut lru, 0).0.unwrap()).collect();
-            slots.iter().for_each(|slot| lru.mark(*slot));
+            for slot in slots {
+                lru.mark(slot);
+            }
             let (slot, gone) = pop(&mut lru, 0);
             assert!(slot.is_some() && !gone.is_empty(), "common: {is_common}");
         }

@@ -287,8 +287,8 @@ pub trait MapOps: std::fmt::Debug + Send {
     fn reset(&mut self, memory: &mut Memory, setting: &Setting);
 
     /// What a program gets that looks up `key` (`map_lookup_elem`): the address of a value, or the handle of a map.
-    fn lookup(&mut self, _key: &[u8]) -> Option<u64> {
-        None
+    fn lookup(&mut self, key: &[u8]) -> Option<u64> {
+        self.find(key)
     }
     /// The same without consequences.
     fn find(&self, _key: &[u8]) -> Option<u64> {
@@ -327,9 +327,10 @@ pub trait MapOps: std::fmt::Debug + Send {
     fn user_len(&self) -> Option<usize> {
         None
     }
-    /// Reads the value under `key` into `value`, of [`MapOps::user_len`] bytes (`bpf_map_copy_value`).
-    fn user_lookup(&mut self, _memory: &Memory, _key: &[u8], _value: &mut [u8]) -> Result<(), Errno> {
-        Err(Errno::Enotsupp)
+    /// Reads the value under `key` into `value`, of [`MapOps::user_len`] bytes; without keys, the next one
+    /// (`bpf_map_copy_value`).
+    fn user_lookup(&mut self, _memory: &Memory, _key: &[u8], value: &mut [u8]) -> Result<(), Errno> {
+        self.peek(value)
     }
     /// Stores a value of [`MapOps::user_len`] bytes under `key` (`bpf_map_update_value`).
     fn user_update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
@@ -463,7 +464,9 @@ impl Map {
             [addr] if !self.def.is_per_cpu() => visit(key, memory.peek(*addr, len)),
             _ => {
                 all.clear();
-                addresses.iter().for_each(|addr| all.extend_from_slice(memory.peek(*addr, len.next_multiple_of(8))));
+                for addr in addresses {
+                    all.extend_from_slice(memory.peek(*addr, len.next_multiple_of(8)));
+                }
                 visit(key, &all);
             }
         });

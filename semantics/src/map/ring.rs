@@ -82,9 +82,6 @@ impl MapOps for Ring {
     fn user_len(&self) -> Option<usize> {
         Some(self.len)
     }
-    fn user_lookup(&mut self, _: &Memory, _: &[u8], value: &mut [u8]) -> Result<(), Errno> {
-        self.peek(value)
-    }
     fn user_update(&mut self, _: &mut Memory, _: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.push(value, flags)
     }

@@ -75,9 +75,7 @@ impl MapOps for Storage {
         Some(self.values.user_len())
     }
     fn user_lookup(&mut self, memory: &Memory, key: &[u8], value: &mut [u8]) -> Result<(), Errno> {
-        let slot = self.slot(key)?.ok_or(Errno::Enoent)?;
-        self.values.read(memory, slot, value);
-        Ok(())
+        self.values.copy(memory, self.slot(key)?, value)
     }
     /// `bpf_local_storage_update`: the object, unknown flags and a lock that there is not (EINVAL), EEXIST and ENOENT by flag.
     fn user_update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {

@@ -1,6 +1,6 @@
 //! The values of a map in guest memory: one for each slot, or one for each slot and CPU.
 
-use super::{MapDef, MapError, Setting, ValueFieldKind, stride};
+use super::{Errno, MapDef, MapError, Setting, ValueFieldKind, stride};
 use crate::memory::{Memory, Object, Region};
 use crate::world::CpuConfig;
 
@@ -125,12 +125,17 @@ impl Values {
         }
     }
     /// What user space reads: the values of all CPUs, with zeros in the kernel's members. `into` has [`Values::user_len`] bytes.
-    pub(super) fn read(&self, memory: &Memory, slot: u32, into: &mut [u8]) {
+    fn read(&self, memory: &Memory, slot: u32, into: &mut [u8]) {
         let len = if self.is_per_cpu { self.len.next_multiple_of(8) } else { self.len };
         for (addr, into) in self.addresses(slot).zip(into.chunks_exact_mut(len)) {
             into.copy_from_slice(memory.peek(addr, len as u64));
             self.fields.iter().for_each(|(offset, len)| into[*offset..offset + len].fill(0));
         }
+    }
+    /// The same for the slot of an element, if there is one (ENOENT).
+    pub(super) fn copy(&self, memory: &Memory, slot: Option<u32>, into: &mut [u8]) -> Result<(), Errno> {
+        self.read(memory, slot.ok_or(Errno::Enoent)?, into);
+        Ok(())
     }
     /// Zeroes the values of these slots on all CPUs.
     pub(super) fn clear(&self, memory: &mut Memory, slots: std::ops::Range<u32>) {

@@ -429,7 +429,9 @@ impl World {
         for (index, map) in self.maps.iter().enumerate() {
             let (object, len) = (Object::MapValue(index as u32), u64::from(map.def.value_size));
             map.ops.each(&mut |key, addresses| {
-                addresses.iter().for_each(|addr| visit(object, key, Some(*addr), self.memory.peek(*addr, len)));
+                for addr in addresses {
+                    visit(object, key, Some(*addr), self.memory.peek(*addr, len));
+                }
             });
             map.ops.observe(&self.memory, &mut |key, value| visit(object, key, None, value));
         }
