@@ -78,7 +78,8 @@ impl Generator {
         let wanted = |helper: &&'static Helper| options.helper.is_none_or(|only| only == helper.id);
         let helpers = || helper::modelled().map(|(_, helper)| helper).filter(wanted);
         let is_number = |kind: ArgKind| kind == ArgKind::Anything;
-        let plain = helpers().filter(|helper| {
+        let is_open = |helper: &&'static Helper| generate::PROGRAM_TYPES.iter().all(|of| helper.fact().is_open_to(*of));
+        let plain = helpers().filter(is_open).filter(|helper| {
             helper.fact().ret == RetKind::Integer && helper.fact().args.iter().all(|arg| is_number(arg.kind))
         });
         let is_element = |kind| matches!(kind, ArgKind::ConstMapPtr | ArgKind::MapKey | ArgKind::MapValue);

@@ -51,6 +51,15 @@ pub enum Unsupported {
     /// A read of the kernel's structure behind a map.
     #[error("the fields of struct bpf_map are not modelled")]
     MapStructure,
+    /// A read of the kernel's structure that a context is a view of.
+    #[error("the structure that {0} is a view of is not modelled")]
+    ContextStructure(&'static str),
+    /// A read of the stack around the arguments of a traced function.
+    #[error("what lies around the arguments of a traced function is not modelled")]
+    AroundArguments,
+    /// The arguments of the function that a program is attached to.
+    #[error("how many arguments the traced function has is not known: say it under traced.args")]
+    TracedFunction,
     /// A run that an engine cannot make of what it is given.
     #[error("{engine} cannot run it: {why}")]
     Run {
@@ -105,6 +114,12 @@ pub enum ArgumentFault {
     /// Not the context of the program.
     #[error("is not the context of the program")]
     NotTheContext,
+    /// Not the address of a task.
+    #[error("is not a struct task_struct")]
+    NotATask,
+    /// A map that holds the number of an object that the world does not have.
+    #[error("is a map that holds object {0}, which the world does not have")]
+    NoSuchObject(u32),
     /// Not the address of a subprogram.
     #[error("is not a subprogram: {0:#x}")]
     NotAFunction(u64),

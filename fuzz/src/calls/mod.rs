@@ -9,7 +9,7 @@ use std::sync::Arc;
 use semantics::helper::{self, Helper};
 use semantics::map::MapDef;
 use semantics::program::{Load, Program};
-use semantics::program_type::ProgramType;
+use semantics::program_type::{AttachType, ProgramType};
 
 use crate::dice::Dice;
 use crate::generate;
@@ -91,7 +91,7 @@ impl Generator {
         packet::vary(&mut dice, program_type, &mut input);
         let program = Program::new("calls", program_type, "GPL", maps, insns)
             .expect("the generator writes structurally sound programs")
-            .with_load(Load { sleepable: program_type == ProgramType::Syscall, ..Load::default() });
+            .with_load(load(&mut dice, program_type));
         Test { program: Arc::new(program), input }
     }
 
@@ -104,6 +104,13 @@ impl Generator {
         let often: Vec<_> = OFTEN.into_iter().filter(|of| open.contains(of)).collect();
         match () {
             () if !often.is_empty() && dice.chance(3, 4) => dice.pick(&often),
+            // For programs that are attached to a function only, which kernels do not run here.
+            () if open.is_empty()
+                && self.types.contains(&ProgramType::Kprobe)
+                && helper.fact().is_open_to(ProgramType::Tracing) =>
+            {
+                ProgramType::Tracing
+            }
             () if open.is_empty() => ProgramType::Xdp,
             () => dice.pick(&open),
         }
@@ -123,6 +130,16 @@ const RUN_BY_KERNELS: [ProgramType; 10] = [
     ProgramType::RawTracepoint,
     ProgramType::Syscall,
 ];
+
+/// What a program says at its load.
+fn load(dice: &mut Dice, program_type: ProgramType) -> Load {
+    if program_type != ProgramType::Tracing {
+        return Load { sleepable: program_type == ProgramType::Syscall, ..Load::default() };
+    }
+    let attach_type = dice.pick(&[AttachType::TraceFentry, AttachType::TraceFexit]);
+    let target = dice.pick(&["bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test6"]);
+    Load { attach_type: Some(attach_type), attach_to: Some(target.to_owned()), ..Load::default() }
+}
 
 /// Whether programs of this type say what they are attached to, or are loaded in a way of their own.
 fn needs_target(of: ProgramType) -> bool {

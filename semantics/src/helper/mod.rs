@@ -19,23 +19,33 @@ use crate::world::{Effect, Room, World};
 use contract::{Permitted, Snapshot};
 
 pub mod bpf_loop;
+pub mod cgroup;
 pub mod clock;
 mod contract;
+pub mod copy_from_user;
 pub mod cpu;
 pub mod facts;
 pub mod for_each_map_elem;
+mod format;
+pub mod kallsyms;
 pub mod map_elem;
 pub mod map_percpu;
 pub mod map_queue;
 pub mod mtu;
+pub mod printf;
+pub mod probe_read;
+pub mod probe_write_user;
 pub mod random;
 pub mod redirect;
+pub mod signal;
 pub mod skb_csum;
 pub mod skb_data;
 pub mod skb_meta;
 pub mod skb_room;
 pub mod skb_vlan;
 pub mod tail_call;
+pub mod task;
+pub mod tracing;
 pub mod xdp_data;
 
 pub use facts::FACTS;
@@ -335,6 +345,15 @@ const TOPICS: &[(&str, &[Helper])] = &[
     ("xdp_data", xdp_data::HELPERS),
     ("redirect", redirect::HELPERS),
     ("mtu", mtu::HELPERS),
+    ("task", task::HELPERS),
+    ("cgroup", cgroup::HELPERS),
+    ("probe_read", probe_read::HELPERS),
+    ("probe_write_user", probe_write_user::HELPERS),
+    ("copy_from_user", copy_from_user::HELPERS),
+    ("printf", printf::HELPERS),
+    ("kallsyms", kallsyms::HELPERS),
+    ("signal", signal::HELPERS),
+    ("tracing", tracing::HELPERS),
 ];
 
 /// Every modelled helper with its topic.
@@ -486,7 +505,9 @@ pub fn call(world: &mut World, id: u32, args: [u64; 5], engine: &mut dyn Callbac
         return Err(breach(Breach::Wrote(object)));
     }
     let mut declared = [0; 5];
-    declared[..fact.args.len().min(5)].copy_from_slice(&args[..fact.args.len().min(5)]);
+    for (at, _) in fact.args.iter().enumerate().filter(|(_, arg)| arg.kind != ArgKind::Undeclared) {
+        declared[at] = args[at];
+    }
     world.effects.push(Effect::Call { helper: id, args: declared, result, class });
     Ok(result)
 }

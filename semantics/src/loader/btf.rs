@@ -296,7 +296,7 @@ impl Btf {
         0
     }
     /// The type that is meant, without typedefs and modifiers.
-    pub(super) fn resolve(&self, number: u32) -> Option<&Kind> {
+    pub(crate) fn resolve(&self, number: u32) -> Option<&Kind> {
         self.get(self.resolve_id(number)).map(|of| &of.kind)
     }
 

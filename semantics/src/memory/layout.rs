@@ -49,6 +49,8 @@ pub const RED_ZONE: u64 = 8;
 pub const OBJECTS: u64 = LOCALS + (1 << 37);
 /// Bytes of that window, committed as they are touched.
 pub const OBJECTS_LEN: u64 = 1 << 28;
+/// The part of that window where the current task lies with what hangs on it.
+pub const TASKS: u64 = OBJECTS + (1 << 26);
 
 /// First byte of the part of that window where the keys lie that walks over maps show.
 pub const KEYS: u64 = OBJECTS + OBJECTS_LEN - KEYS_LEN;

@@ -46,6 +46,7 @@ mod sock_ops;
 mod socket_filter;
 mod struct_ops;
 mod syscall;
+pub mod target;
 mod tracepoint;
 mod tracing;
 mod xdp;

@@ -2,10 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::CgroupConfig;
 use super::clock::ClockConfig;
 use super::cpus::CpuConfig;
 use super::device::{self, Device};
 use super::skb::{SKB_MAX_CSUM_LEVEL, SkbConfig};
+use super::symbols::{self, SymbolConfig};
+use super::task::TaskConfig;
+use super::trace::TraceConfig;
+use super::traced::{RouteConfig, TracedConfig};
+use super::user::UserConfig;
 use super::xdp::XdpConfig;
 
 /// What is fixed about a world before a run.
@@ -28,6 +34,20 @@ pub struct WorldConfig {
     pub xdp: XdpConfig,
     /// Network devices.
     pub devices: Vec<Device>,
+    /// The current task.
+    pub task: TaskConfig,
+    /// Cgroups.
+    pub cgroups: CgroupConfig,
+    /// Memory of the current process.
+    pub user: UserConfig,
+    /// Printing.
+    pub trace: TraceConfig,
+    /// What the program is attached to.
+    pub traced: TracedConfig,
+    /// Symbols of the kernel, besides those that are always there.
+    pub symbols: Vec<SymbolConfig>,
+    /// The way that the packet takes.
+    pub route: RouteConfig,
 }
 
 impl Default for WorldConfig {
@@ -42,6 +62,13 @@ impl Default for WorldConfig {
             skb: SkbConfig::default(),
             xdp: XdpConfig::default(),
             devices: vec![Device::default()],
+            task: TaskConfig::default(),
+            cgroups: CgroupConfig::default(),
+            user: UserConfig::default(),
+            trace: TraceConfig::default(),
+            traced: TracedConfig::default(),
+            symbols: Vec::new(),
+            route: RouteConfig::default(),
         }
     }
 }
@@ -84,6 +111,36 @@ pub enum ConfigError {
     /// A device takes no such packets.
     #[error("devices: {0} bytes are too many")]
     DeviceMtu(u32),
+    /// A task's name is too long, or no text.
+    #[error("task.comm: `{0}` is no name of at most 15 bytes")]
+    Comm(String),
+    /// There is no such register.
+    #[error("task.regs: there is no register `{0}`")]
+    Register(String),
+    /// The first cgroup is not the root.
+    #[error("cgroups.tree: the first one has to be the root, `/`")]
+    NoRootCgroup,
+    /// There are too many.
+    #[error("cgroups.tree: {0} cgroups, the limit is {max}", max = CgroupConfig::MAX)]
+    TooManyCgroups(usize),
+    /// A cgroup's path is no path, comes before its parent or twice, or its id does.
+    #[error("cgroups.tree: `{0}` has no parent before it, or is there twice")]
+    Cgroup(String),
+    /// Somebody is in a cgroup that there is not.
+    #[error("cgroups: there is no `{0}`")]
+    NoSuchCgroup(String),
+    /// There are too many.
+    #[error("user.ranges: {0} ranges, the limit is {max}", max = UserConfig::MAX)]
+    TooManyRanges(usize),
+    /// A range is empty or too long, lies outside user space, or before the end of the one before.
+    #[error(
+        "user.ranges: the range at {0:#x} is empty or longer than {max:#x} bytes, shorter than its bytes, outside user space, or before the end of another",
+        max = UserConfig::LEN_MAX
+    )]
+    UserRange(u64),
+    /// A symbol has no name, is there twice, or lies outside the kernel or in another.
+    #[error("symbols: `{0}` is there twice, or lies outside the kernel's half or in another symbol")]
+    Symbol(String),
 }
 
 impl WorldConfig {
@@ -92,6 +149,10 @@ impl WorldConfig {
         self.cpus.check()?;
         self.skb.check()?;
         self.xdp.check()?;
-        device::check(&self.devices)
+        device::check(&self.devices)?;
+        self.task.check()?;
+        self.cgroups.check()?;
+        self.user.check()?;
+        symbols::check(&self.symbols)
     }
 }

@@ -9,10 +9,12 @@ use crate::memory::{Memory, Object, Region, layout};
 use crate::outcome::Outcome;
 use crate::program::Program;
 use crate::program_type::context::layout::FLOW_KEYS_LEN;
-use crate::program_type::{AttachType, Declaration, ProgramType};
+use crate::program_type::{AttachType, Declaration, ProgramType, target};
 use crate::trap::{Trap, Unsupported};
 
 pub mod btf;
+mod careful;
+mod cgroup;
 mod choice;
 mod clock;
 mod config;
@@ -22,12 +24,20 @@ mod device;
 mod flow;
 pub mod kconfig;
 mod kernel;
+pub mod objects;
 pub mod packet;
 pub mod redirect;
 mod room;
 pub mod skb;
+pub mod symbols;
+pub mod task;
+mod trace;
+mod traced;
+pub mod user;
 pub mod xdp;
 
+pub use careful::Refused;
+pub use cgroup::{CgroupConfig, CgroupNode, SocketConfig};
 pub use choice::Choice;
 pub use clock::{Clock, ClockConfig};
 pub use config::{ConfigError, WorldConfig};
@@ -36,6 +46,11 @@ pub use device::Device;
 pub use packet::{ETH_HLEN, Packet, Refusal};
 pub use room::{Observation, Room};
 pub use skb::Checksum;
+pub use symbols::SymbolConfig;
+pub use task::{PidNamespaceConfig, Task, TaskConfig};
+pub use trace::{Trace, TraceConfig};
+pub use traced::{RouteConfig, Traced, TracedConfig};
+pub use user::{User, UserConfig, UserRange};
 
 /// What a program is run on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -147,6 +162,22 @@ pub struct World {
     pub cpus: CpuConfig,
     /// Draws all that the specification leaves open.
     pub choice: Choice,
+    /// The current task.
+    pub task: Task,
+    /// Cgroups, and who is in which.
+    pub cgroups: CgroupConfig,
+    /// Memory of the current process.
+    pub user: User,
+    /// What programs print.
+    pub trace: Trace,
+    /// What the program is attached to.
+    pub traced: Traced,
+    /// Symbols that this world adds to those of every kernel.
+    pub symbols: Vec<SymbolConfig>,
+    /// The way that the packet takes.
+    pub route: RouteConfig,
+    /// Objects of the kernel lie in memory.
+    has_objects: bool,
     /// What was done, in order.
     pub effects: Vec<Effect>,
     /// The helpers that calls reach.
@@ -174,6 +205,8 @@ pub struct World {
     as_in_test_run: bool,
     /// The key of the hashes of flows, once it is drawn.
     flow_key: Option<u64>,
+    /// Arguments of the function that the program is attached to, where it is known.
+    target_args: Option<u32>,
     frames: u32,
     /// First slots of the program and of the targets of its tail calls.
     parts: Vec<usize>,
@@ -192,6 +225,14 @@ impl World {
             clock: Clock::default(),
             cpus: CpuConfig::default(),
             choice: Choice::default(),
+            task: Task::default(),
+            cgroups: CgroupConfig::default(),
+            user: User::default(),
+            trace: Trace::default(),
+            traced: Traced::default(),
+            symbols: Vec::new(),
+            route: RouteConfig::default(),
+            has_objects: false,
             effects: Vec::new(),
             helpers: Helpers::default(),
             watch: 0,
@@ -206,6 +247,7 @@ impl World {
             sent: Vec::new(),
             as_in_test_run: true,
             flow_key: None,
+            target_args: None,
             frames: 1,
             parts: Vec::new(),
             tail_calls: 0,
@@ -218,6 +260,7 @@ impl World {
         self.program_type = program.program_type();
         self.frames = frames(program);
         self.attach = program.attach_type();
+        self.target_args = target::of(program).map(target::Function::count);
         self.parts.clear();
         self.parts.extend([0].into_iter().chain(program.targets().iter().map(|part| part.start)));
         if !self.maps.iter().map(|map| &map.def).eq(program.maps()) {
@@ -260,6 +303,7 @@ impl World {
         self.clock = Clock::new(config.clock_ns, config.clock_step_ns, config.clocks);
         self.cpus = config.cpus;
         self.choice = Choice::new(config.seed);
+        self.reset_rooms(config);
         self.effects.clear();
         (self.tail_calls, self.tail_target) = (0, None);
         self.arrive(input)?;
@@ -272,6 +316,22 @@ impl World {
             self.set_element(*index, key, value)?;
         }
         Ok(())
+    }
+
+    /// The task and what surrounds it.
+    fn reset_rooms(&mut self, config: &WorldConfig) {
+        self.task.reset(&config.task);
+        self.user.reset(&config.user, config.task.kernel_thread);
+        self.trace.reset(config.trace, config.seed);
+        self.traced = Traced::new(config.traced);
+        self.route = config.route;
+        self.has_objects = false;
+        if self.cgroups != config.cgroups {
+            self.cgroups.clone_from(&config.cgroups);
+        }
+        if self.symbols != config.symbols {
+            self.symbols.clone_from(&config.symbols);
+        }
     }
 
     /// Places packet, context and frames in memory, all of them clear but the packet.
@@ -421,6 +481,10 @@ impl World {
         for sent in &self.sent {
             sent.observe(&mut Observation::new(outcome, Room::Clones));
         }
+        self.trace.observe(outcome);
+        self.task.observe(outcome);
+        self.user.observe(outcome);
+        self.traced.observe(outcome);
     }
 
     /// Calls `visit` with everything that can be observed at this moment; what is no memory has no address.
@@ -467,6 +531,14 @@ impl World {
     /// The bytes of the packet, fragments and metadata included.
     pub fn packet_bytes(&self) -> &[u8] {
         self.memory.peek(self.packet.start(), self.packet.observed())
+    }
+    /// What the loaded program said that it will be attached to, else what its type is attached to.
+    pub fn attach_type(&self) -> Option<AttachType> {
+        self.attach.or(self.program_type.declaration().attach)
+    }
+    /// Arguments of the function that the program is attached to, where it is known.
+    pub fn target_args(&self) -> Option<u32> {
+        self.target_args
     }
 }
 

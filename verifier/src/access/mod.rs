@@ -18,7 +18,7 @@ mod map_value;
 pub(crate) mod object;
 mod packet;
 mod socket;
-pub(crate) mod target;
+pub(crate) use semantics::program_type::target;
 
 pub(crate) use semantics::map::RDONLY_PROG;
 

@@ -1,11 +1,11 @@
 //! Functions of the kernel that programs are attached to: their arguments, as far as they are known here.
 
-use semantics::program::Program;
-use semantics::program_type::AttachType;
+use super::AttachType;
+use crate::program::Program;
 
 /// What an argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Argument {
+pub enum Argument {
     /// A number.
     Number,
     /// The address of an object of the kernel of this type.
@@ -16,7 +16,7 @@ pub(crate) enum Argument {
 
 /// A function, or a hook.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Function {
+pub struct Function {
     /// Its name.
     pub name: &'static str,
     arguments: &'static [Argument],
@@ -66,19 +66,23 @@ const FUNCTIONS: [Function; 22] = [
 ];
 
 /// The function of this name; hooks of security modules without the prefix `bpf_lsm_`.
-pub(crate) fn find(name: &str) -> Option<&'static Function> {
+pub fn find(name: &str) -> Option<&'static Function> {
     let name = name.strip_prefix("bpf_lsm_").unwrap_or(name);
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
 /// What the program is attached to, as far as it is known.
-pub(crate) fn of(program: &Program) -> Option<&'static Function> {
+pub fn of(program: &Program) -> Option<&'static Function> {
     program.load().attach_to.as_deref().and_then(find)
 }
 
 impl Function {
+    /// How many arguments it has.
+    pub fn count(&self) -> u32 {
+        self.arguments.len() as u32
+    }
     /// What lies in word `number` of the context: the arguments, and behind them the result where the program sees it.
-    pub(super) fn argument(&self, number: usize, attach: Option<AttachType>) -> Option<Argument> {
+    pub fn argument(&self, number: usize, attach: Option<AttachType>) -> Option<Argument> {
         let sees_result = matches!(attach, Some(AttachType::TraceFexit | AttachType::ModifyReturn));
         let result = self.result.filter(|_| sees_result && number == self.arguments.len());
         self.arguments.get(number).copied().or(result)
