@@ -44,8 +44,12 @@ pub struct Returned {
 #[inline]
 pub unsafe fn run(image: &Image, code: &Code, world: &mut World) -> Result<u64, Trap> {
     let mut run = Run { world, image, code, trap: None };
+    let run: *mut Run<'_> = &raw mut run;
     // SAFETY: `run` is a local of this function that outlives the call; the rest is what the caller says.
-    unsafe { enter(&raw mut run, 0, [CONTEXT, 0, 0, 0, 0], 0) }
+    let result = unsafe { enter(run, 0, [CONTEXT, 0, 0, 0, 0], 0) }?;
+    // SAFETY: the same, and nothing of the program runs any more.
+    unsafe { (*(*run).world).pass_time(&mut Native { run: run.cast(), caller: None })? };
+    Ok(result)
 }
 
 /// Calls the function of the program that begins at `slot`, with a frame at `depth`.
@@ -129,8 +133,8 @@ pub(crate) unsafe fn stop(entry: *mut Entry, at: usize, stop: Stop) -> (u64, usi
 /// Runs subprograms for a helper.
 struct Native {
     run: *mut Run<'static>,
-    /// R10 of the caller of the helper.
-    frame_pointer: u64,
+    /// R10 of the caller of the helper; `None` where the kernel calls, of itself.
+    caller: Option<u64>,
 }
 
 impl Callbacks for Native {
@@ -138,7 +142,7 @@ impl Callbacks for Native {
         // SAFETY: the run waits for the helper that calls back.
         let code = unsafe { (*self.run).code };
         let function = code.function(layout::slot_of_code(function)? as usize)?;
-        let depth = layout::depth_of_frame(self.frame_pointer).map(|depth| depth + 1);
+        let depth = self.caller.map_or(Some(0), |frame| layout::depth_of_frame(frame).map(|depth| depth + 1));
         // Also the deepest call from there has a frame.
         let Some(depth) = depth.filter(|depth| depth + function.below < u64::from(world.frames())) else {
             return Some(Err(Trap::CallDepth));
@@ -160,7 +164,7 @@ extern "sysv64" fn call_helper(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, entr
     unsafe {
         let (run, world) = current(entry);
         let (id, frame_pointer) = ((*entry).helper as u32, (*entry).frame_pointer);
-        let mut engine = Native { run, frame_pointer };
+        let mut engine = Native { run, caller: Some(frame_pointer) };
         answer(entry, || {
             let value = helper::call(world, id, [r1, r2, r3, r4, r5], &mut engine)?;
             Ok(Returned { value, leave: 0 })

@@ -103,8 +103,8 @@ struct Nested<'r, O> {
     observer: &'r mut O,
     left: &'r mut u64,
     trapped: &'r mut Option<(usize, Registers)>,
-    /// The depth of the frame that the helper was called from.
-    depth: u64,
+    /// The depth of the frame that the helper was called from; `None` where the kernel calls, of itself.
+    caller: Option<u64>,
 }
 
 impl<O: Observer> Callbacks for Nested<'_, O> {
@@ -112,7 +112,8 @@ impl<O: Observer> Callbacks for Nested<'_, O> {
         let slot = layout::slot_of_code(function).filter(|slot| *slot < self.insns.len() as u64)?;
         let mut registers = [0; 11];
         registers[Reg::R1.index()..=Reg::R5.index()].copy_from_slice(&args);
-        registers[Reg::FP.index()] = match frame_behind(world, self.depth) {
+        let frame = self.caller.map_or(Ok(layout::frame_top(0)), |depth| frame_behind(world, depth));
+        registers[Reg::FP.index()] = match frame {
             Ok(frame) => frame,
             Err(trap) => return Some(Err(trap)),
         };
@@ -124,7 +125,7 @@ impl<O: Observer> Callbacks for Nested<'_, O> {
             pc: slot as usize,
             left: *self.left,
             callers: Vec::new(),
-            depth: self.depth + 1,
+            depth: self.caller.map_or(0, |depth| depth + 1),
             trapped: None,
         };
         let (result, state) = execute(state);
@@ -165,7 +166,7 @@ impl<O: Observer> Machine<Concrete> for State<'_, O> {
             observer: self.observer,
             left: &mut self.left,
             trapped: &mut self.trapped,
-            depth: self.depth + self.callers.len() as u64,
+            caller: Some(self.depth + self.callers.len() as u64),
         };
         self.registers[0] = helper::call(self.world, *id, [a, b, c, d, e], &mut nested)?;
         if *id != helper::tail_call::ID {
@@ -199,7 +200,8 @@ impl<O: Observer> Machine<Concrete> for State<'_, O> {
 
 /// Runs `program` on the world as it stands, for at most `fuel` instructions.
 ///
-/// R1 holds the context, R10 the frame pointer; the others are 0, where Linux leaves them open.
+/// R1 holds the context, R10 the frame pointer; the others are 0, where Linux leaves them open. Once the program is done, the world's
+/// time passes ([`World::pass_time`]).
 pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observer: &mut O) -> Stop {
     let mut registers = [0; 11];
     registers[Reg::R1.index()] = layout::CONTEXT;
@@ -207,7 +209,12 @@ pub fn run<O: Observer>(program: &Program, world: &mut World, fuel: u64, observe
     let insns = program.insns();
     let (pc, left, callers) = (0, fuel, Vec::new());
     let state = State { registers, world, insns, observer, pc, left, callers, depth: 0, trapped: None };
-    let (result, state) = execute(state);
+    let (result, mut state) = execute(state);
+    let result = result.and_then(|r0| {
+        let State { world, insns, observer, left, trapped, .. } = &mut state;
+        let mut kernel = Nested { insns, observer: &mut **observer, left, trapped, caller: None };
+        world.pass_time(&mut kernel).map(|()| r0)
+    });
     let (pc, registers) = state.trapped.unwrap_or((state.pc, state.registers));
     Stop { result, pc, retired: fuel - state.left, registers }
 }

@@ -292,6 +292,8 @@ fn are_together(a: u64, b: u64, world: &World) -> bool {
 
 impl Observer for Origins {
     fn before(&mut self, pc: usize, insn: &Insn, registers: &Registers, world: &mut World) {
+        // When the functions of timers run is up to the clock.
+        self.open.course |= self.left.is_some();
         if self.open.course {
             return;
         }
@@ -339,7 +341,15 @@ impl Origins {
     fn returned(&mut self, id: u32, args: [u64; 5], world: &World) {
         let Ok(helper) = world.helpers.get(id) else { return };
         let mut result = match world.effects.last() {
-            Some(Effect::Call { class: ResultClass::MapValue, .. }) => Address,
+            Some(Effect::Call {
+                class:
+                    ResultClass::MapValue
+                    | ResultClass::Map
+                    | ResultClass::Record
+                    | ResultClass::Kernel
+                    | ResultClass::Memory,
+                ..
+            }) => Address,
             _ => Number,
         };
         if helper.changes.iter().any(|change| matches!(change, Change::Clock | Change::Random)) {
@@ -378,6 +388,8 @@ impl Origins {
                         self.store(args[at], len, origin);
                     }
                 }
+                // Also where there is no number, later fixes of a version write zeros there.
+                (ArgKind::PtrToLong, _) if is_error => self.store(args[at], 8, Origin::Open),
                 (ArgKind::MapValue, Some((_, map))) => value = Some((args[at], map.def.value_size)),
                 // A helper with such an argument would take its upper half, too.
                 _ if matches!(origin, Low | Origin::Open) => result = Origin::Open,

@@ -48,6 +48,9 @@ pub enum Unsupported {
     /// A packet.
     #[error("{0} is not modelled")]
     Packet(&'static str),
+    /// An object of the kernel that the world lacks.
+    #[error("a {0} is not modelled")]
+    KernelObject(&'static str),
     /// A read of the kernel's structure behind a map.
     #[error("the fields of struct bpf_map are not modelled")]
     MapStructure,
@@ -90,8 +93,8 @@ pub enum RunLack {
     /// Its context differs from what a test run sets up, in a field that a test run does not take.
     #[error("a test run does not take this context")]
     Context,
-    /// Packet or devices are as a test run does not set them up.
-    #[error("a test run does not set up such a packet, or such devices")]
+    /// Something of its world is as a test run does not set it up.
+    #[error("a test run does not set up such a world")]
     World,
     /// The engine did not come back from it.
     #[error("it was lost")]
@@ -114,6 +117,24 @@ pub enum ArgumentFault {
     /// Not the context of the program.
     #[error("is not the context of the program")]
     NotTheContext,
+    /// Not text that ends with a NUL.
+    #[error("is no text that ends inside its object")]
+    NotAString,
+    /// Not in a value of the map that the next argument names.
+    #[error("does not lie in a value of the map")]
+    NotInTheMap,
+    /// Not a record of a ring buffer.
+    #[error("is not a record that was reserved")]
+    NotARecord,
+    /// Not a dynptr that a helper made.
+    #[error("is not a dynptr")]
+    NotADynptr,
+    /// A lock that the program holds: it would wait for ever.
+    #[error("is a lock that is taken already")]
+    LockTaken,
+    /// A lock that nobody holds.
+    #[error("is a lock that is not taken")]
+    LockFree,
     /// Not the address of a task.
     #[error("is not a struct task_struct")]
     NotATask,

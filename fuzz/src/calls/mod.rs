@@ -63,12 +63,12 @@ impl Generator {
     pub fn test(&self, mut dice: Dice) -> Test {
         let first = (!self.chosen.is_empty()).then(|| dice.pick(&self.chosen));
         let program_type = first.map_or(ProgramType::Xdp, |helper| self.program_type(&mut dice, helper));
-        let beside: Vec<_> = self.all.iter().copied().filter(|helper| helper.fact().is_open_to(program_type)).collect();
+        let beside: Vec<_> = self.all.iter().copied().filter(|helper| protocol::is_open(helper, program_type)).collect();
         let mut writer = Writer::new(&mut dice, program_type);
         writer.prologue();
         for turn in 0..=writer.dice.below(4) {
             // Mostly what the campaign is about, now and then what shares its state.
-            let about = || self.chosen.iter().filter(|helper| helper.fact().is_open_to(program_type));
+            let about = || self.chosen.iter().filter(|helper| protocol::is_open(helper, program_type));
             let helper = match first {
                 Some(first) if turn == 0 => first,
                 _ if beside.is_empty() => break,
@@ -100,7 +100,7 @@ impl Generator {
         // Those with a packet first: more can be called there.
         const OFTEN: [ProgramType; 4] =
             [ProgramType::SchedCls, ProgramType::Xdp, ProgramType::RawTracepoint, ProgramType::Syscall];
-        let open: Vec<_> = self.types.iter().copied().filter(|of| helper.fact().is_open_to(*of)).collect();
+        let open: Vec<_> = self.types.iter().copied().filter(|of| protocol::is_open(helper, *of)).collect();
         let often: Vec<_> = OFTEN.into_iter().filter(|of| open.contains(of)).collect();
         match () {
             () if !often.is_empty() && dice.chance(3, 4) => dice.pick(&often),

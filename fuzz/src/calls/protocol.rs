@@ -3,6 +3,7 @@
 use semantics::helper::{self, Fact, Helper};
 use semantics::insn::{Insn, Opcode, Reg};
 use semantics::map::{MapType, ValueFieldKind};
+use semantics::program_type::ProgramType;
 
 use super::argument::{Given, number};
 use super::maps;
@@ -30,6 +31,22 @@ pub(super) fn of(id: u32) -> Option<Protocol> {
         _ if is(&[id!("dynptr_from_mem"), id!("dynptr_read"), id!("dynptr_write"), id!("dynptr_data")]) => local_dynptr,
         _ => return None,
     })
+}
+
+/// Whether programs of this type may call the helper, and may have the maps that it needs: programs that trace have no locks and no
+/// timers, and those that may sleep no locks (`check_map_prog_compatibility`).
+pub(super) fn is_open(helper: &Helper, of: ProgramType) -> bool {
+    use ProgramType as T;
+    let traces = matches!(of, T::Kprobe | T::Tracepoint | T::PerfEvent | T::RawTracepoint | T::RawTracepointWritable);
+    let has_no_lock = traces || matches!(of, T::SocketFilter | T::Syscall);
+    let may = match helper.id {
+        id if [id!("spin_lock"), id!("spin_unlock")].contains(&id) => !has_no_lock,
+        id if [id!("timer_init"), id!("timer_set_callback"), id!("timer_start"), id!("timer_cancel")].contains(&id) => {
+            !traces
+        }
+        _ => true,
+    };
+    may && helper.fact().is_open_to(of)
 }
 
 fn call(writer: &mut Writer<'_>, id: u32) {
@@ -132,9 +149,17 @@ fn dynptr(writer: &mut Writer<'_>, reg: Reg) {
     writer.address(reg, Reg::FP, -DYNPTR);
 }
 
+/// The place of a dynptr becomes memory again, where a dynptr can be made.
+fn forget_dynptr(writer: &mut Writer<'_>) {
+    for off in [DYNPTR, DYNPTR - 8] {
+        writer.push(Insn::new(Opcode::StDw).dst(Reg::FP).off(-off as i16));
+    }
+}
+
 /// The same with a dynptr.
 fn record_dynptr(writer: &mut Writer<'_>, _: &'static Helper) {
     let Some(ring) = ring(writer) else { return };
+    forget_dynptr(writer);
     writer.wide(Insn::new(Opcode::LddwMap).dst(Reg::R1).imm(ring as i32));
     let len = writer.dice.pick(&[0, 1, 8, 16, 100, 2000, 4088, 5000]);
     writer.set(Reg::R2, len);
@@ -152,6 +177,7 @@ fn record_dynptr(writer: &mut Writer<'_>, _: &'static Helper) {
 
 /// A dynptr of the data, and accesses through it.
 fn local_dynptr(writer: &mut Writer<'_>, _: &'static Helper) {
+    forget_dynptr(writer);
     let len = writer.dice.pick(&[1, 8, 16, 32]);
     writer.address(Reg::R1, DATA, (maps::DATA_LEN as i32) - len);
     writer.set(Reg::R2, len);

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::dynptr::Dynptr;
 use super::{ArgKind, Change, Helper};
 use crate::memory::{Object, layout};
-use crate::world::World;
+use crate::world::{Room, World};
 
 /// Everything that can be observed at one moment, with the addresses of what lies in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +73,11 @@ impl Objects {
             Object::MapValue(of) => map(of),
             Object::Room(room) => {
                 let named = match room {
-                    crate::world::Room::Map(of) | crate::world::Room::Ring(of) => map(of),
+                    Room::Map(of) | Room::Ring(of) => map(of),
                     _ => false,
                 };
-                named || self.changes.contains(&Change::Room(room))
+                let of_records = matches!(room, Room::Ring(_)) && self.changes.contains(&Change::Records);
+                named || of_records || self.changes.contains(&Change::Room(room))
             }
             Object::Frame(_) | Object::MapKey(_) | Object::Kernel(_) => false,
             Object::Record(of) => self.map == Some(of) || self.changes.contains(&Change::Records),
@@ -109,6 +111,11 @@ impl Permitted {
                 _ => continue,
             };
             ranges.push(args[at]..args[at].saturating_add(len));
+        }
+        if helper.changes.contains(&Change::Dynptr)
+            && let Some(dynptr) = Dynptr::read(&world.memory, args[0])
+        {
+            ranges.push(dynptr.start()..dynptr.start().saturating_add(dynptr.size.into()));
         }
         let map = layout::map_of_handle(args[0]).and_then(|map| u32::try_from(map).ok());
         Permitted { ranges, objects: Objects { changes: helper.changes, map } }

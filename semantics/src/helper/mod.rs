@@ -24,28 +24,37 @@ pub mod clock;
 mod contract;
 pub mod copy_from_user;
 pub mod cpu;
+pub mod dynptr;
 pub mod facts;
 pub mod for_each_map_elem;
 mod format;
 pub mod kallsyms;
+pub mod kptr;
 pub mod map_elem;
 pub mod map_percpu;
 pub mod map_queue;
 pub mod mtu;
+pub mod percpu_ptr;
+pub mod perf_output;
 pub mod printf;
 pub mod probe_read;
 pub mod probe_write_user;
 pub mod random;
 pub mod redirect;
+pub mod ringbuf;
 pub mod signal;
 pub mod skb_csum;
 pub mod skb_data;
 pub mod skb_meta;
 pub mod skb_room;
 pub mod skb_vlan;
+pub mod spin_lock;
+pub mod strings_num;
 pub mod tail_call;
 pub mod task;
+pub mod timer;
 pub mod tracing;
+pub mod user_ringbuf;
 pub mod xdp_data;
 
 pub use facts::FACTS;
@@ -243,8 +252,10 @@ impl std::fmt::Display for ResultClass {
 pub enum Change {
     /// Values, records and the state of the map that argument 1 names.
     MapValues,
-    /// Records of ring buffers.
+    /// Records of ring buffers, and the state of these.
     Records,
+    /// The memory that the dynptr leads to which argument 1 points to.
+    Dynptr,
     /// The packet: its bytes, its length.
     Packet,
     /// The context.
@@ -297,12 +308,18 @@ impl Helper {
                     ResultClass::Record => Object::Record(map as u32),
                     _ => Object::MapValue(map as u32),
                 };
-                world.memory.object_at(result) == Some((object, result))
+                // A record may have no bytes.
+                let record = || world.memory.passing_at(result) == Some(object);
+                world.memory.object_at(result) == Some((object, result)) || record()
             }
             ResultClass::Kernel => {
                 matches!(world.memory.object_at(result), Some((Object::Kernel(_), first)) if first == result)
             }
-            ResultClass::Memory => world.memory.object_at(result).is_some(),
+            // Of no bytes, also one past the last byte of an object.
+            ResultClass::Memory => {
+                let is_inside = |addr| world.memory.object_at(addr).is_some();
+                is_inside(result) || is_inside(result.wrapping_sub(1)) || world.memory.passing_at(result).is_some()
+            }
         })
     }
 }
@@ -345,6 +362,15 @@ const TOPICS: &[(&str, &[Helper])] = &[
     ("xdp_data", xdp_data::HELPERS),
     ("redirect", redirect::HELPERS),
     ("mtu", mtu::HELPERS),
+    ("strings_num", strings_num::HELPERS),
+    ("spin_lock", spin_lock::HELPERS),
+    ("dynptr", dynptr::HELPERS),
+    ("ringbuf", ringbuf::HELPERS),
+    ("user_ringbuf", user_ringbuf::HELPERS),
+    ("timer", timer::HELPERS),
+    ("kptr", kptr::HELPERS),
+    ("percpu_ptr", percpu_ptr::HELPERS),
+    ("perf_output", perf_output::HELPERS),
     ("task", task::HELPERS),
     ("cgroup", cgroup::HELPERS),
     ("probe_read", probe_read::HELPERS),
@@ -456,6 +482,10 @@ impl Call<'_> {
     }
     /// `len` bytes that argument `number` points to.
     pub fn bytes(&self, number: u8, len: u64) -> Result<&[u8], Trap> {
+        if len == 0 {
+            // Also one past the last byte of an object.
+            return Ok(&[]);
+        }
         self.world.memory.read(self.arg(number), len).map_err(|_| self.fault(number, ArgumentFault::Unreadable(len)))
     }
     /// The memory of `len` bytes that argument `number` points to, to be written.

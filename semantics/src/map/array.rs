@@ -97,6 +97,7 @@ impl MapOps for Array {
             return Err(Errno::Einval);
         }
         self.values.store(memory, slot, value);
+        self.values.free_fields(memory, slot);
         Ok(())
     }
     fn delete(&mut self, _: &mut Memory, _: &[u8]) -> Result<(), Errno> {

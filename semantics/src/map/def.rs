@@ -111,6 +111,15 @@ impl ValueFieldKind {
     pub const fn is_pointer(self) -> bool {
         matches!(self, ValueFieldKind::KptrUntrusted | ValueFieldKind::Kptr)
     }
+    /// Whether there are helpers with a meaning here that touch it.
+    pub const fn is_modelled(self) -> bool {
+        use ValueFieldKind as K;
+        matches!(self, K::SpinLock | K::Timer | K::KptrUntrusted | K::Kptr)
+    }
+    /// Whether it holds something that is given up when its value is replaced or removed (`bpf_obj_free_fields`).
+    pub const fn is_freed(self) -> bool {
+        matches!(self, ValueFieldKind::Timer | ValueFieldKind::Kptr)
+    }
     /// Its length and alignment in bytes.
     pub const fn layout(self) -> (u32, u32) {
         match self {
@@ -174,7 +183,8 @@ impl MapDef {
             // Whoever loads the program says it: no part of the program.
             return Some(Unsupported::MapProperty("inner maps of any kind"));
         }
-        self.fields.first().map(|field| Unsupported::MapProperty(field.kind.name()))
+        let field = self.fields.iter().find(|field| !field.kind.is_modelled());
+        field.map(|field| Unsupported::MapProperty(field.kind.name()))
     }
 }
 

@@ -412,6 +412,9 @@ impl MapOps for HashTable {
     }
     fn update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         let target = self.target(key, flags)?;
+        if let Some(replaced) = target.replaced {
+            self.values.free_fields(memory, replaced);
+        }
         if target.is_in_place {
             self.values.store(memory, target.slot, value);
         } else {
@@ -419,8 +422,10 @@ impl MapOps for HashTable {
         }
         Ok(())
     }
-    fn delete(&mut self, _: &mut Memory, key: &[u8]) -> Result<(), Errno> {
-        self.table.delete(key).map(|_| ())
+    fn delete(&mut self, memory: &mut Memory, key: &[u8]) -> Result<(), Errno> {
+        let slot = self.table.delete(key)?;
+        self.values.free_fields(memory, slot);
+        Ok(())
     }
     fn walk(&self, at: &mut Walk) -> Option<(Vec<u8>, u64)> {
         let slot = self.table.walk(at)?;
@@ -434,6 +439,9 @@ impl MapOps for HashTable {
     }
     fn user_update(&mut self, memory: &mut Memory, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         let target = self.target(key, flags)?;
+        if let Some(replaced) = target.replaced {
+            self.values.free_fields(memory, replaced);
+        }
         if !target.is_in_place {
             let addr = self.values.address(target.slot);
             self.values.clear_fields(memory, addr);
@@ -443,7 +451,7 @@ impl MapOps for HashTable {
     }
     fn lookup_and_delete(&mut self, memory: &mut Memory, key: &[u8], value: &mut [u8]) -> Result<(), Errno> {
         self.copy(memory, key, value)?;
-        self.table.delete(key).map(|_| ())
+        self.delete(memory, key)
     }
     fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno> {
         self.table.next_key(key)

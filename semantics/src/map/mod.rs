@@ -37,7 +37,7 @@ mod prog_array;
 mod queue;
 mod reuseport_sockarray;
 mod ring;
-mod ringbuf;
+pub mod ringbuf;
 mod sk_storage;
 mod sockets;
 mod sockhash;
@@ -48,7 +48,7 @@ mod storage;
 mod struct_ops;
 mod task_storage;
 mod user;
-mod user_ringbuf;
+pub mod user_ringbuf;
 mod values;
 mod xskmap;
 
@@ -365,6 +365,16 @@ pub trait MapOps: std::fmt::Debug + Send {
     fn held(&self, _key: &[u8]) -> Option<Held> {
         None
     }
+    /// A ring buffer that programs write.
+    fn ringbuf(&mut self) -> Option<&mut ringbuf::Ringbuf> {
+        None
+    }
+    /// A ring buffer that programs read.
+    fn user_ringbuf(&mut self) -> Option<&mut user_ringbuf::UserRingbuf> {
+        None
+    }
+    /// Takes down its state besides values.
+    fn show(&self, _memory: &Memory, _room: &mut crate::world::Observation<'_>) {}
     /// Whether an element had to make room for another since the last reset: which one is the kernel's to choose.
     fn has_evicted(&self) -> bool {
         false
@@ -456,16 +466,23 @@ impl Map {
     }
 
     /// Calls `visit` with key and value of each element, in the order of iteration. A value of a map with one for each CPU is all
-    /// of them, each up to the next multiple of 8 bytes.
+    /// of them, each up to the next multiple of 8 bytes. In members that only the kernel touches there are zeros, as user space
+    /// sees them.
     pub fn each_value(&self, memory: &Memory, visit: &mut dyn FnMut(&[u8], &[u8])) {
         let len = u64::from(self.def.value_size);
         let mut all = Vec::new();
         self.ops.each(&mut |key, addresses| match addresses {
-            [addr] if !self.def.is_per_cpu() => visit(key, memory.peek(*addr, len)),
+            [addr] if !self.def.is_per_cpu() && self.def.fields.is_empty() => visit(key, memory.peek(*addr, len)),
             _ => {
+                let len = if self.def.is_per_cpu() { len.next_multiple_of(8) } else { len };
                 all.clear();
                 for addr in addresses {
-                    all.extend_from_slice(memory.peek(*addr, len.next_multiple_of(8)));
+                    let start = all.len();
+                    all.extend_from_slice(memory.peek(*addr, len));
+                    for field in &self.def.fields {
+                        let first = start + field.offset as usize;
+                        all[first..first + field.kind.layout().0 as usize].fill(0);
+                    }
                 }
                 visit(key, &all);
             }
@@ -520,6 +537,8 @@ fn behaviour(defs: &[MapDef], index: usize, memory: &mut Memory) -> Result<Box<d
         MapType::TASK_STORAGE => Box::new(task_storage::Storage::create(def, index, memory)?),
         MapType::CGRP_STORAGE => Box::new(cgrp_storage::Storage::create(def, index, memory)?),
         MapType::CGROUP_STORAGE => Box::new(cgroup_storage::CgroupStorage::create(def, index, memory)?),
+        MapType::RINGBUF => Box::new(ringbuf::Ringbuf::create(def, index, memory)?),
+        MapType::USER_RINGBUF => Box::new(user_ringbuf::UserRingbuf::create(def, index, memory)?),
         MapType::PERCPU_CGROUP_STORAGE => Box::new(percpu_cgroup_storage::CgroupStorage::create(def, index, memory)?),
         _ => Box::new(Unmodelled),
     })
@@ -683,8 +702,11 @@ pub fn first_slots(def: &MapDef, count: usize) -> Vec<u32> {
 pub fn direct_values(defs: &[MapDef]) -> impl Iterator<Item = Option<u64>> {
     let mut placement = Placement::default();
     defs.iter().map(move |def| {
-        let count = value_count(def);
-        let base = if count > 0 { placement.place(stride(def), count) } else { None };
+        let (stride, count) = match def.map_type {
+            MapType::RINGBUF | MapType::USER_RINGBUF => (ringbuf::Data::room(def), 1),
+            _ => (stride(def), value_count(def)),
+        };
+        let base = if count > 0 { placement.place(stride, count) } else { None };
         base.filter(|_| array::is_direct(def))
     })
 }
@@ -696,8 +718,8 @@ mod tests {
     /// What the kernel refuses is refused before anybody asks whether it has a meaning here.
     #[test]
     fn mistakes_come_before_what_is_not_modelled() {
-        let timer = ValueField { kind: ValueFieldKind::Timer, offset: 0, of: None };
-        let def = |flags| MapDef { flags, fields: vec![timer.clone()], ..MapDef::new("m", MapType::HASH, 4, 16, 1) };
+        let work = ValueField { kind: ValueFieldKind::Workqueue, offset: 0, of: None };
+        let def = |flags| MapDef { flags, fields: vec![work.clone()], ..MapDef::new("m", MapType::HASH, 4, 16, 1) };
         assert_eq!(check(&MapDef { fields: Vec::new(), ..def(RDONLY_PROG) }), Ok(()));
         assert!(matches!(check(&def(0)), Err(MapError::Unsupported { .. })));
         let exclusive = [RDONLY_PROG | WRONLY_PROG, RDONLY | WRONLY, WRONLY_PROG | MMAPABLE];

@@ -21,6 +21,8 @@ pub(super) struct Values {
     here: u64,
     /// Bytes of a value that only the kernel touches: copies leave them out.
     fields: Vec<(usize, usize)>,
+    /// Those of them that are given up with what a value held.
+    freed: Vec<(usize, usize)>,
 }
 
 impl Values {
@@ -44,7 +46,10 @@ impl Values {
         let bytes = stride(def).saturating_mul(count);
         let base =
             memory.place_map_values(region).ok_or_else(|| MapError::TooLarge { name: def.name.clone(), bytes })?;
-        let place = |kind: ValueFieldKind| kind.layout().0 as usize;
+        let places = |is_one: fn(ValueFieldKind) -> bool| {
+            let fields = def.fields.iter().filter(move |field| is_one(field.kind));
+            fields.map(|field| (field.offset as usize, field.kind.layout().0 as usize)).collect()
+        };
         Ok(Values {
             base,
             stride: stride(def),
@@ -53,7 +58,8 @@ impl Values {
             is_per_cpu,
             cpus: 1,
             here: 0,
-            fields: def.fields.iter().map(|field| (field.offset as usize, place(field.kind))).collect(),
+            fields: places(|_| true),
+            freed: places(ValueFieldKind::is_freed),
         })
     }
 
@@ -122,6 +128,15 @@ impl Values {
     pub(super) fn clear_fields(&self, memory: &mut Memory, addr: u64) {
         for (offset, len) in &self.fields {
             memory.clear(addr + *offset as u64, *len as u64);
+        }
+    }
+    /// Gives up what the kernel's members of the values in a slot hold: timers, objects (`bpf_obj_free_fields`).
+    pub(super) fn free_fields(&self, memory: &mut Memory, slot: u32) {
+        if self.freed.is_empty() {
+            return;
+        }
+        for addr in self.addresses(slot) {
+            self.freed.iter().for_each(|(offset, len)| memory.clear(addr + *offset as u64, *len as u64));
         }
     }
     /// What user space reads: the values of all CPUs, with zeros in the kernel's members. `into` has [`Values::user_len`] bytes.

@@ -338,17 +338,31 @@ impl Memory {
         self.passing.push(region);
     }
 
-    /// Makes room for a key that a walk over a map shows, behind those of walks under way: its address, or `None` where there is no
-    /// room. Programs only read it.
+    /// Makes room for a key that a walk over a map shows: see [`place_nested`](Memory::place_nested).
     pub fn place_key(&mut self, map: u32, len: u64) -> Option<u64> {
-        let is_key = |region: &&Region| matches!(region.object, Object::MapKey(_));
-        let last = self.passing.iter().filter(is_key).map(Region::end).max().unwrap_or(layout::KEYS);
-        let base = last.next_multiple_of(8) + layout::RED_ZONE;
-        let key = Region { object: Object::MapKey(map), base, len, stride: len, count: 1, writable: false };
-        (key.end() + layout::RED_ZONE <= layout::KEYS + layout::KEYS_LEN).then(|| {
-            self.place_passing(key);
+        self.place_nested(Object::MapKey(map), len)
+    }
+
+    /// Makes room for what a function is given that a helper calls back, behind that of calls under way: its address, or `None`
+    /// where there is no room. Programs only read it.
+    pub fn place_nested(&mut self, object: Object, len: u64) -> Option<u64> {
+        let ends = self.passing.iter().filter(|region| region.base >= layout::KEYS).map(Region::end);
+        let base = ends.max().unwrap_or(layout::KEYS).next_multiple_of(8) + layout::RED_ZONE;
+        let region = Region { object, base, len, stride: len, count: 1, writable: false };
+        (region.end() + layout::RED_ZONE <= layout::KEYS + layout::KEYS_LEN).then(|| {
+            self.place_passing(region);
             base
         })
+    }
+
+    /// What the passing region is that begins at `base`, also one of no bytes.
+    pub fn passing_at(&self, base: u64) -> Option<Object> {
+        self.passing.iter().find(|region| region.base == base).map(|region| region.object)
+    }
+
+    /// The regions that came into being in the run and are still there.
+    pub fn passing(&self) -> impl Iterator<Item = &Region> {
+        self.passing.iter()
     }
 
     /// Takes away the passing region that begins at `base`.

@@ -67,6 +67,19 @@ impl Clock {
     pub fn now(&self) -> u64 {
         self.now_ns
     }
+    /// Nanoseconds since boot, suspended time included, without a reading.
+    pub fn boot(&self) -> u64 {
+        self.now_ns.wrapping_add(self.others.suspended_ns)
+    }
+    /// Nanoseconds since 1970 (`CLOCK_REALTIME`), without a reading: 37 seconds behind international atomic time.
+    pub fn real(&self) -> u64 {
+        const TAI_AHEAD_NS: u64 = 37_000_000_000;
+        self.now_ns.wrapping_add(self.others.tai_offset_ns).wrapping_sub(TAI_AHEAD_NS)
+    }
+    /// By how much a reading moves the clocks on, in nanoseconds.
+    pub fn step(&self) -> u64 {
+        self.step_ns
+    }
     fn tick_ns(&self) -> u64 {
         self.others.tick_ns.max(1)
     }

@@ -6,13 +6,17 @@ use super::cgroup::CgroupConfig;
 use super::clock::ClockConfig;
 use super::cpus::CpuConfig;
 use super::device::{self, Device};
+use super::perf::PerfConfig;
 use super::skb::{SKB_MAX_CSUM_LEVEL, SkbConfig};
 use super::symbols::{self, SymbolConfig};
 use super::task::TaskConfig;
+use super::timers::TimerConfig;
 use super::trace::TraceConfig;
 use super::traced::{RouteConfig, TracedConfig};
 use super::user::UserConfig;
 use super::xdp::XdpConfig;
+use crate::map::ringbuf::RingbufConfig;
+use crate::map::user_ringbuf::UserRingbufConfig;
 
 /// What is fixed about a world before a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,16 @@ pub struct WorldConfig {
     pub xdp: XdpConfig,
     /// Network devices.
     pub devices: Vec<Device>,
+    /// By how much the clock is advanced once the program is done, in nanoseconds: the timers that are due meanwhile fire.
+    pub advance_ns: u64,
+    /// Timers.
+    pub timers: TimerConfig,
+    /// Ring buffers that programs write.
+    pub ringbuf: RingbufConfig,
+    /// Ring buffers that programs read.
+    pub user_ringbuf: UserRingbufConfig,
+    /// Perf events.
+    pub perf: PerfConfig,
     /// The current task.
     pub task: TaskConfig,
     /// Cgroups.
@@ -62,6 +76,11 @@ impl Default for WorldConfig {
             skb: SkbConfig::default(),
             xdp: XdpConfig::default(),
             devices: vec![Device::default()],
+            advance_ns: 0,
+            timers: TimerConfig::default(),
+            ringbuf: RingbufConfig::default(),
+            user_ringbuf: UserRingbufConfig::default(),
+            perf: PerfConfig::default(),
             task: TaskConfig::default(),
             cgroups: CgroupConfig::default(),
             user: UserConfig::default(),
@@ -111,6 +130,14 @@ pub enum ConfigError {
     /// A device takes no such packets.
     #[error("devices: {0} bytes are too many")]
     DeviceMtu(u32),
+    /// Records begin at multiples of 8 bytes.
+    #[error("{room}.position: {position} is no multiple of 8")]
+    RingPosition {
+        /// The setting.
+        room: &'static str,
+        /// The number given.
+        position: u64,
+    },
     /// A task's name is too long, or no text.
     #[error("task.comm: `{0}` is no name of at most 15 bytes")]
     Comm(String),
@@ -144,6 +171,13 @@ pub enum ConfigError {
 }
 
 impl WorldConfig {
+    /// Whether timers, ring buffers and perf events are as a test run finds them.
+    pub(super) fn has_usual_rooms(&self) -> bool {
+        let default = WorldConfig::default();
+        let no_time_passes = self.advance_ns == default.advance_ns && self.timers == default.timers;
+        let rings = self.ringbuf == default.ringbuf && self.user_ringbuf == default.user_ringbuf;
+        no_time_passes && rings && self.perf == default.perf
+    }
     /// Whether there can be such a world: what the types of the settings cannot say.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.cpus.check()?;
@@ -153,6 +187,11 @@ impl WorldConfig {
         self.task.check()?;
         self.cgroups.check()?;
         self.user.check()?;
-        symbols::check(&self.symbols)
+        symbols::check(&self.symbols)?;
+        let positions = [("ringbuf", self.ringbuf.position), ("user_ringbuf", self.user_ringbuf.position)];
+        match positions.into_iter().find(|(_, position)| !position.is_multiple_of(8)) {
+            Some((room, position)) => Err(ConfigError::RingPosition { room, position }),
+            None => Ok(()),
+        }
     }
 }

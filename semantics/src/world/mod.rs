@@ -26,11 +26,13 @@ pub mod kconfig;
 mod kernel;
 pub mod objects;
 pub mod packet;
+mod perf;
 pub mod redirect;
 mod room;
 pub mod skb;
 pub mod symbols;
 pub mod task;
+mod timers;
 mod trace;
 mod traced;
 pub mod user;
@@ -44,10 +46,12 @@ pub use config::{ConfigError, WorldConfig};
 pub use cpus::CpuConfig;
 pub use device::Device;
 pub use packet::{ETH_HLEN, Packet, Refusal};
+pub use perf::{Perf, PerfConfig, PerfEvent};
 pub use room::{Observation, Room};
 pub use skb::Checksum;
 pub use symbols::SymbolConfig;
 pub use task::{PidNamespaceConfig, Task, TaskConfig};
+pub use timers::{TimerClock, TimerConfig, Timers};
 pub use trace::{Trace, TraceConfig};
 pub use traced::{RouteConfig, Traced, TracedConfig};
 pub use user::{User, UserConfig, UserRange};
@@ -117,6 +121,14 @@ pub enum InputError {
         /// What has no meaning.
         lack: Unsupported,
     },
+    /// The user ring buffer has no room for the sample with this number.
+    #[error("map {map}: it has no room for sample {sample} and those before it")]
+    SampleRefused {
+        /// The map.
+        map: String,
+        /// The sample, from 0.
+        sample: usize,
+    },
     /// The map does not take the element.
     #[error("map {map}: element refused with {}", errno.name())]
     ElementRefused {
@@ -160,6 +172,10 @@ pub struct World {
     pub clock: Clock,
     /// The processors.
     pub cpus: CpuConfig,
+    /// Timers.
+    pub timers: Timers,
+    /// Perf events.
+    pub perf: Perf,
     /// Draws all that the specification leaves open.
     pub choice: Choice,
     /// The current task.
@@ -224,6 +240,8 @@ impl World {
             maps: Vec::new(),
             clock: Clock::default(),
             cpus: CpuConfig::default(),
+            timers: Timers::default(),
+            perf: Perf::default(),
             choice: Choice::default(),
             task: Task::default(),
             cgroups: CgroupConfig::default(),
@@ -302,6 +320,8 @@ impl World {
         config.check()?;
         self.clock = Clock::new(config.clock_ns, config.clock_step_ns, config.clocks);
         self.cpus = config.cpus;
+        self.timers.reset(config.timers, config.advance_ns);
+        self.perf.reset(&config.perf);
         self.choice = Choice::new(config.seed);
         self.reset_rooms(config);
         self.effects.clear();
@@ -311,6 +331,13 @@ impl World {
         self.setting = Setting { cpus: config.cpus.count, current: config.cpus.current, seed: map_seed(config.seed) };
         for map in &mut self.maps {
             map.reset(&mut self.memory, &self.setting);
+            if let Some(ring) = map.ops.ringbuf() {
+                ring.begin(&config.ringbuf);
+            }
+            if let Some(ring) = map.ops.user_ringbuf() {
+                let full = |sample| InputError::SampleRefused { map: map.def.name.clone(), sample };
+                ring.begin(&mut self.memory, &config.user_ringbuf).map_err(full)?;
+            }
         }
         for (index, key, value) in &input.elements {
             self.set_element(*index, key, value)?;
@@ -470,6 +497,9 @@ impl World {
         for depth in 0..self.frames {
             object(Object::Frame(depth), layout::frame_bottom(u64::from(depth)), layout::FRAME_LEN);
         }
+        for record in memory.passing().filter(|region| matches!(region.object, Object::Record(_))) {
+            object(record.object, record.base, record.len);
+        }
     }
 
     /// Takes down what can be observed besides memory: each room that a run can have changed.
@@ -481,6 +511,11 @@ impl World {
         for sent in &self.sent {
             sent.observe(&mut Observation::new(outcome, Room::Clones));
         }
+        for (index, map) in self.maps.iter().enumerate() {
+            map.ops.show(&self.memory, &mut Observation::new(outcome, Room::Ring(index as u32)));
+        }
+        self.timers.observe(&self.memory, &mut Observation::new(outcome, Room::Timers));
+        self.perf.observe(&mut Observation::new(outcome, Room::Perf));
         self.trace.observe(outcome);
         self.task.observe(outcome);
         self.user.observe(outcome);
@@ -519,6 +554,14 @@ impl World {
     #[inline]
     pub fn take_tail_target(&mut self) -> Option<usize> {
         self.tail_target.take()
+    }
+    /// Whether a map holds perf events, which user space would have to make.
+    fn holds_perf_events(&self) -> bool {
+        let mut holds = false;
+        for map in self.maps.iter().filter(|map| map.def.map_type == MapType::PERF_EVENT_ARRAY) {
+            map.each_value(&self.memory, &mut |_, _| holds = true);
+        }
+        holds
     }
     /// Frames that a run may have at once.
     pub fn frames(&self) -> u32 {

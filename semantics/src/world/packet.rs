@@ -226,14 +226,14 @@ impl Packet {
 }
 
 impl WorldConfig {
-    /// Whether `BPF_PROG_TEST_RUN` can set up packet and devices like this.
+    /// Whether `BPF_PROG_TEST_RUN` can set up packet, devices and the rest like this.
     pub fn is_as_in_test_run(&self, program_type: ProgramType) -> bool {
         let is_usual = match program_type {
             // Metadata can be stated there.
             ProgramType::Xdp => self.xdp == XdpConfig { meta: self.xdp.meta, ..XdpConfig::default() },
             _ => self.skb == SkbConfig::default(),
         };
-        is_usual && self.devices == [Device::default()]
+        is_usual && self.devices == [Device::default()] && self.has_usual_rooms()
     }
 }
 
@@ -258,9 +258,13 @@ impl World {
         self.as_in_test_run = config.is_as_in_test_run(self.program_type);
         Ok(())
     }
-    /// Whether `BPF_PROG_TEST_RUN` can set up packet and devices like this.
+    /// Whether `BPF_PROG_TEST_RUN` can set up packet, devices and the rest like this.
     pub fn is_as_in_test_run(&self) -> bool {
-        self.as_in_test_run
+        self.as_in_test_run && !self.holds_perf_events()
+    }
+    /// The first `len` bytes of the packet as its buffer has it; `None` if it has fewer.
+    pub(crate) fn packet_start(&self, len: u64) -> Option<Vec<u8>> {
+        (len <= self.packet.len()).then(|| self.memory.peek(self.packet.data(), len).to_vec())
     }
     /// Two bytes at an address, little-endian; 0 where the packet ends before.
     pub(crate) fn half_at(&self, addr: u64) -> u16 {

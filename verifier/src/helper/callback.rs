@@ -6,7 +6,7 @@ use crate::access::object;
 use crate::env::Env;
 use crate::insn::call;
 use crate::refusal::{CallRefusal, Stop, Unsupported};
-use crate::state::{Callback, Flags, Kind, RegState, State};
+use crate::state::{Callback, Kind, RegState, State};
 use semantics::insn::Reg;
 use semantics::map::MapType;
 
@@ -36,8 +36,7 @@ fn arguments(
         }
         _ if helper == id!("loop") => ([RegState::unknown(), held(Reg::R3), NONE, NONE, NONE], false),
         _ if helper == id!("user_ringbuf_drain") => {
-            let dynptr = RegState { flags: Flags::LOCAL, ..RegState::pointer(Kind::Dynptr) };
-            ([dynptr, held(Reg::R3), NONE, NONE, NONE], false)
+            ([RegState::pointer(Kind::Dynptr), held(Reg::R3), NONE, NONE, NONE], false)
         }
         _ if helper == id!("find_vma") => {
             let unsupported = || Unsupported::Argument { name: prototype.fact.name, number: 3 };
