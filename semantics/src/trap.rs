@@ -57,6 +57,9 @@ pub enum Unsupported {
     /// A read of the kernel's structure that a context is a view of.
     #[error("the structure that {0} is a view of is not modelled")]
     ContextStructure(&'static str),
+    /// A cgroup that a map holds, and the world does not have.
+    #[error("cgroup {0}, which a map holds, is not in the world's tree")]
+    Cgroup(u32),
     /// A read of the stack around the arguments of a traced function.
     #[error("what lies around the arguments of a traced function is not modelled")]
     AroundArguments,
@@ -138,9 +141,6 @@ pub enum ArgumentFault {
     /// Not the address of a task.
     #[error("is not a struct task_struct")]
     NotATask,
-    /// A map that holds the number of an object that the world does not have.
-    #[error("is a map that holds object {0}, which the world does not have")]
-    NoSuchObject(u32),
     /// Not the address of a subprogram.
     #[error("is not a subprogram: {0:#x}")]
     NotAFunction(u64),

@@ -4,7 +4,7 @@ use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;
 use crate::map::{Held, MapType};
 use crate::program_type::ProgramType;
-use crate::trap::{ArgumentFault, Trap};
+use crate::trap::{ArgumentFault, Trap, Unsupported};
 
 /// Whether somebody is under a cgroup.
 const IS_UNDER: ResultClass = ResultClass::Range(0, 1);
@@ -129,7 +129,7 @@ fn under(call: &Call<'_>, number: u8, cgroup: usize) -> Result<u64, Trap> {
         Some(Held::Cgroup(other)) if (other as usize) < call.world.cgroups.tree.len() => {
             Ok(u64::from(call.world.cgroups.is_under(cgroup, other as usize)))
         }
-        Some(Held::Cgroup(other)) => Err(call.fault(number, ArgumentFault::NoSuchObject(other))),
+        Some(Held::Cgroup(other)) => Err(Unsupported::Cgroup(other).into()),
         _ => Ok(Errno::Eagain.result()),
     }
 }

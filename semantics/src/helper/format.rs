@@ -67,7 +67,6 @@ fn conversion(format: &[u8], index: usize) -> Result<(Conversion, usize), Errno>
         (b'p', of, _) if ends(of) => Ok((Number(8), index)),
         (b'p', b'k', b's') => text(Half::Kernel, index + 2),
         (b'p', b'u', b's') => text(Half::User, index + 2),
-        (b'p', b'K' | b'x' | b's' | b'S', _) => Ok((Number(8), index + 1)),
         (b'p', b'B', _) => Ok((Backtrace, index + 1)),
         (b'p', letter @ (b'i' | b'I'), of @ (b'4' | b'6')) => {
             Ok((Ip { letter, len: if of == b'4' { 4 } else { 16 } }, index + 2))
@@ -75,7 +74,9 @@ fn conversion(format: &[u8], index: usize) -> Result<(Conversion, usize), Errno>
         (b's', ..) => text(Half::Either, index),
         (b'c', ..) => Ok((Char, index)),
         (b'i' | b'd' | b'u' | b'x' | b'X', ..) => Ok((Number(4), index)),
-        (b'l', b'i' | b'd' | b'u' | b'x' | b'X', _) => Ok((Number(8), index + 1)),
+        (b'p', b'K' | b'x' | b's' | b'S', _) | (b'l', b'i' | b'd' | b'u' | b'x' | b'X', _) => {
+            Ok((Number(8), index + 1))
+        }
         (b'l', b'l', b'i' | b'd' | b'u' | b'x' | b'X') => Ok((Number(8), index + 2)),
         _ => Err(Errno::Einval),
     }

@@ -1,4 +1,4 @@
-//! Printing to the trace, and into buffers (kernel/trace/bpf_trace.c, kernel/bpf/helpers.c).
+//! Printing to the trace, and into buffers (`kernel/trace/bpf_trace.c`, kernel/bpf/helpers.c).
 
 use super::{Call, Change, Helper, ResultClass, format, id};
 use crate::errno::Errno;
@@ -45,7 +45,7 @@ fn counted_format(call: &Call<'_>) -> Result<Option<Vec<u8>>, Trap> {
 /// most (EINVAL).
 fn array(call: &Call<'_>, number: u8) -> Result<Result<Vec<u64>, Errno>, Trap> {
     let len = call.int(number + 1) as u64;
-    if len % 8 != 0 || len > 8 * ARGS_MAX || len != 0 && call.arg(number) == 0 {
+    if !len.is_multiple_of(8) || len > 8 * ARGS_MAX || len != 0 && call.arg(number) == 0 {
         return Ok(Err(Errno::Einval));
     }
     if len == 0 {

@@ -1,4 +1,4 @@
-//! Careful reads of kernel and user memory (kernel/trace/bpf_trace.c). A read that fails leaves zeros.
+//! Careful reads of kernel and user memory (`kernel/trace/bpf_trace.c`). A read that fails leaves zeros.
 
 use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;

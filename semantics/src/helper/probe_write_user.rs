@@ -1,4 +1,4 @@
-//! Writes to user memory (kernel/trace/bpf_trace.c).
+//! Writes to user memory (`kernel/trace/bpf_trace.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

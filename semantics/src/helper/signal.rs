@@ -1,4 +1,4 @@
-//! Signals to the current task (kernel/trace/bpf_trace.c).
+//! Signals to the current task (`kernel/trace/bpf_trace.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

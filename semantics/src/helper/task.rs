@@ -1,4 +1,4 @@
-//! The current task (kernel/bpf/helpers.c, kernel/trace/bpf_trace.c, kernel/bpf/task_iter.c).
+//! The current task (kernel/bpf/helpers.c, `kernel/trace/bpf_trace.c`, `kernel/bpf/task_iter.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;

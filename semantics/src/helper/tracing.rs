@@ -1,4 +1,4 @@
-//! The function that a program is attached to (kernel/trace/bpf_trace.c).
+//! The function that a program is attached to (`kernel/trace/bpf_trace.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

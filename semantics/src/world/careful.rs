@@ -1,4 +1,4 @@
-//! Reads of any address that kernel code makes without trusting it (mm/maccess.c, lib/strncpy_from_user.c).
+//! Reads of any address that kernel code makes without trusting it (mm/maccess.c, `lib/strncpy_from_user.c`).
 //!
 //! Kernel memory is what programs can reach: packet, context, frames, map values, objects. What lies between regions is a fault,
 //! where Linux may have other memory.

@@ -109,11 +109,16 @@ impl<'a> Observation<'a> {
     }
     /// Bytes, written in hexadecimal.
     pub fn bytes(&mut self, name: &str, bytes: &[u8]) {
-        use std::fmt::Write;
-        let mut text = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        self.text(name, &text);
+        self.text(name, &hex(bytes));
     }
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::config::ConfigError;
-use super::room::{Observation, Room};
+use super::room::{Observation, Room, hex};
 use crate::errno::Errno;
 use crate::memory::layout;
 use crate::outcome::Outcome;
@@ -51,7 +51,7 @@ pub struct Bytes(pub Vec<u8>);
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        serializer.serialize_str(&hex(&self.0))
     }
 }
 
