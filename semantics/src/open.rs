@@ -271,7 +271,7 @@ fn is_misread(world: &World, offset: u64, size: u64) -> bool {
     };
     declaration.context == "__sk_buff"
         && !offset.is_multiple_of(4)
-        && NARROW_FIELDS.iter().any(|(len, names)| size >= *len && names.iter().any(|name| is_behind(name)))
+        && NARROW_FIELDS.iter().any(|(len, names)| size >= *len && names.iter().any(is_behind))
 }
 
 /// Whether a value of a context is an address.

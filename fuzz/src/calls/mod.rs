@@ -63,7 +63,8 @@ impl Generator {
     pub fn test(&self, mut dice: Dice) -> Test {
         let first = (!self.chosen.is_empty()).then(|| dice.pick(&self.chosen));
         let program_type = first.map_or(ProgramType::Xdp, |helper| self.program_type(&mut dice, helper));
-        let beside: Vec<_> = self.all.iter().copied().filter(|helper| protocol::is_open(helper, program_type)).collect();
+        let beside: Vec<_> =
+            self.all.iter().copied().filter(|helper| protocol::is_open(helper, program_type)).collect();
         let mut writer = Writer::new(&mut dice, program_type);
         writer.prologue();
         for turn in 0..=writer.dice.below(4) {

@@ -1,4 +1,4 @@
-//! Cgroups of the current task and of the packet's socket (kernel/bpf/helpers.c, net/core/filter.c).
+//! Cgroups of the current task and of the packet's socket (`kernel/bpf/helpers.c`, `net/core/filter.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;

@@ -1,4 +1,4 @@
-//! Reads of user memory that wait for pages (kernel/bpf/helpers.c). A read that fails leaves zeros.
+//! Reads of user memory that wait for pages (`kernel/bpf/helpers.c`). A read that fails leaves zeros.
 
 use super::probe_read::{destination, finish};
 use super::{Call, Change, Helper, ResultClass, id, task};

@@ -453,7 +453,7 @@ mod tests {
     use super::*;
     use crate::memory::{Memory, layout};
     use crate::world::Input;
-    use crate::world::user::{Bytes, UserRange};
+    use crate::world::{Bytes, UserRange};
 
     fn world() -> World {
         let mut input = Input { packet: b"text\0\x7f\x00\x00\x01\0\x20\x01\x0d\xb8".to_vec(), ..Input::default() };

@@ -1,4 +1,4 @@
-//! Symbols of the kernel (kernel/bpf/syscall.c).
+//! Symbols of the kernel (`kernel/bpf/syscall.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;

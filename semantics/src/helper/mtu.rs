@@ -1,4 +1,4 @@
-//! The longest packet of a device (net/core/filter.c).
+//! The longest packet of a device (`net/core/filter.c`).
 
 use super::{Call, Helper, ResultClass, id};
 use crate::errno::Errno;

@@ -1,4 +1,4 @@
-//! Sending packets elsewhere (net/core/filter.c).
+//! Sending packets elsewhere (`net/core/filter.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

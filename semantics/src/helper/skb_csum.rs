@@ -1,4 +1,4 @@
-//! Checksums in a socket buffer and of it (net/core/filter.c).
+//! Checksums in a socket buffer and of it (`net/core/filter.c`).
 
 use super::skb_data::{PACKET, make_writable};
 use super::{Call, Change, Helper, ResultClass, id};

@@ -1,4 +1,4 @@
-//! Bytes of a socket buffer: loads, stores, and making them linear (net/core/filter.c).
+//! Bytes of a socket buffer: loads, stores, and making them linear (`net/core/filter.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::csum;

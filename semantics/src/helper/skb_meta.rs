@@ -1,4 +1,4 @@
-//! What is known of a socket buffer besides its bytes: type, hash, time stamp (net/core/filter.c).
+//! What is known of a socket buffer besides its bytes: type, hash, time stamp (`net/core/filter.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

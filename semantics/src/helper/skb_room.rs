@@ -1,4 +1,4 @@
-//! Room in a socket buffer: more or fewer bytes at its head, at its tail and between its headers (net/core/filter.c).
+//! Room in a socket buffer: more or fewer bytes at its head, at its tail and between its headers (`net/core/filter.c`).
 
 use super::skb_data::PACKET;
 use super::{Call, Helper, ResultClass, id};

@@ -1,4 +1,4 @@
-//! The VLAN tag of a socket buffer: kept beside the bytes, or in them (net/core/filter.c, net/core/skbuff.c).
+//! The VLAN tag of a socket buffer: kept beside the bytes, or in them (`net/core/filter.c`, `net/core/skbuff.c`).
 
 use super::skb_data::PACKET;
 use super::{Call, Helper, ResultClass, id};

@@ -1,4 +1,4 @@
-//! Bytes of an XDP buffer: its ends, its metadata, loads and stores (net/core/filter.c).
+//! Bytes of an XDP buffer: its ends, its metadata, loads and stores (`net/core/filter.c`).
 
 use super::{Call, Change, Helper, ResultClass, id};
 use crate::errno::Errno;

@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_ARRAY_OF_MAPS`: maps under indices (kernel/bpf/arraymap.c, `kernel/bpf/map_in_map.c`).
+//! `BPF_MAP_TYPE_ARRAY_OF_MAPS`: maps under indices (`kernel/bpf/arraymap.c`, `kernel/bpf/map_in_map.c`).
 //!
 //! A program gets the handle of the inner map and passes it on as any map. Only user space puts maps in.
 

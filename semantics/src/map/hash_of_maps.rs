@@ -1,4 +1,4 @@
-//! `BPF_MAP_TYPE_HASH_OF_MAPS`: maps under keys of any bytes (kernel/bpf/hashtab.c, `kernel/bpf/map_in_map.c`).
+//! `BPF_MAP_TYPE_HASH_OF_MAPS`: maps under keys of any bytes (`kernel/bpf/hashtab.c`, `kernel/bpf/map_in_map.c`).
 
 use std::collections::HashMap;
 

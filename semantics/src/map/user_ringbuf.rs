@@ -7,7 +7,7 @@ use super::ringbuf::{BUSY, DISCARD, Data, FORCE_WAKEUP, HEADER, NO_WAKEUP, recor
 use super::{Errno, MapDef, MapError, MapOps, Setting};
 use crate::helper::dynptr::Dynptr;
 use crate::memory::{Memory, Object};
-use crate::world::Observation;
+use crate::world::{Bytes, Observation};
 
 /// What user space put into the user ring buffers of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,34 +27,13 @@ pub struct UserRingbufConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {
     /// Its bytes, in hexadecimal.
-    #[serde(with = "hexadecimal")]
-    pub data: Vec<u8>,
+    pub data: Bytes,
     /// The length that its header states, where that is another.
     pub stated: Option<u32>,
     /// It is still being written.
     pub busy: bool,
     /// It is to be skipped.
     pub discarded: bool,
-}
-
-/// Bytes as text in YAML.
-mod hexadecimal {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    }
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-        match digits {
-            Some(digits) if digits.len() % 2 == 0 => {
-                Ok(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
-            }
-            _ => Err(D::Error::custom(format!("`{text}` is not a sequence of bytes in hexadecimal"))),
-        }
-    }
 }
 
 /// What a program finds that asks for the next sample.
@@ -99,7 +78,7 @@ impl UserRingbuf {
     pub(crate) fn begin(&mut self, memory: &mut Memory, config: &UserRingbufConfig) -> Result<(), usize> {
         (self.consumer, self.producer) = (config.position, config.position);
         for (number, sample) in config.samples.iter().enumerate() {
-            let len = sample.data.len() as u64;
+            let len = sample.data.0.len() as u64;
             if self.producer + taken(len) - self.consumer > self.data.len() {
                 return Err(number);
             }
@@ -108,7 +87,7 @@ impl UserRingbuf {
             let header = stated | flag(sample.busy, BUSY) | flag(sample.discarded, DISCARD);
             memory.poke(self.data.at(self.producer), &header.to_le_bytes());
             let addr = self.data.unroll(memory, self.producer + HEADER, len);
-            memory.poke(addr, &sample.data);
+            memory.poke(addr, &sample.data.0);
             self.data.roll_up(memory, addr, len);
             self.samples.push((self.producer + HEADER, len));
             self.producer += taken(len);
@@ -196,7 +175,7 @@ mod tests {
     }
     fn samples(of: &[(&[u8], bool)]) -> Vec<Sample> {
         of.iter()
-            .map(|(data, discarded)| Sample { data: data.to_vec(), discarded: *discarded, ..Sample::default() })
+            .map(|(data, discarded)| Sample { data: Bytes(data.to_vec()), discarded: *discarded, ..Sample::default() })
             .collect()
     }
 
@@ -223,7 +202,7 @@ mod tests {
             let (mut memory, mut ring) = ring(&UserRingbufConfig { position: 0, samples: vec![sample], excess });
             ring.peek(&mut memory)
         };
-        let sample = Sample { data: b"abc".to_vec(), ..Sample::default() };
+        let sample = Sample { data: Bytes(b"abc".to_vec()), ..Sample::default() };
         assert_eq!(one(sample.clone(), 4), Err(Errno::Einval));
         assert_eq!(one(sample.clone(), -8), Err(Errno::Einval));
         assert_eq!(one(Sample { busy: true, ..sample.clone() }, 0), Ok(Next::Nothing));

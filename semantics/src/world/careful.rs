@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::memory::Memory;
     use crate::world::Input;
-    use crate::world::user::{Bytes, UserRange};
+    use crate::world::{Bytes, UserRange};
 
     fn world(bytes: &[u8]) -> World {
         let mut input = Input { packet: b"packet\0".to_vec(), ..Input::default() };

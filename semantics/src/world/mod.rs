@@ -13,6 +13,7 @@ use crate::program_type::{AttachType, Declaration, ProgramType, target};
 use crate::trap::{Trap, Unsupported};
 
 pub mod btf;
+mod bytes;
 mod careful;
 mod cgroup;
 mod choice;
@@ -38,6 +39,7 @@ mod traced;
 pub mod user;
 pub mod xdp;
 
+pub use bytes::Bytes;
 pub use careful::Refused;
 pub use cgroup::{CgroupConfig, CgroupNode, SocketConfig};
 pub use choice::Choice;

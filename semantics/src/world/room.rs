@@ -1,5 +1,6 @@
 //! Rooms of the world: what of them can be observed, by name.
 
+use super::bytes::hex;
 use crate::memory::Object;
 use crate::outcome::Outcome;
 
@@ -111,14 +112,4 @@ impl<'a> Observation<'a> {
     pub fn bytes(&mut self, name: &str, bytes: &[u8]) {
         self.text(name, &hex(bytes));
     }
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

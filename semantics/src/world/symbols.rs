@@ -1,4 +1,4 @@
-//! Symbols of the kernel (kernel/kallsyms.c).
+//! Symbols of the kernel (`kernel/kallsyms.c`).
 
 use serde::{Deserialize, Serialize};
 

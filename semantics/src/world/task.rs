@@ -1,4 +1,4 @@
-//! The task that the program runs in: who it is, and the signals that wait for it (kernel/signal.c).
+//! The task that the program runs in: who it is, and the signals that wait for it (`kernel/signal.c`).
 
 use serde::{Deserialize, Serialize};
 

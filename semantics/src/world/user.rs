@@ -1,9 +1,10 @@
 //! Memory of the current process: ranges with rights, some of them not paged in (mm/, arch/x86/lib/usercopy).
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::bytes::Bytes;
 use super::config::ConfigError;
-use super::room::{Observation, Room, hex};
+use super::room::{Observation, Room};
 use crate::errno::Errno;
 use crate::memory::layout;
 use crate::outcome::Outcome;
@@ -43,29 +44,6 @@ pub struct UserRange {
 
 fn yes() -> bool {
     true
-}
-
-/// Bytes, in hexadecimal where they are text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-        match digits {
-            Some(digits) if digits.len() % 2 == 0 => {
-                Ok(Bytes(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()))
-            }
-            _ => Err(serde::de::Error::custom("bytes are pairs of hexadecimal digits")),
-        }
-    }
 }
 
 impl Default for UserConfig {

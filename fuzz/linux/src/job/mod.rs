@@ -198,7 +198,6 @@ impl Source<'_> {
             line_info: if wanted.dump && !func_info.is_empty() { lines(code) } else { Vec::new() },
             func_info,
             insns: code.to_vec(),
-            ..wire::Program::default()
         }
     }
 
