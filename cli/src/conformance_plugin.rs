@@ -116,7 +116,7 @@ fn execute(program: &Program, memory: Vec<u8>, native: bool) -> anyhow::Result<u
     let whole = Arc::new(program.with_insns(encoding::decode(&code)?)?);
     let mut world = World::new(if native { Memory::native() } else { Memory::detached() }.context("guest memory")?);
     world.load(&whole)?;
-    world.reset(&Input { packet: memory, ..Input::default() })?;
+    world.reset(&Input::in_one_piece(memory))?;
     // SAFETY: the interpreter checks every access; native code runs in a process that may be lost.
     let fit = unsafe { Verified::trust(whole) };
     let mut engine: Box<dyn Engine> = if native { Box::new(judge::jit()?) } else { Box::new(Interpreter::new(FUEL)) };

@@ -321,7 +321,7 @@ fn quoted(text: &str) -> String {
 fn settings(world: &WorldConfig) -> String {
     let value = |world| serde_yaml::to_value(world).expect("settings are plain data");
     let (ours, default) = (value(world), value(&WorldConfig::default()));
-    flow(&differing(&ours, &default).unwrap_or(Value::Null))
+    differing(&ours, &default).map_or_else(|| "{}".to_owned(), |settings| flow(&settings))
 }
 
 /// What of `ours` is not as in `default`.
@@ -340,7 +340,7 @@ fn differing(ours: &Value, default: &Value) -> Option<Value> {
 fn flow(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(", ");
     match value {
-        Value::Null => "{}".to_owned(),
+        Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
         Value::String(text) => quoted(text),

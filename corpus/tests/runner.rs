@@ -79,7 +79,7 @@ fn results_packets_and_maps_are_compared() {
             "- {name: n, hex: e500000000000000 9500000000000000, result: 1}".to_owned(),
             "skipped: instruction not modelled: may_goto",
         ),
-        ("- {name: n, asm: call 6; exit, result: 0}".to_owned(), "skipped: helper trace_printk#6 is not modelled"),
+        ("- {name: n, asm: call 147; exit, result: 0}".to_owned(), "skipped: helper d_path#147 is not modelled"),
         ("- {name: n, asm: r0 = 1; exit}".to_owned(), "skipped: nothing to run"),
     ] {
         assert_eq!(interpreted(&yaml), expected, "{yaml}");

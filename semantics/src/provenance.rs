@@ -38,6 +38,8 @@ enum Pending {
     Helper { pc: usize },
     /// A field of a context was loaded into this register.
     Field { dst: Reg },
+    /// The program, or a function that was called after its end, is done.
+    Later,
 }
 
 /// The shadow of a run. As an observer it has seen all instructions but the one at hand.
@@ -116,10 +118,16 @@ impl Provenance {
                 if is_callback {
                     self.callers.push(Caller { regs: self.regs, helper: Some(at) });
                 }
-                for (reg, value) in registers.iter().enumerate() {
-                    self.regs[reg] = by_address(*value, world);
-                }
+                self.begin(registers, world);
             }
+            Pending::Later => self.begin(registers, world),
+        }
+    }
+
+    /// A function begins: its arguments are addresses of objects, or numbers.
+    fn begin(&mut self, registers: &Registers, world: &World) {
+        for (reg, value) in registers.iter().enumerate() {
+            self.regs[reg] = by_address(*value, world);
         }
     }
 
@@ -183,7 +191,11 @@ impl Provenance {
     }
 
     fn leave(&mut self) {
-        let Some(Caller { regs, helper }) = self.callers.pop() else { return };
+        let Some(Caller { regs, helper }) = self.callers.pop() else {
+            // The program is done; a timer may call a function of its own.
+            self.pending = Some(Pending::Later);
+            return;
+        };
         let result = self.regs[0];
         self.regs = regs;
         if let Some(pc) = helper {

@@ -196,7 +196,7 @@ fn case(name: String, data: Data) -> Case {
         verdict: Verdict::Any,
         message: Vec::new(),
         runs: vec![Run {
-            input: Input { packet: memory, ..Input::default() },
+            input: Input::in_one_piece(memory),
             expect: Expected { result: Some(result), ..Expected::default() },
         }],
         finding: None,

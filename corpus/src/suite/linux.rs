@@ -306,5 +306,5 @@ fn run(raw: &RawRun) -> Checked<Run> {
         RawReturn::Number(value) => Some(Ending::Return(value as u32)),
         RawReturn::Word(_) => None,
     };
-    Ok(Run { input: Input { packet, ..Input::default() }, expect: Expected { result, ..Expected::default() } })
+    Ok(Run { input: Input::in_one_piece(packet), expect: Expected { result, ..Expected::default() } })
 }

@@ -31,9 +31,22 @@ pub(super) fn texts() -> MapDef {
 }
 
 /// Bytes of a text, with its NUL.
-pub(super) const TEXT_LEN: usize = 16;
-/// Texts that helpers take: formats of one or no argument, and a name.
-pub(super) const TEXTS: [&str; 8] = ["", "%d", "%llx %c", "no argument", "%5u|", "%%%x", "%pi4", "schedule"];
+pub(super) const TEXT_LEN: usize = 24;
+/// Texts that helpers take: formats, numbers, a name.
+pub(super) const TEXTS: [&str; 12] = [
+    "",
+    "%d",
+    "%llx %c",
+    "no argument",
+    "%5u|",
+    "%%%x",
+    "%pi4",
+    "bpf_prog_run",
+    "-42",
+    " 0x7fffffff",
+    "99999999999999999999",
+    "017z",
+];
 
 /// A map whose values hold a lock or a timer.
 pub(super) fn holding(kind: ValueFieldKind, dice: &mut Dice) -> MapDef {

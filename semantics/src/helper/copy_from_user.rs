@@ -1,6 +1,6 @@
 //! Reads of user memory that wait for pages (`kernel/bpf/helpers.c`). A read that fails leaves zeros.
 
-use super::probe_read::{destination, finish};
+use super::probe_read::{destination, finish, finish_read};
 use super::{Call, Change, Helper, ResultClass, id, task};
 use crate::errno::Errno;
 use crate::trap::Trap;
@@ -31,14 +31,7 @@ fn copy(call: &mut Call<'_>) -> Result<u64, Trap> {
         return Ok(0);
     }
     let read = if is_user(from) { call.world.user.read(from, size, Paging::Wait) } else { Err(Errno::Efault) };
-    let done = match read {
-        Ok(bytes) => {
-            destination(call)?.copy_from_slice(&bytes);
-            Ok(0)
-        }
-        Err(errno) => Err(errno),
-    };
-    finish(call, done)
+    finish_read(call, read)
 }
 
 /// `bpf_copy_from_user(dst, size, user_ptr)`: EFAULT where not all of it can be read; no bytes can be read anywhere.

@@ -31,6 +31,18 @@ pub(super) fn destination<'a>(call: &'a mut Call<'_>) -> Result<&'a mut [u8], Tr
     if size == 0 { Ok(&mut []) } else { call.bytes_mut(1, size) }
 }
 
+/// All the bytes in the destination, or what there is instead.
+pub(super) fn finish_read(call: &mut Call<'_>, read: Result<Vec<u8>, Errno>) -> Result<u64, Trap> {
+    let done = match read {
+        Ok(bytes) => {
+            destination(call)?.copy_from_slice(&bytes);
+            Ok(0)
+        }
+        Err(errno) => Err(errno),
+    };
+    finish(call, done)
+}
+
 /// Ends a read: a failed one leaves zeros.
 pub(super) fn finish(call: &mut Call<'_>, done: Result<u64, Errno>) -> Result<u64, Trap> {
     if done.is_err() {
@@ -61,14 +73,7 @@ fn read_user(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (size, from) = (destination(call)?.len() as u64, call.arg(3));
     let is_accessible = is_user(from) || from < KERNEL && !crate::world::user::is_kernel(from);
     let read = if is_accessible { call.world.user.read(from, size, Paging::Fault) } else { Err(Errno::Efault) };
-    let done = match read {
-        Ok(bytes) => {
-            destination(call)?.copy_from_slice(&bytes);
-            Ok(0)
-        }
-        Err(errno) => Err(errno),
-    };
-    finish(call, done)
+    finish_read(call, read)
 }
 
 /// `bpf_probe_read_user_str(dst, size, unsafe_ptr)`: the length with NUL, `size` where the string was cut off; but 0 of an empty

@@ -71,6 +71,23 @@ pub struct Input {
     pub world: WorldConfig,
 }
 
+impl Input {
+    /// This packet in one piece, however long it is: what suites take memory for.
+    ///
+    /// ```
+    /// use semantics::world::Input;
+    /// assert_eq!(Input::in_one_piece(vec![0; 64]), Input { packet: vec![0; 64], ..Input::default() });
+    /// assert_ne!(Input::in_one_piece(vec![0; 9000]), Input { packet: vec![0; 9000], ..Input::default() });
+    /// ```
+    pub fn in_one_piece(packet: Vec<u8>) -> Input {
+        let mut input = Input { packet, ..Input::default() };
+        if input.packet.len() as u64 > input.world.xdp.linear_max() {
+            input.world.xdp = xdp::XdpConfig::in_one_piece();
+        }
+        input
+    }
+}
+
 /// Why an input does not fit a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {

@@ -7,6 +7,7 @@ use super::packet::{Arrival, HEADROOM_MAX};
 use super::room::Observation;
 use super::skb::SHARED_INFO;
 use super::{ConfigError, World};
+use crate::memory::layout;
 use crate::program_type::context::layout::XDP_MD;
 
 /// Bytes of `struct xdp_frame`, which come first in the room before a packet.
@@ -64,8 +65,15 @@ impl XdpConfig {
         Ok(())
     }
 
+    /// A frame that holds a packet of any length in one piece.
+    pub fn in_one_piece() -> XdpConfig {
+        let default = XdpConfig::default();
+        let room = u64::from(default.headroom) + layout::PACKET_MAX + SHARED_INFO;
+        XdpConfig { frame_size: room as u32, ..default }
+    }
+
     /// The longest linear packet.
-    fn linear_max(&self) -> u64 {
+    pub(super) fn linear_max(&self) -> u64 {
         u64::from(self.frame_size) - SHARED_INFO - u64::from(self.headroom)
     }
 
