@@ -161,7 +161,7 @@ fn traps_in_helpers() {
     let call = |number: u32| program(&format!("r6 = 1; r7 = 2; r8 = 3; r9 = r10; call {number}; r0 = 1; exit"));
     let outcome = agree(&mut world, &mut jit, &call(100_000));
     assert_eq!(outcome.result, Err(Trap::UnknownHelper(100_000)));
-    let unmodelled = id("trace_printk");
+    let unmodelled = id("d_path");
     assert!(by_id(unmodelled).is_none());
     let outcome = agree(&mut world, &mut jit, &call(unmodelled));
     assert!(matches!(outcome.result, Err(Trap::Unsupported(Unsupported::Helper { .. }))));
