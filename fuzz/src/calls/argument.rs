@@ -104,6 +104,12 @@ impl Writer<'_> {
                 sizes[at] = 0;
                 Given::Number(0)
             }
+            // Text, with its NUL.
+            ArgKind::Mem if arg.is(Arg::RDONLY) && arg.c_type.contains("char") && self.dice.chance(2, 3) => {
+                let text = self.dice.below(TEXTS.len());
+                sizes[at] = TEXTS[text].len() as u32 + 1;
+                Given::Text(text)
+            }
             ArgKind::Mem => {
                 let len = match fact.args.get(at + 1).map(|next| next.kind) {
                     Some(ArgKind::ConstSize | ArgKind::ConstSizeOrZero) => {

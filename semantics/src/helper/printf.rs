@@ -1,4 +1,4 @@
-//! Printing to the trace, and into buffers (`kernel/trace/bpf_trace.c`, kernel/bpf/helpers.c).
+//! Printing to the trace, and into buffers (`kernel/trace/bpf_trace.c`, `kernel/bpf/helpers.c`).
 
 use super::{Call, Change, Helper, ResultClass, format, id};
 use crate::errno::Errno;
@@ -71,7 +71,8 @@ fn record(call: &mut Call<'_>, format: Option<&[u8]>, args: &[u64]) -> Result<u6
     Ok(printed.len as u64)
 }
 
-/// `bpf_trace_printk(fmt, fmt_size, ...)`: a format that ends inside its bytes (EINVAL), with up to three numbers.
+/// `bpf_trace_printk(fmt, fmt_size, ...)`: a format that ends inside its bytes (EINVAL), with up to three numbers. No verifier
+/// asks whether the program wrote them: one that it did not write is whatever the register holds, which is open.
 fn trace_printk(call: &mut Call<'_>) -> Result<u64, Trap> {
     let format = counted_format(call)?;
     record(call, format.as_deref(), &[call.arg(3), call.arg(4), call.arg(5)])
